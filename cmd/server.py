@@ -1,0 +1,3 @@
+from kronos.cli import main
+
+main(["server"])
