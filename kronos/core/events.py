@@ -1,0 +1,211 @@
+"""What can happen to a run, and how several facts travel as one event.
+
+Rule 1: an event is immutable and has a `seq`; its run's events are numbered 1, 2, 3, … without a gap.
+Rule 2: an event may bring the facts before it along: `step_completed` with count 5 stands for
+        scheduled, started, input recorded, output recorded and completed.  It takes `count` numbers, the last
+        of which is its own.  One row a step instead of five is what makes the log fast.
+Rule 3: every prefix of such an event is itself an event, of the kind of its last fact (`truncate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, Literal
+
+import msgspec
+
+from kronos.errors import CorruptHistory, InvalidInput
+
+__all__ = [
+    "LEADING",
+    "Effect",
+    "Event",
+    "Failure",
+    "Kind",
+    "RunFacts",
+    "StepFacts",
+    "decode_facts",
+    "encode_facts",
+    "expand",
+    "truncate",
+]
+
+
+class Kind(StrEnum):
+    """Every kind of event, in the words that users see."""
+
+    RUN_STARTED = "run_started"
+    RUN_COMPLETED = "run_completed"
+    RUN_FAILED = "run_failed"
+    RUN_CANCELLED = "run_cancelled"
+    RUN_FORKED = "run_forked"
+    STEP_SCHEDULED = "step_scheduled"
+    STEP_STARTED = "step_started"
+    STEP_INPUT_RECORDED = "step_input_recorded"
+    STEP_OUTPUT_RECORDED = "step_output_recorded"
+    STEP_COMPLETED = "step_completed"
+    STEP_FAILED = "step_failed"
+    STEP_RETRIED = "step_retried"
+
+
+_STARTING = (Kind.STEP_SCHEDULED, Kind.STEP_STARTED, Kind.STEP_INPUT_RECORDED)
+
+LEADING: Final[Mapping[Kind, tuple[Kind, ...]]] = {
+    **{kind: (kind,) for kind in Kind if kind.startswith("run_")},
+    Kind.STEP_SCHEDULED: _STARTING[:1],
+    Kind.STEP_STARTED: _STARTING[:2],
+    Kind.STEP_INPUT_RECORDED: _STARTING,
+    Kind.STEP_OUTPUT_RECORDED: (*_STARTING, Kind.STEP_OUTPUT_RECORDED),
+    Kind.STEP_COMPLETED: (*_STARTING, Kind.STEP_OUTPUT_RECORDED, Kind.STEP_COMPLETED),
+    Kind.STEP_FAILED: (*_STARTING, Kind.STEP_FAILED),
+    Kind.STEP_RETRIED: (*_STARTING, Kind.STEP_FAILED, Kind.STEP_RETRIED),
+}
+"""The facts that lead up to each kind, itself last: an event stands for the last `count` of them."""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why an attempt, or a run, did not succeed.
+
+    `cause`: "error" the user's code raised; "timeout"; "lost" the worker died while it ran (does not use up a
+    retry); "cancelled".  `traceback` holds frames of user code, without the values of their variables.
+    """
+
+    type: str
+    message: str
+    traceback: str = ""
+    retryable: bool = True
+    cause: Literal["error", "timeout", "lost", "cancelled"] = "error"
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that a step learned from the world: `name` says what it called, `value` is canonical JSON."""
+
+    name: str
+    value: msgspec.Raw
+    key: str = ""
+
+
+class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of one attempt; times are ns since the epoch (database clock).
+
+    `scheduled`, `started`, `finished` when; `due` not before; `worker` the incarnation; `input` hash of the
+    bound arguments; `code` identity of the step that ran; `output` canonical JSON or {"$blob": …}.
+    """
+
+    scheduled: int | None = None
+    due: int | None = None
+    started: int | None = None
+    worker: int | None = None
+    input: str | None = None
+    code: str | None = None
+    finished: int | None = None
+    output: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    effects: tuple[Effect, ...] = ()
+    failure: Failure | None = None
+    retry_due: int | None = None
+
+
+class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of a run as a whole.  `dead`: it was given up after repeated takeovers."""
+
+    workflow: str | None = None
+    version: str | None = None
+    definition: str | None = None
+    input: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    output: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    step: str | None = None
+    failure: Failure | None = None
+    dead: bool = False
+    by: str | None = None
+    reason: str | None = None
+    parent: str | None = None
+    parent_seq: int | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the log.  `step` is "" and `attempt` 0 for facts about the run; `at` is ns since the epoch."""
+
+    seq: int
+    kind: Kind
+    at: int
+    facts: StepFacts | RunFacts
+    step: str = ""
+    attempt: int = 0
+    count: int = 1
+
+    @property
+    def first_seq(self) -> int:
+        """The number of the first fact that this event stands for."""
+        return self.seq - self.count + 1
+
+
+_encode_facts = msgspec.json.Encoder(order="sorted").encode
+_decode_step = msgspec.json.Decoder(StepFacts).decode
+_decode_run = msgspec.json.Decoder(RunFacts).decode
+
+
+def encode_facts(facts: StepFacts | RunFacts) -> bytes:
+    """Return the canonical bytes of an event's facts: what is stored, and what the chain covers."""
+    return _encode_facts(facts)
+
+
+def decode_facts(kind: Kind, body: bytes) -> StepFacts | RunFacts:
+    """Return the facts of a stored event; raise `CorruptHistory` when they are not what `kind` holds."""
+    try:
+        return _decode_run(body) if kind.startswith("run_") else _decode_step(body)
+    except msgspec.MsgspecError as error:
+        raise CorruptHistory(f"the stored facts of a {kind} event are damaged: {error}", kind=kind) from error
+
+
+def truncate(event: Event, seq: int) -> Event:
+    """Return `event` as it stood when only its facts up to `seq` were known."""
+    if seq == event.seq:
+        return event
+    if not event.first_seq <= seq < event.seq:
+        raise InvalidInput(f"seq {seq} is outside {event.first_seq}..{event.seq}", field="seq", value=seq)
+    kind = LEADING[event.kind][seq - event.seq - 1]
+    facts = event.facts
+    assert isinstance(facts, StepFacts), "only facts about steps travel together"
+    known = _known_at(kind, facts)
+    return Event(
+        seq=seq,
+        kind=kind,
+        at=_time_of(kind, facts, event.at),
+        facts=known,
+        step=event.step,
+        attempt=event.attempt,
+        count=event.count - (event.seq - seq),
+    )
+
+
+def expand(event: Event) -> list[Event]:
+    """Return the single facts that `event` stands for, each with its own `seq` and a count of 1."""
+    if event.count == 1:
+        return [event]
+    prefixes = [truncate(event, seq) for seq in range(event.first_seq, event.seq + 1)]
+    return [msgspec.structs.replace(prefix, count=1) for prefix in prefixes]
+
+
+def _known_at(kind: Kind, facts: StepFacts) -> StepFacts:
+    if kind is Kind.STEP_SCHEDULED:
+        return StepFacts(scheduled=facts.scheduled, due=facts.due)
+    started = StepFacts(
+        scheduled=facts.scheduled, due=facts.due, started=facts.started, worker=facts.worker, code=facts.code
+    )
+    if kind is Kind.STEP_STARTED:
+        return started
+    started = msgspec.structs.replace(started, input=facts.input)
+    if kind is Kind.STEP_INPUT_RECORDED:
+        return started
+    if kind is Kind.STEP_OUTPUT_RECORDED:
+        return msgspec.structs.replace(started, output=facts.output, finished=facts.finished)
+    return msgspec.structs.replace(facts, retry_due=None)
+
+
+def _time_of(kind: Kind, facts: StepFacts, last: int) -> int:
+    if kind is Kind.STEP_SCHEDULED:
+        return facts.scheduled or last
+    if kind in (Kind.STEP_STARTED, Kind.STEP_INPUT_RECORDED):
+        return facts.started or last
+    return facts.finished or last

@@ -1,0 +1,104 @@
+"""What anyone may ask of the runs on record."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from kronos.core.events import Event, Failure
+from kronos.core.graph import Graph
+from kronos.core.state import Phase, Run
+from kronos.kernel.ids import DefinitionId, RunId
+
+__all__ = ["Definition", "History", "RunFilter", "RunPage", "RunSummary"]
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """A workflow as it was when it was registered.
+
+    `sources` maps a module to (path below the project root, blob of its source); `codes` maps a step to its
+    code identity; `input_schema` is JSON Schema.
+    """
+
+    id: DefinitionId
+    workflow: str
+    version: str
+    graph: Graph
+    input_schema: bytes
+    codes: dict[str, str]
+    sources: dict[str, tuple[str, str]]
+    environment: dict[str, str]
+    created_at_ns: int = 0
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the runs list.  `head_seq`, `steps_done` are as of the last flush; times ns since the epoch."""
+
+    id: RunId
+    workflow: str
+    version: str
+    definition: DefinitionId
+    phase: Phase
+    created_at: int
+    started_at: int | None
+    finished_at: int | None
+    head_seq: int
+    owner: int | None
+    takeovers: int
+    input: bytes
+    output: bytes | None
+    failure: Failure | None
+    failed_step: str | None
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs to list; `before` is the id after which the page continues (newest first)."""
+
+    phases: tuple[Phase, ...] = ()
+    workflow: str | None = None
+    before: RunId | None = None
+    limit: int = 50
+
+
+class RunPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page; `next_before` continues it, None at the end."""
+
+    runs: list[RunSummary]
+    next_before: RunId | None
+
+
+class History(Protocol):
+    """The reading side of the run log.  Every method raises `NotFound` for an unknown run."""
+
+    def run(self, run_id: RunId) -> RunSummary:
+        """Return one run's line."""
+        ...
+
+    def runs(self, chosen: RunFilter) -> RunPage:
+        """Return a page of runs, newest first."""
+        ...
+
+    def events(self, run_id: RunId, *, after: int = 0, limit: int = 1000) -> list[Event]:
+        """Return stored events (not expanded) with `seq` > `after`, in order, at most `limit`."""
+        ...
+
+    def state_at(self, run_id: RunId, seq: int | None = None) -> Run:
+        """Return the run as of `seq` (None: now); raise `InvalidInput` when `seq` is beyond the head."""
+        ...
+
+    def payload(self, value: msgspec.Raw | bytes) -> bytes:
+        """Return a recorded value's canonical bytes, fetched from its blob where it is a reference."""
+        ...
+
+    def definition(self, definition_id: DefinitionId) -> Definition:
+        """Return a registered definition."""
+        ...
+
+    def definitions(self) -> list[Definition]:
+        """Return the registered definitions, newest first."""
+        ...
+
+    def verify(self, run_id: RunId) -> int:
+        """Recompute the chained hashes of a run; return its events' number or raise `CorruptHistory`."""
+        ...
