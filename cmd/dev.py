@@ -1,3 +1,3 @@
 from kronos.cli import main
 
-main()
+main(["dev"])

@@ -1,0 +1,162 @@
+"""What the environment says, read once and checked.
+
+Rule 1: every variable that Kronos reads is a field here, with its default and its meaning.
+Rule 2: a value that cannot be used is refused at start, by an error that names variable, value and remedy.
+Rule 3: nobody else reads `os.environ`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from kronos.errors import InvalidInput
+from kronos.resources import checkout
+
+__all__ = ["Address", "Settings", "parse_address", "parse_duration", "read_settings"]
+
+T = TypeVar("T")
+
+WORKER_CONCURRENCY_MAX: Final = 256
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+
+
+class Address(NamedTuple):
+    """Where a server listens; port 0 asks the system for a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Return `host:port`, `[v6]:port` or `:port` (loopback) as an address; raise ValueError for anything else."""
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("write it as host:port, with a port from 0 to 65535, such as 127.0.0.1:8080")
+    return Address(host.strip("[]") or "127.0.0.1", int(port))
+
+
+def parse_duration(text: str) -> float:
+    """Return `10`, `1.5s`, `200ms`, `10m`, `2h` or `1d` in seconds; raise ValueError for anything else."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or float(match[1]) == 0:
+        raise ValueError("write it as a positive number of seconds or with a unit: 200ms, 10s, 5m, 2h, 1d")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def _whole(*, low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.strip().isascii() or not text.strip().isdigit() or not low <= int(text) <= high:
+            raise ValueError(f"give a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _number(*, low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise ValueError(f"give a number from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def _database(text: str) -> str:
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("write it as postgresql://user:password@host:5432/database, or unset it for the embedded one")
+    return text
+
+
+def _variable(name: str, parse: Callable[[str], T], default: Callable[[], T] | T, *, secret: bool = False) -> T:
+    """Declare a field read from the variable `name`; its docstring follows it."""
+    meta = {"name": name, "parse": parse, "secret": secret}
+    made: Any = (
+        field(default_factory=default, metadata=meta, repr=not secret)
+        if callable(default)
+        else field(default=default, metadata=meta, repr=not secret)
+    )
+    return made  # type: ignore[no-any-return]  # dataclasses.field is typed as its default
+
+
+def _data_dir() -> Path:
+    root = checkout()
+    return root / ".kronos" if root else Path.home() / ".local" / "share" / "kronos"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one process. Addresses are `Address`, durations are seconds."""
+
+    database_url: str | None = _variable("DATABASE_URL", _database, None, secret=True)
+    """PostgreSQL 14 to 18; without it an embedded server starts under `data_dir`."""
+    data_dir: Path = _variable("KRONOS_DATA_DIR", lambda text: Path(text).expanduser().absolute(), _data_dir)
+    """Embedded database, blobs and caches."""
+    grpc_addr: Address = _variable("GRPC_ADDR", parse_address, Address("127.0.0.1", 50051))
+    admin_addr: Address = _variable("ADMIN_ADDR", parse_address, Address("127.0.0.1", 8080))
+    """Debugger pages, /api/v1, /healthz and /readyz."""
+    metrics_addr: Address = _variable("METRICS_ADDR", parse_address, Address("127.0.0.1", 2112))
+    worker_concurrency: int = _variable("WORKER_CONCURRENCY", _whole(low=1, high=WORKER_CONCURRENCY_MAX), 8)
+    """Steps that one worker runs at once."""
+    scheduler_poll_interval: float = _variable("SCHEDULER_POLL_INTERVAL", parse_duration, 1.0)
+    """How long an idle worker waits for a notification before it looks again."""
+    scheduler_batch_size: int = _variable("SCHEDULER_BATCH_SIZE", _whole(low=1, high=10_000), 100)
+    """Jobs claimed at once, at most."""
+    job_timeout: float = _variable("JOB_TIMEOUT", parse_duration, 3600.0)
+    """For steps that name no timeout of their own."""
+    lease: float = _variable("KRONOS_LEASE", parse_duration, 10.0)
+    """How long a silent worker keeps its runs."""
+    retry_max_attempts: int = _variable("RETRY_MAX_ATTEMPTS", _whole(low=1, high=1000), 3)
+    """Attempts of a job, the first included, where the step says nothing."""
+    retry_initial_delay: float = _variable("RETRY_INITIAL_DELAY", parse_duration, 1.0)
+    retry_max_delay: float = _variable("RETRY_MAX_DELAY", parse_duration, 300.0)
+    retry_multiplier: float = _variable("RETRY_MULTIPLIER", _number(low=1, high=100), 2.0)
+    retry_jitter: float = _variable("RETRY_JITTER", _number(low=0, high=1), 0.2)
+    """Share of a delay that is drawn at random."""
+    given: frozenset[str] = frozenset()
+    """Names of the variables that the environment set: `kronos demo` takes a free port where none is."""
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment; raise `InvalidInput` naming the first variable that cannot be used."""
+    source = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    given = set()
+    for each in fields(Settings):
+        name = each.metadata.get("name")
+        text = source.get(name, "").strip() if name else ""
+        if not name or not text:
+            continue
+        try:
+            values[each.name] = each.metadata["parse"](text)
+        except ValueError as error:
+            shown = "" if each.metadata["secret"] else f" is {text!r}, which"
+            raise InvalidInput(
+                f"{name}{shown} cannot be used: {error}", field=name, value=None if each.metadata["secret"] else text
+            ) from None
+        given.add(name)
+    settings = Settings(**values, given=frozenset(given))
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    if settings.retry_max_delay < settings.retry_initial_delay:
+        raise InvalidInput(
+            f"RETRY_MAX_DELAY ({settings.retry_max_delay:g} s) is shorter than RETRY_INITIAL_DELAY "
+            f"({settings.retry_initial_delay:g} s): raise the one or lower the other",
+            field="RETRY_MAX_DELAY",
+            value=settings.retry_max_delay,
+        )
