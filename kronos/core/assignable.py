@@ -1,0 +1,142 @@
+"""Whether a value of one annotation may be given where another is expected.
+
+Rule 1: only a certain mismatch is refused; what cannot be told from annotations is told when the step runs.
+Rule 2: classes are compared by name of class, containers by what they hold; `int` fits `float`, `bool` never fits `int`.
+Rule 3: a mismatch names the path of the field inside the value, as in `$[...].price`.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import enum
+import types
+import typing
+from decimal import Decimal
+from typing import Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin
+
+__all__ = ["mismatch", "plain_type", "show"]
+
+_SEQUENCES: Final = (list, tuple, set, frozenset, collections.abc.Collection)
+_MAPPINGS: Final = (dict, collections.abc.Mapping)
+_WIDENS: Final = frozenset({(int, float), (int, Decimal), (float, Decimal)})
+
+
+def mismatch(given: Any, expected: Any, path: str = "$") -> str | None:
+    """Return why a `given` cannot stand for an `expected`, with the path inside the value; None when it can."""
+    given, expected = plain_type(given), plain_type(expected)
+    if given is Any or expected is Any or expected is object or given == expected:
+        return None
+    if _is_union(given):
+        return next((why for member in get_args(given) if (why := mismatch(member, expected, path))), None)
+    if _is_union(expected):
+        fits = any(mismatch(given, member, path) is None for member in get_args(expected))
+        return None if fits else _refusal(given, expected, path)
+    if get_origin(given) is Literal:
+        return _literals(get_args(given), expected, path)
+    if get_origin(expected) is Literal:
+        possible = any(type(value) is given for value in get_args(expected))
+        return None if possible or given not in (int, str, bool, float) else _refusal(given, expected, path)
+    return _compare_classes(given, expected, path)
+
+
+def plain_type(annotation: Any) -> Any:
+    """Return `annotation` without what says nothing about its shape: Annotated, NewType, TypeVar."""
+    while True:
+        if isinstance(annotation, TypeVar):
+            return Any
+        if isinstance(annotation, NewType):
+            annotation = annotation.__supertype__
+        elif get_origin(annotation) in (typing.Annotated, typing.Final, typing.Required, typing.NotRequired):
+            annotation = get_args(annotation)[0]
+        else:
+            return types.NoneType if annotation is None else annotation
+
+
+def show(annotation: Any) -> str:
+    """Return an annotation as a person writes it."""
+    if annotation is types.NoneType:
+        return "None"
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__qualname__.rpartition("<locals>.")[2]
+    return str(annotation).replace("typing.", "")
+
+
+def _is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, types.UnionType)
+
+
+def _refusal(given: Any, expected: Any, path: str) -> str:
+    return f"{path}: expected {show(expected)}, got {show(given)}"
+
+
+def _literals(values: tuple[Any, ...], expected: Any, path: str) -> str | None:
+    if get_origin(expected) is Literal:
+        extra = [value for value in values if value not in get_args(expected)]
+        return f"{path}: {extra[0]!r} is not one of {show(expected)}" if extra else None
+    return next((why for value in values if (why := mismatch(type(value), expected, path))), None)
+
+
+def _compare_classes(given: Any, expected: Any, path: str) -> str | None:
+    given_class, expected_class = get_origin(given) or given, get_origin(expected) or expected
+    if not isinstance(given_class, type) or not isinstance(expected_class, type):
+        return None
+    if (given_class, expected_class) in _WIDENS:
+        return None
+    if _among(given_class, _MAPPINGS) and _among(expected_class, _MAPPINGS):
+        return _compare_arguments(given, expected, path, ("", "[...]"))
+    if _among(given_class, _SEQUENCES) and _among(expected_class, _SEQUENCES):
+        return _compare_items(given, expected, path)
+    if typing.is_typeddict(given_class) or typing.is_typeddict(expected_class):
+        both = _is_mapping_type(given_class) and _is_mapping_type(expected_class)
+        return None if both else _refusal(given, expected, path)
+    return _nominal(given_class, expected_class, path) or _compare_arguments(given, expected, path, ("",))
+
+
+def _nominal(given: type, expected: type, path: str) -> str | None:
+    if given is bool and expected is not bool:
+        return _refusal(given, expected, path)
+    if issubclass(given, enum.Enum) and not issubclass(expected, enum.Enum):
+        return _refusal(given, expected, path)
+    try:
+        return None if given is expected or issubclass(given, expected) else _refusal(given, expected, path)
+    except TypeError:
+        return None
+
+
+def _compare_items(given: Any, expected: Any, path: str) -> str | None:
+    ours, theirs = _item_types(given), _item_types(expected)
+    if isinstance(ours, tuple) and isinstance(theirs, tuple):
+        if len(ours) != len(theirs):
+            return _refusal(given, expected, path)
+        pairs = list(zip(ours, theirs, range(len(ours)), strict=True))
+        return next((why for a, b, i in pairs if (why := mismatch(a, b, f"{path}[{i}]"))), None)
+    if isinstance(ours, tuple):
+        return next((why for i, a in enumerate(ours) if (why := mismatch(a, theirs, f"{path}[{i}]"))), None)
+    if isinstance(theirs, tuple):
+        return None
+    return mismatch(ours, theirs, f"{path}[...]")
+
+
+def _item_types(annotation: Any) -> Any:
+    """Return a tuple of types for a fixed tuple, one type for every other sequence."""
+    arguments = get_args(annotation)
+    if not arguments:
+        return Any
+    if get_origin(annotation) is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):  # noqa: PLR2004
+        return arguments
+    return arguments[0]
+
+
+def _compare_arguments(given: Any, expected: Any, path: str, places: tuple[str, ...]) -> str | None:
+    pairs = zip(get_args(given), get_args(expected), places, strict=False)
+    return next((why for a, b, place in pairs if place and (why := mismatch(a, b, path + place))), None)
+
+
+def _is_mapping_type(kind: type) -> bool:
+    return typing.is_typeddict(kind) or _among(kind, _MAPPINGS)
+
+
+def _among(kind: type, families: tuple[type, ...]) -> bool:
+    if issubclass(kind, str | bytes):
+        return False
+    return any(kind is family or issubclass(kind, family) for family in families)

@@ -1,0 +1,380 @@
+"""`@step` and `@workflow`: plain functions that know how they are run.
+
+Rule 1: a decorated function still is its function: called outside a workflow, it simply runs (so it is unit-tested).
+Rule 2: a workflow is read once, when it is decorated; whatever is wrong with it is raised there, naming the line.
+Rule 3: a step travels as `module:qualname`, never pickled.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+
+import msgspec
+
+from kronos.core.binding import Reference
+from kronos.core.fields import is_object
+from kronos.core.graph import Graph
+from kronos.core.options import Duration, StepOptions, parse_duration
+from kronos.core.proxies import is_proxy, read, refuse, stand_in
+from kronos.core.signature import EMPTY, Injected, Parameter, Signature, read_signature
+from kronos.core.tracing import Tracer, active_tracer
+from kronos.errors import KronosError, WorkflowDefinitionError
+from kronos.kernel import canonical
+
+__all__ = ["StepDefinition", "WorkflowDefinition", "step", "workflow"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C", bound=Injected)
+AnyFunction: TypeAlias = Callable[..., Any]
+
+
+class StepDefinition(Generic[P, R]):
+    """A function that can be a step of a workflow."""
+
+    def __init__(
+        self, function: AnyFunction, *, name: str, options: StepOptions, after: Sequence[str], signature: Signature
+    ) -> None:
+        self.function: Final = function
+        self.name: Final = name
+        self.options: Final = options
+        self.after: Final = tuple(after)
+        self.signature: Final = signature
+        self.target: Final = target_of(function)
+        self.is_coroutine: Final = inspect.iscoroutinefunction(function)
+        self.__name__ = function.__name__
+        self.__qualname__ = function.__qualname__
+        self.__module__ = function.__module__
+        self.__doc__ = function.__doc__
+        self.__wrapped__ = function
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        tracer = active_tracer()
+        if tracer is None:
+            return self.function(*args, **kwargs)  # type: ignore[no-any-return]
+        return tracer.call(  # type: ignore[return-value]
+            name=self.name,
+            target=self.target,
+            signature=self.signature,
+            options=self.options,
+            after=self.after,
+            args=args,
+            kwargs=kwargs,
+            definition=self,
+        )
+
+    def __repr__(self) -> str:
+        return f"<step {self.name!r} {self.target}>"
+
+    def named(self, name: str, *, after: Sequence[object] = ()) -> StepDefinition[P, R]:
+        """Return this step for a use of its own in a workflow, called `name`."""
+        return StepDefinition(
+            self.function,
+            name=name,
+            options=self.options,
+            after=(*self.after, *_step_names(after)),
+            signature=self.signature,
+        )
+
+
+class WorkflowDefinition(Generic[P, R]):
+    """A workflow function, and the graph that reading it gave."""
+
+    def __init__(
+        self,
+        function: AnyFunction,
+        *,
+        name: str,
+        version: str,
+        timeout_s: float | None,
+        local_names: Mapping[str, Any],
+    ) -> None:
+        self.function: Final = function
+        self.name: Final = name
+        self.version: Final = version
+        self.target: Final = target_of(function)
+        self.signature: Final = read_signature(function, local_names)
+        if self.signature.injected is not None:
+            refuse(f"workflow {name!r} cannot take a context: only steps run; give it to a step")
+        self.input_type: Final = _input_type(name, self.signature)
+        self.output_type: Final = self.signature.returns
+        self.steps: Final[Mapping[str, StepDefinition[Any, Any]]]
+        self.graph: Final[Graph]
+        self.graph, self.steps = self._read(timeout_s)
+        self.__name__ = function.__name__
+        self.__qualname__ = function.__qualname__
+        self.__module__ = function.__module__
+        self.__doc__ = function.__doc__
+        self.__wrapped__ = function
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if active_tracer() is not None:
+            refuse(f"workflow {self.name!r} is called inside a workflow: call its steps instead")
+        return self.function(*args, **kwargs)  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"<workflow {self.name!r} version {self.version!r}, {len(self.graph.nodes)} steps>"
+
+    def check_input(self, data: bytes) -> bytes:
+        """Return the canonical bytes of a run's input given as JSON; raise `InvalidInput` naming the field's path."""
+        typed = canonical.decode(data, self.input_type)
+        return canonical.encode(typed)
+
+    def _read(self, timeout_s: float | None) -> tuple[Graph, Mapping[str, StepDefinition[Any, Any]]]:
+        if active_tracer() is not None:
+            refuse(f"workflow {self.name!r} is declared inside another workflow: declare it outside")
+        with Tracer() as tracer:
+            result = self._call(tracer)
+        output = tracer.tree(result, self.output_type, f"workflow {self.name!r}", "return", {})
+        nodes = tracer.nodes()
+        if not nodes:
+            raise WorkflowDefinitionError(f"{_line_of(self.function)}: workflow {self.name!r} has no steps")
+        schema = _schema(self.input_type)
+        graph = Graph(nodes=nodes, output=output, input_schema=schema, timeout_s=timeout_s)
+        return graph, {name: call.definition for name, call in tracer.calls.items()}
+
+    def _call(self, tracer: Tracer) -> Any:
+        parameters = self.signature.parameters
+        proxies = {
+            p.name: stand_in(
+                tracer,
+                Reference(None, () if takes_whole_input(self.signature) else (p.name,)),
+                p.type,
+                f"the workflow's input {p.name!r}",
+            )
+            for p in parameters
+        }
+        positional = [proxies[p.name] for p in parameters if p.positional]
+        named = {p.name: proxies[p.name] for p in parameters if not p.positional}
+        try:
+            return self.function(*positional, **named)
+        except KronosError:
+            raise
+        except Exception as error:
+            line = _raised_at(error, self.function)
+            raise WorkflowDefinitionError(
+                f"{line}: reading workflow {self.name!r} raised {type(error).__name__}: {error} (its body is run once "
+                f"when it is declared: steps are defined above it, and work is done inside steps)",
+                line=line,
+            ) from error
+
+
+class _StepDecorator(Protocol):
+    @overload
+    def __call__(self, fn: Callable[Concatenate[C, P], Coroutine[Any, Any, R]], /) -> StepDefinition[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[Concatenate[C, P], R], /) -> StepDefinition[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> StepDefinition[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> StepDefinition[P, R]: ...
+
+
+@overload
+def step(fn: Callable[Concatenate[C, P], Coroutine[Any, Any, R]], /) -> StepDefinition[P, R]: ...
+@overload
+def step(fn: Callable[Concatenate[C, P], R], /) -> StepDefinition[P, R]: ...
+@overload
+def step(fn: Callable[P, Coroutine[Any, Any, R]], /) -> StepDefinition[P, R]: ...
+@overload
+def step(fn: Callable[P, R], /) -> StepDefinition[P, R]: ...
+@overload
+def step(
+    *,
+    name: str | None = None,
+    retries: int = 0,
+    backoff: Duration = "1s",
+    backoff_max: Duration = "5m",
+    timeout: Duration | None = None,
+    executor: str | None = None,
+    effect: str = "pure",
+    after: Sequence[object] = (),
+) -> _StepDecorator: ...
+def step(
+    fn: AnyFunction | None = None,
+    /,
+    *,
+    name: str | None = None,
+    retries: int = 0,
+    backoff: Duration = "1s",
+    backoff_max: Duration = "5m",
+    timeout: Duration | None = None,
+    executor: str | None = None,
+    effect: str = "pure",
+    after: Sequence[object] = (),
+) -> Any:
+    """Declare a step.
+
+    `executor` is "thread" (default), "process", or "async" (default for coroutine functions); `effect` says what the
+    step does to the world: "pure", "read" or "external".  A failed attempt is retried `retries` times, `backoff` apart,
+    doubling up to `backoff_max`; an attempt that runs past `timeout` fails.  Raises `WorkflowDefinitionError`.
+    """
+
+    def declare(function: AnyFunction) -> StepDefinition[Any, Any]:
+        _check_function(function, "step")
+        options = StepOptions(
+            executor=executor or ("async" if inspect.iscoroutinefunction(function) else "thread"),  # type: ignore[arg-type]
+            effect=effect,  # type: ignore[arg-type]
+            retries=retries,
+            backoff_s=parse_duration(backoff, field="backoff"),
+            backoff_max_s=parse_duration(backoff_max, field="backoff_max"),
+            timeout_s=None if timeout is None else parse_duration(timeout, field="timeout"),
+        )
+        _check_executor(function, options)
+        if name is None and function.__name__ == "<lambda>":
+            refuse("a lambda has no name: give the step one with name=")
+        return StepDefinition(
+            function,
+            name=name or function.__name__,
+            options=options,
+            after=_step_names(after),
+            signature=read_signature(function, _local_names(function)),
+        )
+
+    return declare if fn is None else declare(fn)
+
+
+class _WorkflowDecorator(Protocol):
+    def __call__(self, fn: Callable[P, R], /) -> WorkflowDefinition[P, R]: ...
+
+
+def workflow(*, version: str, name: str | None = None, timeout: Duration | None = None) -> _WorkflowDecorator:
+    """Declare a workflow: `version` pins its runs to this code; `timeout` limits a whole run.
+
+    Raises `WorkflowDefinitionError` naming the line for a cycle, a missing dependency, a duplicate step, a type
+    mismatch, or a decision that needs a value which is known only in a run.
+    """
+    if not isinstance(version, str) or not version:
+        refuse(f'version={version!r}: expected a text such as "1"', field="version")
+
+    def declare(function: Callable[P, R], /) -> WorkflowDefinition[P, R]:
+        _check_function(function, "workflow")
+        return WorkflowDefinition(
+            function,
+            name=name or function.__name__,
+            version=version,
+            timeout_s=None if timeout is None else parse_duration(timeout, field="timeout"),
+            local_names=_local_names(function),
+        )
+
+    return declare
+
+
+def target_of(function: AnyFunction) -> str:
+    """Return `module:qualname`; a module run with `python -m` goes by its real name."""
+    module = function.__module__
+    if module == "__main__":
+        spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+        module = spec.name if spec is not None else module
+    return f"{module}:{function.__qualname__}"
+
+
+def _check_function(function: object, kind: str) -> None:
+    if not inspect.isfunction(function):
+        refuse(f"@{kind} takes a plain function, got {function!r}")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        refuse(f"@{kind}: {function.__qualname__} is a generator, which has no one result: return a list")
+    if kind == "workflow" and inspect.iscoroutinefunction(function):
+        refuse("a workflow is a plain function (only its steps may be async)")
+
+
+def _check_executor(function: AnyFunction, options: StepOptions) -> None:
+    is_coroutine = inspect.iscoroutinefunction(function)
+    if options.executor == "async" and not is_coroutine:
+        refuse(f'executor="async": {function.__qualname__} is no `async def` function', field="executor")
+    if options.executor == "thread" and is_coroutine:
+        refuse(f'executor="thread": {function.__qualname__} is an `async def` function: leave executor out')
+    if options.executor != "process":
+        return
+    if "<" in function.__qualname__:
+        refuse(
+            f'executor="process": {function.__qualname__} is local to a function, and a child process can import only '
+            f"what stands at the top of a module: move it there",
+            field="executor",
+        )
+    if function.__globals__.get("__file__") is None:
+        refuse(
+            f'executor="process": {function.__qualname__} was typed into a notebook or prompt, and a child process has '
+            f"no file to load it from: move it to a module, or leave executor out",
+            field="executor",
+        )
+
+
+def _local_names(function: AnyFunction) -> Mapping[str, Any]:
+    """Return the names that string annotations of a nested function may mean: those of the functions around it."""
+    if "<locals>" not in function.__qualname__:
+        return {}
+    frame, names = sys._getframe(1), dict[str, Any]()  # noqa: SLF001
+    while frame is not None:
+        if not frame.f_globals.get("__name__", "").startswith("kronos.core."):
+            names = {**frame.f_locals, **names}
+            if frame.f_code.co_name == "<module>" or frame.f_globals is not function.__globals__:
+                break
+        frame = frame.f_back  # type: ignore[assignment]
+    return names
+
+
+def _step_names(steps: Sequence[object]) -> list[str]:
+    if isinstance(steps, str):
+        refuse(f"after={steps!r}: expected a list of step names, as in after=[{steps!r}]", field="after")
+    return [_step_name(one) for one in steps]
+
+
+def _step_name(one: object) -> str:
+    if is_proxy(one):
+        reference = read(one).reference  # type: ignore[arg-type]
+        if reference.step is not None:
+            return reference.step
+        refuse("after=: the workflow's input is no step", field="after")
+    if isinstance(one, StepDefinition):
+        return one.name
+    if not isinstance(one, str):
+        refuse(f"after=: {one!r} is no step: give its name", field="after")
+    return one
+
+
+def _input_type(name: str, signature: Signature) -> Any:
+    """Return the type of a run's input: of the one record parameter, or a record of the parameters."""
+    parameters = signature.parameters
+    if takes_whole_input(signature):
+        return parameters[0].type
+    return msgspec.defstruct(f"{name}_input", [_record_field(p) for p in parameters], kw_only=True, frozen=True)
+
+
+def takes_whole_input(signature: Signature) -> bool:
+    """Tell whether the one parameter is the run's input, because it is an object in JSON; else inputs go by name.
+
+    So a run's input is a JSON object either way: `{"message": "hello"}` starts `def greet(message: str)`.
+    """
+    return len(signature.parameters) == 1 and is_object(signature.parameters[0].type)
+
+
+def _record_field(parameter: Parameter) -> tuple[str, Any] | tuple[str, Any, Any]:
+    if parameter.default is EMPTY:
+        return (parameter.name, parameter.type)
+    default = parameter.default
+    return (parameter.name, parameter.type, msgspec.field(default_factory=lambda: default))
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    try:
+        return msgspec.json.schema(kind)
+    except (TypeError, NotImplementedError) as error:
+        refuse(f"the input type {kind!r} cannot be read from JSON: {error}")
+
+
+def _line_of(function: AnyFunction) -> str:
+    return f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
+
+
+def _raised_at(error: BaseException, function: AnyFunction) -> str:
+    line, trace = _line_of(function), error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code is function.__code__:
+            line = f"{function.__code__.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return line
+

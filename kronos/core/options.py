@@ -1,0 +1,74 @@
+"""How a step is to be run: its limits, its retries, where it executes, what it may do to the world.
+
+Rule 1: every option is checked when the step is declared, never when it runs.
+Rule 2: a duration is said once, in words ("10m", "1.5s", "250ms"), and kept as seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Final, Literal, TypeAlias, get_args
+
+import msgspec
+
+from kronos.errors import WorkflowDefinitionError
+
+__all__ = ["Duration", "Effect", "Executor", "StepOptions", "parse_duration"]
+
+Executor: TypeAlias = Literal["thread", "process", "async"]
+Effect: TypeAlias = Literal["pure", "read", "external"]
+Duration: TypeAlias = str | float | timedelta
+"""`"10m"`, `"1.5s"`, `"250ms"`, a `timedelta`, or seconds."""
+
+RETRIES_MAX: Final = 1_000
+DURATION_S_MAX: Final = 366 * 86_400.0
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+
+
+class StepOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step declares about its own execution; part of its workflow's graph."""
+
+    executor: Executor = "thread"
+    effect: Effect = "pure"
+    retries: int = 0
+    backoff_s: float = 1.0
+    backoff_max_s: float = 300.0
+    timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.effect not in get_args(Effect):
+            later = "; `tx` steps come with a later release" if self.effect == "tx" else ""
+            raise _refused("effect", self.effect, f"one of {', '.join(get_args(Effect))}{later}")
+        if self.executor not in get_args(Executor):
+            raise _refused("executor", self.executor, f"one of {', '.join(get_args(Executor))}")
+        if type(self.retries) is not int or not 0 <= self.retries <= RETRIES_MAX:
+            raise _refused("retries", self.retries, f"a whole number from 0 to {RETRIES_MAX}")
+        if self.backoff_s > self.backoff_max_s:
+            raise _refused("backoff", self.backoff_s, f"at most backoff_max ({self.backoff_max_s:g} s)")
+
+
+def parse_duration(value: Duration, *, field: str) -> float:
+    """Return `value` in seconds; raise `WorkflowDefinitionError` naming `field` when it is no positive duration."""
+    seconds = _seconds(value)
+    if seconds is None or not 0 < seconds <= DURATION_S_MAX:
+        raise _refused(field, value, 'a positive duration such as "10m", "1.5s", "250ms", at most 366d')
+    return seconds
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return float(match[1]) * _UNITS[match[2] or "s"]
+    return None
+
+
+def _refused(field: str, value: object, expected: str) -> WorkflowDefinitionError:
+    return WorkflowDefinitionError(f"{field}={value!r}: expected {expected}", field=field, value=value)
