@@ -1,0 +1,21 @@
+"""The trading runtime: PURE.  `State = fold(records, config)` at every position; it knows nothing of workflows.
+
+No clock, no random, no I/O, no threads, standard library included: time is a column, and everything else is a record.
+"""
+
+from kronos.trading.backtest import Backtest, BacktestConfig
+from kronos.trading.bars import Bar, Bars, Split
+from kronos.trading.context import Context, LookAhead
+from kronos.trading.journal import MemoryRecorder, records_between, state_at, verify
+from kronos.trading.ledger import Ledger, Trade, read_ledger
+from kronos.trading.positions import Position
+from kronos.trading.results import Result, StateView
+from kronos.trading.sma_cross import SmaCross
+from kronos.trading.stats import Statistics, statistics
+from kronos.trading.strategy import NoParams, Strategy
+
+__all__ = [
+    "Backtest", "BacktestConfig", "Bar", "Bars", "Context", "Ledger", "LookAhead", "MemoryRecorder", "NoParams",
+    "Position", "Result", "SmaCross", "Split", "StateView", "Statistics", "Strategy", "Trade", "read_ledger",
+    "records_between", "state_at", "statistics", "verify",
+]  # fmt: skip

@@ -1,0 +1,166 @@
+"""Every fact that a journal can hold: a closed union of small frozen records.
+
+Rule 1: a record says what was decided or what happened, never what can be derived (equity, the market event itself).
+Rule 2: every record has a position `(row, sub)`, an origin, the snapshot that was seen, and its causes.
+Rule 3: names are past tense, tags and the order of fields are the stored format: append, never change.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+__all__ = [
+    "RECORD_TYPES",
+    "IntentRaised",
+    "Noted",
+    "OrderAccepted",
+    "OrderAdjusted",
+    "OrderCancelled",
+    "OrderDenied",
+    "OrderFilled",
+    "OrderRejected",
+    "OrderSubmitted",
+    "Origin",
+    "Record",
+    "RiskDecided",
+    "SplitApplied",
+    "TradingSwitched",
+    "kind_of",
+]
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Who acted and where: records name it by its index in the segment's table, so that ids stay out of the chain."""
+
+    strategy_id: str
+    execution_id: str
+    route_id: str
+    broker_id: str
+
+
+class _Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What every record carries.
+
+    `snapshot` is the number of records that the state had seen when this was decided; `causes` are the
+    `positions.cause_id` of what led to it (sub 0 is the market event of that row).
+    """
+
+    row: int
+    sub: int
+    origin: int
+    snapshot: int
+    causes: tuple[int, ...]
+
+
+class IntentRaised(_Fact, frozen=True, tag=1):
+    """What a strategy wants: to submit an order of `quantity` lots (signed: buy > 0), or to cancel `order_id`.
+
+    `asked` keeps the words of a request that is no number of lots; its quantity is then 0 and risk denies it.
+    """
+
+    order_id: int
+    instrument: int
+    action: str
+    quantity: int
+    asked: str = ""
+
+
+class RiskDecided(_Fact, frozen=True, tag=2):
+    """The risk engine's answer to an intent: `reason` is stable, `operands` are the numbers that it compared."""
+
+    order_id: int
+    allowed: bool
+    reason: str
+    operands: dict[str, str]
+
+
+class OrderDenied(_Fact, frozen=True, tag=3):
+    """Our own risk stopped the order; it never left."""
+
+    order_id: int
+    reason: str
+
+
+class OrderSubmitted(_Fact, frozen=True, tag=4):
+    """The order was sent to its venue."""
+
+    order_id: int
+
+
+class OrderAccepted(_Fact, frozen=True, tag=5):
+    """The venue has the order."""
+
+    order_id: int
+
+
+class OrderRejected(_Fact, frozen=True, tag=6):
+    """The venue refused the order."""
+
+    order_id: int
+    reason: str
+
+
+class OrderFilled(_Fact, frozen=True, tag=7):
+    """One execution: `quantity` lots (signed) at `price` ticks for `fee` money; `assumption` says why at that price."""
+
+    order_id: int
+    instrument: int
+    quantity: int
+    price: int
+    fee: int
+    assumption: str
+
+
+class OrderCancelled(_Fact, frozen=True, tag=8):
+    """The order is gone before it was filled."""
+
+    order_id: int
+    reason: str
+
+
+class OrderAdjusted(_Fact, frozen=True, tag=9):
+    """A corporate action changed what is still open of a resting order to `quantity` lots (signed)."""
+
+    order_id: int
+    quantity: int
+
+
+class SplitApplied(_Fact, frozen=True, tag=10):
+    """Control event: each `denominator` lots became `numerator`; `cash` money was paid for the fraction of a lot."""
+
+    instrument: int
+    numerator: int
+    denominator: int
+    cash: int
+
+
+class TradingSwitched(_Fact, frozen=True, tag=11):
+    """Control event: orders are allowed from here on, or not."""
+
+    enabled: bool
+    reason: str
+
+
+class Noted(_Fact, frozen=True, tag=12):
+    """Whatever a strategy wanted remembered; it changes nothing."""
+
+    text: str
+
+
+Record: TypeAlias = (
+    IntentRaised | RiskDecided | OrderDenied | OrderSubmitted | OrderAccepted | OrderRejected | OrderFilled
+    | OrderCancelled | OrderAdjusted | SplitApplied | TradingSwitched | Noted
+)  # fmt: skip
+
+RECORD_TYPES: Final[tuple[type[Record], ...]] = (
+    IntentRaised, RiskDecided, OrderDenied, OrderSubmitted, OrderAccepted, OrderRejected, OrderFilled,
+    OrderCancelled, OrderAdjusted, SplitApplied, TradingSwitched, Noted,
+)  # fmt: skip
+
+
+def kind_of(record: Record) -> str:
+    """Return the record's name as shown to people: `order_filled`."""
+    name = type(record).__name__
+    return "".join("_" + letter.lower() if letter.isupper() else letter for letter in name).lstrip("_")

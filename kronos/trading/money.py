@@ -1,0 +1,75 @@
+"""Exact numbers: money is a Python int in 1e-8 of its currency, everything else is an integer of ticks or lots.
+
+Rule 1: a `Decimal` enters or leaves only here; a float never does arithmetic on money.
+Rule 2: what cannot be expressed exactly is refused, never rounded; the one rounding (fees) says its rule.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from kronos.errors import InvalidInput
+
+__all__ = ["MONEY_SCALE", "from_money", "round_half_up", "to_decimal", "to_money", "to_units"]
+
+MONEY_SCALE: Final = 10**8
+"""Units of money in one unit of its currency."""
+
+
+def to_decimal(value: Decimal | str | int | float, *, field: str) -> Decimal:
+    """Return `value` as a finite Decimal; a float is read as its shortest text (0.1 is 1/10).
+
+    Raises `InvalidInput` naming `field` for NaN, infinities and text that is no number.
+    """
+    try:
+        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    except (InvalidOperation, TypeError, ValueError):
+        raise InvalidInput(f"{field}: {value!r} is not a number", field=field, value=str(value)) from None
+    if not number.is_finite():
+        raise InvalidInput(f"{field}: {value!r} is not a finite number", field=field, value=str(value))
+    return number
+
+
+def to_units(value: Decimal, step: Decimal, *, field: str) -> int:
+    """Return how many `step` make `value`; raise `InvalidInput` when it is not a whole number of them."""
+    numerator, denominator = value.as_integer_ratio()
+    step_numerator, step_denominator = step.as_integer_ratio()
+    units, remainder = divmod(numerator * step_denominator, denominator * step_numerator)
+    if remainder:
+        raise InvalidInput(f"{field}: {value} is not a multiple of {step}", field=field, value=str(value))
+    return units
+
+
+def to_money(value: Decimal | str | int | float, *, field: str = "amount") -> int:
+    """Return `value` of a currency in units of 1e-8; raise `InvalidInput` for a finer amount."""
+    return to_units(to_decimal(value, field=field), _MONEY_STEP, field=field)
+
+
+def from_money(units: int) -> Decimal:
+    """Return `units` of 1e-8 as an exact Decimal of the currency, without trailing zeros."""
+    return plain_decimal(Decimal(units).scaleb(-8) if abs(units) < _CONTEXT_SAFE else Decimal(f"{units}e-8"))
+
+
+def plain_decimal(value: Decimal) -> Decimal:
+    """Return `value` without trailing zeros and without an exponent (100, not 1E+2)."""
+    if not value:
+        return Decimal(0)
+    sign, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int), "finite by construction"
+    while exponent < 0 and digits[-1] == 0:
+        digits, exponent = digits[:-1], exponent + 1
+    if exponent > 0:
+        digits, exponent = digits + (0,) * exponent, 0
+    return Decimal((sign, digits, exponent))
+
+
+def round_half_up(numerator: int, denominator: int) -> int:
+    """Return numerator / denominator as the nearest integer, halves away from zero; `denominator` > 0."""
+    quotient, remainder = divmod(abs(numerator), denominator)
+    quotient += 2 * remainder >= denominator
+    return quotient if numerator >= 0 else -quotient
+
+
+_MONEY_STEP: Final = Decimal("0.00000001")
+_CONTEXT_SAFE: Final = 10**27

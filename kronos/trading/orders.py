@@ -1,0 +1,97 @@
+"""The life of an order: which fact may follow which, as data.
+
+Rule 1: `ALLOWED` is the whole law; the diagram in the documentation is drawn from it.
+Rule 2: a fact that does not follow is refused with `TransitionError`, never ignored (a late fill is a fault to see).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from kronos.errors import TransitionError
+from kronos.trading.events import (
+    OrderAccepted,
+    OrderAdjusted,
+    OrderCancelled,
+    OrderDenied,
+    OrderFilled,
+    OrderRejected,
+    OrderSubmitted,
+    Record,
+)
+
+__all__ = ["ALLOWED", "TERMINAL", "Order", "Phase", "advance"]
+
+
+class Phase(StrEnum):
+    """Where an order stands."""
+
+    INTENDED = "intended"
+    DENIED = "denied"
+    SUBMITTED = "submitted"
+    REJECTED = "rejected"
+    ACCEPTED = "accepted"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+
+
+_RESTING: Final[Mapping[type[Record], frozenset[Phase]]] = {
+    OrderFilled: frozenset({Phase.PARTIALLY_FILLED, Phase.FILLED}),
+    OrderCancelled: frozenset({Phase.CANCELLED}),
+}
+
+ALLOWED: Final[Mapping[Phase, Mapping[type[Record], frozenset[Phase]]]] = {
+    Phase.INTENDED: {
+        OrderDenied: frozenset({Phase.DENIED}),
+        OrderSubmitted: frozenset({Phase.SUBMITTED}),
+    },
+    Phase.SUBMITTED: {
+        OrderAccepted: frozenset({Phase.ACCEPTED}),
+        OrderRejected: frozenset({Phase.REJECTED}),
+        OrderCancelled: frozenset({Phase.CANCELLED}),
+    },
+    Phase.ACCEPTED: {**_RESTING, OrderAdjusted: frozenset({Phase.ACCEPTED})},
+    Phase.PARTIALLY_FILLED: {**_RESTING, OrderAdjusted: frozenset({Phase.PARTIALLY_FILLED})},
+    Phase.DENIED: {},
+    Phase.REJECTED: {},
+    Phase.FILLED: {},
+    Phase.CANCELLED: {},
+}
+
+TERMINAL: Final = frozenset(phase for phase, exits in ALLOWED.items() if not exits)
+
+
+class Order(msgspec.Struct, kw_only=True):
+    """An order that is not finished; `quantity` and `filled` in lots, signed alike (buy > 0).
+
+    `row` is the row whose event caused it: it never meets that row.  `cause` names the record that a fill follows.
+    """
+
+    id: int
+    origin: int
+    instrument: int
+    quantity: int
+    row: int
+    filled: int = 0
+    phase: Phase = Phase.INTENDED
+    cause: int = 0
+
+
+def advance(order: Order, record: Record, target: Phase) -> None:
+    """Move `order` to `target` because of `record`; raise `TransitionError` where the law has no such step."""
+    if target not in ALLOWED[order.phase].get(type(record), frozenset()):
+        raise TransitionError(
+            f"order {order.id} is {order.phase}: {type(record).__name__} at ({record.row}, {record.sub}) "
+            f"cannot make it {target}",
+            order_id=order.id,
+            phase=str(order.phase),
+            event=type(record).__name__,
+            row=record.row,
+            sub=record.sub,
+        )
+    order.phase = target

@@ -1,0 +1,127 @@
+"""What a user writes: a class with handlers and typed parameters.
+
+Rule 1: a strategy is deterministic: what it does follows from its parameters, its own attributes and its context.
+Rule 2: everything it remembers is an attribute of `self`; that is what checkpoints keep and the user chain covers.
+Rule 3: it imports nothing of an exchange, a clock or the engine.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from kronos.errors import InvalidInput
+from kronos.trading.bars import Bar
+from kronos.trading.context import Context
+from kronos.trading.events import OrderFilled, SplitApplied
+
+__all__ = ["NoParams", "Strategy", "params_from_text", "set_user_state", "user_state"]
+
+
+class NoParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The parameters of a strategy that has none, and the parent of those that do."""
+
+
+class Strategy:
+    """Subclass it, name the parameters in a nested struct, and override the handlers that you need.
+
+        class Momentum(Strategy):
+            class Params(NoParams, frozen=True):
+                lookback: int = 20
+
+            params: Params
+
+            def on_bar(self, ctx, bar):
+                ...
+
+    `strategy_id` attributes its intents; the default is the class name.
+    """
+
+    Params: ClassVar[type[Any]] = NoParams
+    strategy_id: ClassVar[str] = ""
+
+    params: Any
+
+    def __init__(self, params: Any = None) -> None:
+        """Keep `params` (an instance of `Params`, or a mapping that is converted to one)."""
+        kind = type(self).Params
+        if params is None:
+            params = {}
+        self.params = params if isinstance(params, kind) else _convert(type(self), params, strict=True)
+
+    def on_start(self, ctx: Context) -> None:
+        """Called once before the first bar; an order from here meets the first bar's open."""
+
+    def on_bar(self, ctx: Context, bar: Bar) -> None:
+        """Called when `bar` has closed; an order from here fills at the next bar's open at the earliest."""
+
+    def on_fill(self, ctx: Context, fill: OrderFilled) -> None:
+        """Called when an order was filled at the open of `ctx.row`, whose bar is not known yet (`ctx.now` is before)."""
+
+    def on_split(self, ctx: Context, split: SplitApplied) -> None:
+        """Called before the open of `ctx.row`, from which on prices are those of the split shares."""
+
+    def on_stop(self, ctx: Context) -> None:
+        """Called once after the last bar; orders from here are denied."""
+
+
+def user_state(strategy: Strategy) -> Any:
+    """Return what a strategy remembers: its `__getstate__`, without the parameters (they are configuration)."""
+    state = strategy.__getstate__()  # type: ignore[attr-defined,unused-ignore]
+    if isinstance(state, dict):
+        return {name: value for name, value in state.items() if name != "params"}
+    return state
+
+
+def set_user_state(strategy: Strategy, state: Any) -> None:
+    """Give `strategy` back what `user_state` returned."""
+    setter = getattr(strategy, "__setstate__", None)
+    if setter is not None:
+        setter(state)
+        return
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    params = strategy.params
+    strategy.__dict__.clear()
+    strategy.__dict__.update(attributes or {})
+    strategy.params = params
+    for name, value in (slots or {}).items():
+        setattr(strategy, name, value)
+
+
+def params_from_text(strategy: type[Strategy], settings: dict[str, str]) -> Any:
+    """Return `strategy.Params` from `name=value` texts; raise `InvalidInput` naming the parameter and the known ones."""
+    return _convert(strategy, settings, strict=False)
+
+
+def _convert(strategy: type[Strategy], settings: Any, *, strict: bool) -> Any:
+    kind = strategy.Params
+    if isinstance(settings, msgspec.Struct):
+        raise InvalidInput(
+            f"{strategy.__name__}: parameters must be {kind.__qualname__}, not {type(settings).__qualname__}",
+            field="params",
+        )
+    known = {field.name for field in msgspec.structs.fields(kind)}
+    listed = ", ".join(f"{f.name} ({_type_name(f.type)})" for f in msgspec.structs.fields(kind)) or "none"
+    for name in settings:
+        if name not in known:
+            raise InvalidInput(
+                f"{strategy.__name__} has no parameter {name!r}; it has: {listed}", field=f"params.{name}", value=name
+            )
+    try:
+        return msgspec.convert(settings, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        name = path.rstrip("`")
+        if not name:
+            raise InvalidInput(f"{strategy.__name__}: {reason}; its parameters are: {listed}", field="params") from None
+        raise InvalidInput(
+            f"{strategy.__name__}: parameter {name} cannot be {settings.get(name)!r}: {reason}; "
+            f"its parameters are: {listed}",
+            field=f"params.{name}",
+            value=str(settings.get(name)),
+        ) from None
+
+
+def _type_name(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
