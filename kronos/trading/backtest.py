@@ -143,8 +143,8 @@ class Backtest:
         self._block: list[Record] = []
         self._begin_segment()
         self._pacer = checkpoints.Pacer(rows=self.stop_row - self.row, now=clock() if clock else None)
-        self._trial: bytes | None = None
-        self._trusted = False
+        self._trial: tuple[int, bytes] | None = None
+        self._proven = False
         self._checkpoints = 0
         self._note = "" if key is not None else "no key was given"
 
@@ -348,7 +348,7 @@ class Backtest:
         self._sealed_at = self._clock() if self._clock else 0
 
     def _keep(self, chunk: int) -> None:
-        """Seal a segment and take a checkpoint where they are due."""
+        """Seal a segment and take a checkpoint where they are due; both at one row is where a killed run resumes."""
         now = self._clock() if self._clock else None
         end = self.row == self.stop_row
         aged = now is not None and now - self._sealed_at >= SEGMENT_NS
@@ -356,12 +356,16 @@ class Backtest:
         if self._recorder is None:
             if full:
                 self._begin_segment()
-        elif end or aged or full:
+            return
+        if end or aged or full:
             self._seal(self._recorder)
-        done = self.row - self.config.first_row
-        paced = self._pacer.due(now=now, done=done, chunk=chunk)
-        if self._recorder is not None and self._key is not None and (paced or aged or end):
-            self._save(self._recorder, self._key)
+        if self._key is None or self._note:
+            return
+        if self._trial is not None:
+            self._prove(self._recorder, self._trial, self._key)
+        due = self._pacer.due(now=now, done=self.row - self.config.first_row, chunk=chunk)
+        if (due or aged or end) and not self._note:
+            self._save(self._recorder)
 
     def _seal(self, recorder: Recorder) -> None:
         core, user = self.heads()
@@ -384,39 +388,33 @@ class Backtest:
         )
         self._begin_segment()
 
-    def _save(self, recorder: Recorder, key: bytes) -> None:
+    def _save(self, recorder: Recorder) -> None:
         """Keep a checkpoint; the first is held back until a run restored from it has kept step with this one."""
-        if self._note:
-            return
-        if self._trial is not None and not self._trusted:
-            self._prove(self._trial, key)
-            if self._note:
-                return
-            self._hand_over(recorder, self._trial, checkpoints.open_checkpoint(self._trial, key).row)
+        begun = self._clock() if self._clock else 0
         try:
             data = self.checkpoint()
         except Exception as error:  # noqa: BLE001 - user objects may refuse to be pickled in any way
-            memory = user_state(self.strategy)
-            path = checkpoints.unpicklable_path(memory, self._world())
+            path = checkpoints.unpicklable_path(user_state(self.strategy), self._world())
             self._note = f"{path} cannot be saved: {type(error).__name__}: {error}"
             return
-        if self._trusted:
-            self._hand_over(recorder, data, self.row)
+        if self._proven:
+            self._hand_over(recorder, self.row, data)
         else:
-            self._trial = data
-        self._pacer.taken(now=self._clock() if self._clock else None, size=len(data))
+            self._trial = (self.row, data)
+        self._pacer.taken(now=self._clock() if self._clock else None, begun=begun, size=len(data))
 
-    def _hand_over(self, recorder: Recorder, data: bytes, row: int) -> None:
+    def _hand_over(self, recorder: Recorder, row: int, data: bytes) -> None:
         recorder.checkpoint(row=row, data=data)
         self._checkpoints += 1
 
-    def _prove(self, data: bytes, key: bytes) -> None:
-        """Restore `data` beside this run, bring it here, and compare; sets `_trusted`, or a note saying what differs."""
+    def _prove(self, recorder: Recorder, trial: tuple[int, bytes], key: bytes) -> None:
+        """Bring a run restored from `trial` here and compare: keep the checkpoint, or note what differs."""
+        self._trial = None
         strategy = object.__new__(type(self.strategy))
         strategy.params = self.strategy.params
         twin = Backtest(self.bars, strategy, self.config, key=key)
         try:
-            twin.restore(data)
+            twin.restore(trial[1])
             twin.run(Position(self.row))
         except Exception as error:  # noqa: BLE001 - user code in a restored state may fail in any way
             self._note = f"a restored strategy failed: {type(error).__name__}: {error}"
@@ -427,7 +425,8 @@ class Backtest:
         elif twin.heads() != self.heads():
             self._note = "decisions differ after a restore"
         else:
-            self._trusted = True
+            self._proven = True
+            self._hand_over(recorder, *trial)
 
     # -- time travel
 
@@ -552,7 +551,7 @@ def _instrument(bars: Bars, config: BacktestConfig) -> Instrument:
     return instrument(
         symbol=bars.instrument,
         tick=bars.tick,
-        price_max=int(bars.high.max()),
+        price_max=int(bars.high.max()) if bars.price_max is None else bars.price_max,
         lot=config.lot,
         currency=config.currency,
         fee_rate=to_decimal(config.fee_rate, field="fee_rate"),

@@ -48,7 +48,10 @@ class Bar(msgspec.Struct, frozen=True, gc=False):
 
 
 class Bars(msgspec.Struct, frozen=True, kw_only=True):
-    """The bars of one instrument; all columns are int64 arrays of shape (rows,)."""
+    """The bars of one instrument; all columns are int64 arrays of shape (rows,).
+
+    `price_max` is the highest price in ticks where it is known beforehand, which saves reading the column.
+    """
 
     dataset: str
     instrument: str
@@ -62,9 +65,10 @@ class Bars(msgspec.Struct, frozen=True, kw_only=True):
     close: Int64s
     volume: Int64s
     splits: tuple[Split, ...] = ()
+    price_max: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse columns of another type or of unequal length."""
+        """Refuse columns of another type or of unequal length; keep read-only views of the others."""
         for name in COLUMNS:
             column = getattr(self, name)
             if column.dtype != np.int64 or column.shape != self.open_time.shape:
@@ -73,7 +77,9 @@ class Bars(msgspec.Struct, frozen=True, kw_only=True):
                     f"got {column.dtype} of shape {column.shape}",
                     field=f"bars.{name}",
                 )
-            column.flags.writeable = False
+            view = column.view()
+            view.flags.writeable = False
+            msgspec.structs.force_setattr(self, name, view)
 
     @property
     def rows(self) -> int:
