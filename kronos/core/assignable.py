@@ -1,7 +1,7 @@
 """Whether a value of one annotation may be given where another is expected.
 
 Rule 1: only a certain mismatch is refused; what cannot be told from annotations is told when the step runs.
-Rule 2: classes are compared by name of class, containers by what they hold; `int` fits `float`, `bool` never fits `int`.
+Rule 2: classes are compared as classes, containers by what they hold; `int` fits `float`, `bool` never fits `int`.
 Rule 3: a mismatch names the path of the field inside the value, as in `$[...].price`.
 """
 
@@ -122,7 +122,7 @@ def _item_types(annotation: Any) -> Any:
     arguments = get_args(annotation)
     if not arguments:
         return Any
-    if get_origin(annotation) is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):  # noqa: PLR2004
+    if get_origin(annotation) is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):
         return arguments
     return arguments[0]
 

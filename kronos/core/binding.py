@@ -122,10 +122,10 @@ def _with_holes(tree: Tree, found: list[Reference]) -> Any:
 def _dig(data: bytes | msgspec.Raw, step: str | None, path: tuple[PathElement, ...]) -> bytes:
     for depth, element in enumerate(path):
         try:
-            if type(element) is int:
+            if isinstance(element, int):
                 data = _decode_array(data)[element]
             else:
-                data = _decode_object(data)["$" + element if element[:1] == "$" else element]  # type: ignore[index]
+                data = _decode_object(data)["$" + element if element[:1] == "$" else element]
         except (msgspec.MsgspecError, LookupError):
             raise _absent(step, path[: depth + 1]) from None
     return bytes(data)
@@ -138,7 +138,7 @@ def _fill(tree: Tree, run_input: Any, outputs: Mapping[str, Any]) -> Any:
             if type(value) is not (list if type(element) is int else dict):
                 raise _absent(reference.step, reference.path[: depth + 1])
             try:
-                value = value[element]
+                value = value[element]  # type: ignore[index] # its type was looked at above
             except LookupError:
                 raise _absent(reference.step, reference.path[: depth + 1]) from None
         return value

@@ -8,7 +8,6 @@ Rule 3: a step travels as `module:qualname`, never pickled.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
@@ -101,9 +100,9 @@ class WorkflowDefinition(Generic[P, R]):
             refuse(f"workflow {name!r} cannot take a context: only steps run; give it to a step")
         self.input_type: Final = _input_type(name, self.signature)
         self.output_type: Final = self.signature.returns
-        self.steps: Final[Mapping[str, StepDefinition[Any, Any]]]
-        self.graph: Final[Graph]
-        self.graph, self.steps = self._read(timeout_s)
+        graph, steps = self._read(timeout_s)
+        self.graph: Final[Graph] = graph
+        self.steps: Final[Mapping[str, StepDefinition[Any, Any]]] = steps
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__
         self.__module__ = function.__module__
@@ -247,7 +246,7 @@ def workflow(*, version: str, name: str | None = None, timeout: Duration | None 
     Raises `WorkflowDefinitionError` naming the line for a cycle, a missing dependency, a duplicate step, a type
     mismatch, or a decision that needs a value which is known only in a run.
     """
-    if not isinstance(version, str) or not version:
+    if not isinstance(version, str) or not version:  # type: ignore[redundant-expr]
         refuse(f'version={version!r}: expected a text such as "1"', field="version")
 
     def declare(function: Callable[P, R], /) -> WorkflowDefinition[P, R]:
@@ -267,7 +266,7 @@ def target_of(function: AnyFunction) -> str:
     """Return `module:qualname`; a module run with `python -m` goes by its real name."""
     module = function.__module__
     if module == "__main__":
-        spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+        spec = function.__globals__.get("__spec__")
         module = spec.name if spec is not None else module
     return f"{module}:{function.__qualname__}"
 
@@ -307,13 +306,13 @@ def _local_names(function: AnyFunction) -> Mapping[str, Any]:
     """Return the names that string annotations of a nested function may mean: those of the functions around it."""
     if "<locals>" not in function.__qualname__:
         return {}
-    frame, names = sys._getframe(1), dict[str, Any]()  # noqa: SLF001
+    frame, names = inspect.currentframe(), dict[str, Any]()
     while frame is not None:
         if not frame.f_globals.get("__name__", "").startswith("kronos.core."):
             names = {**frame.f_locals, **names}
             if frame.f_code.co_name == "<module>" or frame.f_globals is not function.__globals__:
                 break
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return names
 
 
@@ -377,4 +376,3 @@ def _raised_at(error: BaseException, function: AnyFunction) -> str:
             line = f"{function.__code__.co_filename}:{trace.tb_lineno}"
         trace = trace.tb_next
     return line
-

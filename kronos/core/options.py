@@ -39,10 +39,10 @@ class StepOptions(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = None
 
     def __post_init__(self) -> None:
-        if self.effect not in get_args(Effect):
-            later = "; `tx` steps come with a later release" if self.effect == "tx" else ""
+        if str(self.effect) not in get_args(Effect):
+            later = "; `tx` steps come with a later release" if str(self.effect) == "tx" else ""
             raise _refused("effect", self.effect, f"one of {', '.join(get_args(Effect))}{later}")
-        if self.executor not in get_args(Executor):
+        if str(self.executor) not in get_args(Executor):
             raise _refused("executor", self.executor, f"one of {', '.join(get_args(Executor))}")
         if type(self.retries) is not int or not 0 <= self.retries <= RETRIES_MAX:
             raise _refused("retries", self.retries, f"a whole number from 0 to {RETRIES_MAX}")

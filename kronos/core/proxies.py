@@ -6,7 +6,7 @@ Rule: a stand-in can be passed on, and its fields and items can be named.  Whate
 
 from __future__ import annotations
 
-import sys
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Never, NoReturn
 
@@ -21,7 +21,8 @@ __all__ = ["Proxy", "Reading", "is_proxy", "read", "refuse", "stand_in", "user_l
 
 def user_line() -> str:
     """Return file:line of the innermost frame that is not ours."""
-    frame = sys._getframe(1)  # noqa: SLF001 - the only way to the caller's line
+    frame = inspect.currentframe()
+    assert frame is not None
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("kronos.core."):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
@@ -49,7 +50,7 @@ class Proxy:
 
     __slots__ = ("__kronos__",)
     # `isinstance` and `match` ask for the class of what they do not know; answering would take one branch silently.
-    __class__ = property(_forbid("isinstance() or `match`"))  # type: ignore[assignment]
+    __class__ = property(_forbid("isinstance() or `match`"))
 
     def __getattr__(self, name: str) -> Proxy:
         if name.startswith("__") and name.endswith("__"):
@@ -89,7 +90,7 @@ def is_proxy(value: object) -> bool:
 _SLOT: Final = Proxy.__dict__["__kronos__"]
 
 
-def stand_in(tracer: Tracer, reference: Reference, kind: Any, spelled: str) -> Proxy:
+def stand_in(tracer: object, reference: Reference, kind: Any, spelled: str) -> Proxy:
     """Return a proxy for `reference`, whose values are of type `kind`."""
     proxy = Proxy()
     _SLOT.__set__(proxy, Reading(tracer, reference, kind, spelled))

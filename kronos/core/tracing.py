@@ -10,7 +10,7 @@ import dataclasses
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, Self, get_args, get_origin
 
 import msgspec
 
@@ -28,7 +28,7 @@ __all__ = ["Tracer", "active_tracer"]
 
 STEP_NAME: Final = re.compile(r"\w[\w.:\-]{0,127}")
 
-_active: ContextVar["Tracer | None"] = ContextVar("kronos_tracer", default=None)
+_active: ContextVar[Tracer | None] = ContextVar("kronos_tracer", default=None)
 
 
 def active_tracer() -> Tracer | None:
@@ -50,7 +50,7 @@ class Tracer:
     def __init__(self) -> None:
         self.calls: dict[str, Call] = {}
 
-    def __enter__(self) -> Tracer:
+    def __enter__(self) -> Self:
         self._token = _active.set(self)
         return self
 
@@ -102,7 +102,10 @@ class Tracer:
             refuse(f"{owner}: {why}", field=field)
         if type(value) in (list, tuple):
             kinds = _item_kinds(kind, len(value))
-            return [self.tree(v, k, owner, f"{field}[{i}]", needs) for i, (v, k) in enumerate(zip(value, kinds, strict=True))]
+            return [
+                self.tree(v, k, owner, f"{field}[{i}]", needs)
+                for i, (v, k) in enumerate(zip(value, kinds, strict=True))
+            ]
         if type(value) is dict:
             held = _value_kind(kind)
             return {_escaped(k): self.tree(v, held, owner, f"{field}.{k}", needs) for k, v in value.items()}
@@ -220,7 +223,7 @@ def _item_kinds(kind: Any, count: int) -> list[Any]:
 def _value_kind(kind: Any) -> Any:
     kind = plain_type(kind)
     arguments = get_args(kind)
-    return arguments[1] if len(arguments) == 2 and get_origin(kind) in _HOLDERS else Any  # noqa: PLR2004
+    return arguments[1] if len(arguments) == 2 and get_origin(kind) in _HOLDERS else Any
 
 
 _HOLDERS: Final = frozenset({list, tuple, set, frozenset, dict, Sequence, Iterable, Collection, Mapping})

@@ -1,0 +1,33 @@
+"""What goes into a slot and what comes out of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kronos.core.events import Effect, Failure
+from kronos.core.options import Executor
+from kronos.kernel.ids import RunId, StepName
+
+__all__ = ["Outcome", "Task"]
+
+
+class Task(msgspec.Struct, frozen=True, gc=False):
+    """One attempt of one step: `target` is its code (`module:qualname`), `input` its canonical arguments by name."""
+
+    run_id: RunId
+    step: StepName
+    attempt: int
+    target: str
+    input: bytes
+    timeout_s: float | None = None
+    executor: Executor = "thread"
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """How an attempt ended: canonical `output`, or `failure`.  Times are ns of the clock that the services give."""
+
+    output: bytes | None
+    failure: Failure | None
+    effects: tuple[Effect, ...]
+    started_ns: int
+    finished_ns: int
