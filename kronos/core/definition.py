@@ -41,6 +41,7 @@ class StepDefinition(Generic[P, R]):
         self.name: Final = name
         self.options: Final = options
         self.after: Final = tuple(after)
+        self.depends: Final = tuple(depends)
         self.signature: Final = signature
         self.target: Final = target_of(function)
         self.is_coroutine: Final = inspect.iscoroutinefunction(function)
@@ -75,6 +76,7 @@ class StepDefinition(Generic[P, R]):
             name=name,
             options=self.options,
             after=(*self.after, *_step_names(after)),
+            depends=self.depends,
             signature=self.signature,
         )
 
@@ -191,6 +193,7 @@ def step(
     executor: str | None = None,
     effect: str = "pure",
     after: Sequence[object] = (),
+    depends: Sequence[str] = (),
 ) -> _StepDecorator: ...
 def step(
     fn: AnyFunction | None = None,
@@ -204,12 +207,15 @@ def step(
     executor: str | None = None,
     effect: str = "pure",
     after: Sequence[object] = (),
+    depends: Sequence[str] = (),
 ) -> Any:
     """Declare a step.
 
     `executor` is "thread" (default), "process", or "async" (default for coroutine functions); `effect` says what the
     step does to the world: "pure", "read" or "external".  A failed attempt is retried `retries` times, `backoff` apart,
-    doubling up to `backoff_max`; an attempt that runs past `timeout` fails.  Raises `WorkflowDefinitionError`.
+    doubling up to `backoff_max`; an attempt that runs past `timeout` fails.  `depends` names files (relative to the
+    project root) and modules that the code reaches in ways that cannot be read from it.
+    Raises `WorkflowDefinitionError`.
     """
 
     def declare(function: AnyFunction) -> StepDefinition[Any, Any]:
@@ -230,6 +236,7 @@ def step(
             name=name or function.__name__,
             options=options,
             after=_step_names(after),
+            depends=depends,
             signature=read_signature(function, _local_names(function)),
         )
 

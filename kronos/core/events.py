@@ -28,6 +28,7 @@ __all__ = [
     "decode_facts",
     "encode_facts",
     "expand",
+    "read_event",
     "truncate",
 ]
 
@@ -156,6 +157,13 @@ def decode_facts(kind: Kind, body: bytes) -> StepFacts | RunFacts:
         return _decode_run(body) if kind.startswith("run_") else _decode_step(body)
     except msgspec.MsgspecError as error:
         raise CorruptHistory(f"the stored facts of a {kind} event are damaged: {error}", kind=kind) from error
+
+
+def read_event(seq: int, count: int, kind: str, step: str, attempt: int, at: int, body: bytes) -> Event:
+    """Return the event of a stored row; raise `CorruptHistory` when its facts are damaged."""
+    known = Kind(kind)
+    facts = decode_facts(known, body)
+    return Event(seq=seq, kind=known, at=at, facts=facts, step=step, attempt=attempt, count=count)
 
 
 def truncate(event: Event, seq: int) -> Event:

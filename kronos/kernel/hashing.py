@@ -9,7 +9,7 @@ import hashlib
 from struct import Struct
 from typing import Final
 
-__all__ = ["GENESIS", "chain", "content_hash", "merkle_root"]
+__all__ = ["GENESIS", "chain", "content_hash", "input_digest", "merkle_root"]
 
 GENESIS: Final = bytes(32)
 """The head of an empty chain."""
@@ -43,3 +43,8 @@ def merkle_root(leaves: list[str]) -> str:
         pairs = [hashlib.sha256(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
         level = pairs + ([level[-1]] if len(level) % 2 else [])
     return level[0].hex()
+
+
+def input_digest(data: bytes) -> str:
+    """Return 32 hex digits that name a step's bound input (BLAKE2b, 128 bits)."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -1,0 +1,90 @@
+"""The committers: threads that carry flushes to the store, and tell whoever waits once they are durable."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Collection
+from typing import Final
+
+from kronos.engine.owned import Buffer, OwnedRun
+from kronos.engine.owner import FLUSHES_MAX, Inbox
+from kronos.errors import Unavailable
+from kronos.kernel.ids import IncarnationId
+from kronos.ports.queue import Flush, Queue
+
+__all__ = ["Commits"]
+
+
+class Commits:
+    """FLUSHES_MAX committers and one crier."""
+
+    def __init__(
+        self,
+        *,
+        store: Queue,
+        incarnation: IncarnationId,
+        inbox: Inbox,
+        tell: Callable[[Collection[str]], None],
+        on_lost: Callable[[BaseException], None],
+    ) -> None:
+        self._store = store
+        self._incarnation = incarnation
+        self._inbox = inbox
+        self._tell = tell
+        self._on_lost = on_lost
+        self._flushes: queue.SimpleQueue[tuple[Flush, list[tuple[OwnedRun, Buffer]]] | None] = queue.SimpleQueue()
+        self._changed: set[str] = set()
+        self._news = threading.Event()
+        self._stopping = False
+        self._threads: Final = [
+            *(
+                threading.Thread(target=self._commit, name=f"kronos-commit-{number}", daemon=True)
+                for number in range(FLUSHES_MAX)
+            ),
+            threading.Thread(target=self._cry, name="kronos-crier", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End after what was handed over."""
+        self._stopping = True
+        for _ in range(FLUSHES_MAX):
+            self._flushes.put(None)
+        for thread in self._threads[:FLUSHES_MAX]:
+            thread.join(timeout=10)
+        self._news.set()
+        self._threads[-1].join(timeout=5)
+
+    def put(self, flush: Flush, members: list[tuple[OwnedRun, Buffer]]) -> None:
+        """Hand over a flush; the loop never has more than FLUSHES_MAX under way."""
+        self._flushes.put((flush, members))
+
+    def _commit(self) -> None:
+        while (handed := self._flushes.get()) is not None:
+            flush, members = handed
+            try:
+                verdict = self._store.flush(self._incarnation, flush)
+            except BaseException as error:  # noqa: BLE001 - the supervisor decides: the incarnation is over
+                self._on_lost(error)
+                return
+            self._inbox.put_committed(flush, members, verdict)
+            self._changed.update([run.id for run, _ in members])
+            self._news.set()
+
+    def _cry(self) -> None:
+        while not self._stopping:
+            self._news.wait()
+            self._news.clear()
+            changed: list[str] = []
+            while self._changed:
+                changed.append(self._changed.pop())
+            try:
+                if changed:
+                    self._tell(changed)
+            except Unavailable:
+                continue  # waiters poll as well; the next news is told on a new connection

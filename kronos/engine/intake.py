@@ -1,0 +1,214 @@
+"""What comes in from the store: runs to own, and commands for the runs that are owned.
+
+Rule 1: a claimed run reaches the loop complete: its history is loaded and folded, its takeover is counted durably.
+Rule 2: it claims when the loop wants runs, at each notice, and every `poll_s` in any case; it looks for commands at
+        each notice and every COMMANDS_S: a command becomes an event at most that late.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from kronos.core.events import Event, Failure, Kind
+from kronos.core.state import Run, StepStatus, fold
+from kronos.engine.clock import RunClock
+from kronos.engine.owned import OwnedRun
+from kronos.engine.owner import Inbox
+from kronos.engine.serving import Serving
+from kronos.engine.tasks import Task
+from kronos.errors import Unavailable
+from kronos.kernel.ids import BlobHash, IncarnationId
+from kronos.ports.blobs import Blobs
+from kronos.ports.queue import ClaimedRun, LoadedRun, Queue, Takeover
+
+__all__ = ["COMMANDS_S", "TAKEOVERS_MAX", "Intake"]
+
+COMMANDS_S: Final = 0.25
+TAKEOVERS_MAX: Final = 3
+"""Takeovers without progress after which a run goes to the dead letters."""
+
+
+_OUTCOMES: Final = frozenset({Kind.STEP_COMPLETED, Kind.STEP_FAILED, Kind.STEP_RETRIED})
+
+
+class Intake:
+    """One thread."""
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        blobs: Blobs,
+        serving: Serving,
+        incarnation: IncarnationId,
+        clock: RunClock,
+        inbox: Inbox,
+        poll_s: float,
+        on_lost: Callable[[BaseException], None],
+    ) -> None:
+        self._queue = queue
+        self._blobs = blobs
+        self._serving = serving
+        self._incarnation = incarnation
+        self._clock = clock
+        self._inbox = inbox
+        self._poll_s = poll_s
+        self._on_lost = on_lost
+        self._wanted = 0
+        self._reloads: deque[tuple[OwnedRun, str]] = deque()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._hinted = True
+        self._thread = threading.Thread(target=self._run, name="kronos-intake", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and wait for it."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(timeout=10)
+
+    def want(self, runs: int) -> None:
+        """Say how many runs the loop could use."""
+        hungry = runs > 0 and self._wanted == 0
+        self._wanted = runs
+        if hungry:
+            self._wake.set()
+
+    def hint(self) -> None:
+        """Say that there may be something new."""
+        self._hinted = True
+        self._wake.set()
+
+    def reload(self, run: OwnedRun, reason: str) -> None:
+        """Read a run again whose values the store does not take, to end it as failed."""
+        self._reloads.append((run, reason))
+        self._wake.set()
+
+    def _run(self) -> None:
+        next_claim = next_commands = 0.0
+        claimed_all = False
+        while not self._stopping:
+            now = time.monotonic()
+            try:
+                while self._reloads:
+                    self._reload(*self._reloads.popleft())
+                if self._hinted or now >= next_commands:
+                    hinted, self._hinted = self._hinted, False
+                    claimed_all = claimed_all and not hinted
+                    self._inbox.put_commands(self._queue.commands(self._incarnation))
+                    next_commands = now + COMMANDS_S
+                if self._wanted and (not claimed_all or now >= next_claim):
+                    claimed_all = not self._claim()
+                    next_claim = now + self._poll_s
+            except Unavailable:
+                time.sleep(COMMANDS_S)
+            except BaseException as error:  # noqa: BLE001 - the supervisor decides: the incarnation is over
+                self._on_lost(error)
+                return
+            if not self._wanted or claimed_all:
+                self._wake.wait(max(0.0, next_commands - time.monotonic()))
+                self._wake.clear()
+
+    def _claim(self) -> bool:
+        """Claim what is wanted; return whether there may be more."""
+        wanted, self._wanted = self._wanted, 0
+        claimed = self._queue.claim(self._incarnation, self._serving.ids, wanted)
+        fresh = [run for run in claimed if run.claims == 1]
+        for run in fresh:
+            owned = self._own(run)
+            self._inbox.put_claimed(owned, owned.begin())
+        self._inbox.wake.set()
+        if len(fresh) < len(claimed):
+            self._take_over([run for run in claimed if run.claims > 1])
+            self._inbox.wake.set()
+        if len(claimed) < wanted:
+            self._wanted = self._wanted or wanted - len(claimed)
+            return False
+        return True
+
+    def _own(self, claimed: ClaimedRun) -> OwnedRun:
+        return OwnedRun(
+            claimed,
+            self._serving.get(claimed.definition),
+            worker=self._incarnation,
+            now_ns=self._clock.now_ns,
+            chance=random.random,  # jitter only: it keeps a crowd from coming back together
+        )
+
+    def _take_over(self, claimed: list[ClaimedRun]) -> None:
+        loaded = self._queue.load(claimed)
+        states = {run.id: fold(run.id, loaded[run.id].events) for run in claimed}
+        counts = {run.id: _takeovers(run, states[run.id], loaded[run.id]) for run in claimed}
+        self._queue.record_takeovers(
+            self._incarnation,
+            [Takeover(uuid.UUID(run.id), counts[run.id], _last_outcome(loaded[run.id])) for run in claimed],
+        )
+        for run in claimed:
+            owned = self._own(run)
+            state, takeovers = states[run.id], counts[run.id]
+            tasks: list[Task] = []
+            if not loaded[run.id].events:
+                tasks = owned.begin(probation=takeovers > 0)
+            elif takeovers >= TAKEOVERS_MAX:
+                owned.give_up(loaded[run.id], takeovers=takeovers)
+            else:
+                outputs = self._outputs(state)
+                tasks = owned.take_over(loaded[run.id], outputs, probation=takeovers > 0)
+            self._inbox.put_claimed(owned, tasks)
+
+    def _reload(self, run: OwnedRun, reason: str) -> None:
+        loaded = self._queue.load([run.claimed])[run.id]
+        again = self._own(run.claimed)
+        again.inbox_seen = run.inbox_seen
+        again.refuse(loaded, Failure(type="ValueRefused", message=f"the database refused: {reason}", retryable=False))
+        self._inbox.put_claimed(again, [])
+        self._inbox.wake.set()
+
+    def _outputs(self, state: Run) -> dict[str, bytes]:
+        return {
+            step: self._payload(bytes(known.facts.output))
+            for step, known in state.steps.items()
+            if known.status is StepStatus.COMPLETED
+        }
+
+    def _payload(self, value: bytes) -> bytes:
+        if not value.startswith(b'{"$blob":"'):
+            return value
+        return self._blobs.get(BlobHash(value[10:74].decode()))
+
+
+def _last_outcome(loaded: LoadedRun) -> int:
+    return max((event.seq for event in loaded.events if _is_outcome(event)), default=0)
+
+
+def _is_outcome(event: Event) -> bool:
+    """Whether an attempt came to an end of its own: a lost one is no progress."""
+    failure = event.facts.failure
+    return event.kind in _OUTCOMES and (failure is None or failure.cause != "lost")
+
+
+def _takeovers(claimed: ClaimedRun, state: Run, loaded: LoadedRun) -> int:
+    """Return how often this run was taken over without progress, this time included.
+
+    The first time counts always; after that a run is on probation (its attempts are on record before they run), so
+    only a death with an attempt under way counts: a run that merely waited beside the guilty one is innocent.
+    """
+    if claimed.lost_owner is None:
+        return 0
+    if not claimed.takeovers or _last_outcome(loaded) > claimed.takeover_seq:
+        return 1
+    under_way = any(
+        step.status is StepStatus.RUNNING and step.facts.worker == claimed.lost_owner for step in state.steps.values()
+    )
+    return claimed.takeovers + under_way
+

@@ -1,0 +1,360 @@
+"""The owner loop: the one thread that turns outcomes and commands into events.
+
+Rule 1: it never waits for the database; claims arrive from the intake, acknowledgements from the committers.
+Rule 2: a run has rows in at most one flush under way: two flushes never race for one history.
+Rule 3: at most FLUSHES_MAX flushes are under way: Python computes while Postgres commits, and memory is bounded.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+
+from kronos.core.events import Failure
+from kronos.engine.clock import RunClock
+from kronos.engine.owned import HEAD_EVERY, Buffer, OwnedRun
+from kronos.engine.slots.slots import Slots
+from kronos.engine.tasks import Task
+from kronos.kernel.ids import RunId
+from kronos.ports.queue import Command, Flush, Verdict
+
+__all__ = ["Inbox", "OwnerLoop", "Stats"]
+
+FLUSHES_MAX: Final = 2
+FLUSH_ROWS_MIN: Final = 256
+"""With a flush under way, the next one waits until it has this many rows."""
+FLUSH_ROWS_MAX: Final = 2_000
+OWNED_MAX: Final = 4_000
+CLAIM_MAX: Final = 1_000
+LONG_S: Final = 0.05
+"""An attempt that runs longer than this gets a row of its own before it ends."""
+QUEUED_S: Final = 1.0
+"""An attempt that waits for a slot longer than this is recorded as scheduled."""
+TICK_S: Final = 0.05
+
+
+class Ports(Protocol):
+    """What the loop hands work to; both return at once."""
+
+    def want(self, runs: int) -> None:
+        """Ask the intake for up to `runs` more runs, 0 for none."""
+        ...
+
+    def flush(self, flush: Flush, members: list[tuple[OwnedRun, Buffer]]) -> None:
+        """Hand a flush to a committer."""
+        ...
+
+    def reload(self, run: OwnedRun, reason: str) -> None:
+        """Ask the intake to read a run again whose values the store does not take."""
+        ...
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counters since the start; written by the loop, read by metrics."""
+
+    runs_claimed: int = 0
+    runs_ended: int = 0
+    steps_ended: int = 0
+    steps_failed: int = 0
+    flushes: int = 0
+    rows: int = 0
+    step_seconds: float = 0.0
+
+
+class Inbox:
+    """What other threads hand to the loop."""
+
+    def __init__(self) -> None:
+        self.claimed: deque[tuple[OwnedRun, list[Task]]] = deque()
+        self.committed: deque[tuple[Flush, list[tuple[OwnedRun, Buffer]], Verdict]] = deque()
+        self.commands: deque[list[Command]] = deque()
+        self.wake = threading.Event()
+
+    def put_claimed(self, run: OwnedRun, tasks: list[Task]) -> None:
+        """Hand over a run that is ready to be advanced."""
+        self.claimed.append((run, tasks))
+
+    def put_committed(self, flush: Flush, members: list[tuple[OwnedRun, Buffer]], verdict: Verdict) -> None:
+        """Hand over the answer of the store."""
+        self.committed.append((flush, members, verdict))
+        self.wake.set()
+
+    def put_commands(self, commands: list[Command]) -> None:
+        """Hand over inbox rows, maybe none: a poll that found nothing is an answer too."""
+        self.commands.append(commands)
+        self.wake.set()
+
+
+class OwnerLoop:
+    """`run()` in a thread of its own until `stop()`; `drained` tells when nothing is left in hand."""
+
+    def __init__(self, *, inbox: Inbox, slots: Slots, ports: Ports, clock: RunClock, stats: Stats) -> None:
+        self._inbox = inbox
+        self._slots = slots
+        self._ports = ports
+        self._clock = clock
+        self._stats = stats
+        self._runs: dict[RunId, OwnedRun] = {}
+        self._dirty: dict[OwnedRun, None] = {}
+        self._dirty_rows = 0
+        self._flushing = 0
+        self._number = 0
+        self._timers: list[tuple[int, int, Callable[[], None]]] = []
+        self._timer_number = 0
+        self._handed: dict[Task, float] = {}
+        self._refused: dict[OwnedRun, None] = {}
+        self._seen: set[int] = set()
+        self._next_tick = 0.0
+        self._holding = False
+        self._stopping = False
+        self._abandoned = False
+
+    # ── from outside ──
+
+    @property
+    def owned(self) -> int:
+        """How many runs are in hand."""
+        return len(self._runs)
+
+    def in_hand(self) -> list[OwnedRun]:
+        """Return the runs in hand; call after the loop has ended."""
+        return list(self._runs.values())
+
+    def hold(self) -> None:
+        """Hand out nothing more; what runs may end and is recorded."""
+        self._holding = True
+
+    def stop(self) -> None:
+        """End the loop once everything buffered is durable; start nothing new."""
+        self._holding = self._stopping = True
+        self._inbox.wake.set()
+
+    def abandon(self) -> None:
+        """End the loop at once: the incarnation is lost, and nothing that is in hand counts any more."""
+        self._abandoned = True
+        self._inbox.wake.set()
+
+    def run(self) -> None:
+        """Turn until stopped."""
+        wake = self._inbox.wake
+        while not self._abandoned:
+            wake.wait(self._wait_s())
+            wake.clear()
+            self._take_committed()
+            self._take_claimed()
+            self._take_outcomes()
+            self._take_commands()
+            self._fire_timers()
+            self._tick()
+            self._flush()
+            self._ask_for_more()
+            if self._stopping and not self._dirty and not self._flushing:
+                return
+
+    # ── what arrives ──
+
+    def _take_claimed(self) -> None:
+        claimed = self._inbox.claimed
+        tasks: list[Task] = []
+        for _ in range(len(claimed)):
+            run, ready = claimed.popleft()
+            self._runs[run.id] = run
+            self._stats.runs_claimed += 1
+            if run.claimed.timeout_ms is not None:
+                due = run.claimed.created_ns + run.claimed.timeout_ms * 1_000_000
+                self._at(due, lambda run=run: self._run_timed_out(run))  # type: ignore[misc]
+            tasks += ready
+            self._touch(run)
+        self._hand_out(tasks)
+
+    def _take_outcomes(self) -> None:
+        stats = self._stats
+        for task, outcome in self._slots.drain():
+            self._handed.pop(task, None)
+            stats.steps_ended += 1
+            stats.step_seconds += (outcome.finished_ns - outcome.started_ns) / 1e9
+            stats.steps_failed += outcome.failure is not None
+            run = self._runs.get(task.run_id)
+            if run is not None:
+                run.record(task, outcome)
+                self._touch(run)
+
+    def _take_committed(self) -> None:
+        committed = self._inbox.committed
+        tasks: list[Task] = []
+        for _ in range(len(committed)):
+            flush, members, verdict = committed.popleft()
+            self._flushing -= 1
+            self._stats.flushes += 1
+            self._stats.rows += len(flush.rows)
+            self._seen.difference_update(flush.drained)
+            for run, buffer in members:
+                run.flushing = False
+                if run.uuid in verdict.rejected:
+                    del self._runs[run.id]
+                    self._dirty.pop(run, None)
+                    self._ports.reload(run, verdict.rejected[run.uuid])
+                elif run.uuid in verdict.refused:
+                    run.reopen()
+                    self._refused[run] = None
+                elif buffer.ended is not None:
+                    self._finished(run)
+                else:
+                    tasks += [task for task in buffer.after_commit if not run.is_over]
+                    if run.buffer.rows or run.buffer.drained:
+                        self._dirty[run] = None
+        if committed or tasks:
+            self._dirty_rows = sum(len(run.buffer.rows) for run in self._dirty)
+        self._hand_out(tasks)
+
+    def _finished(self, run: OwnedRun) -> None:
+        self._stats.runs_ended += 1
+        self._runs.pop(run.id, None)
+        for step, attempt in run.active.items():
+            self._slots.cancel(run.id, step, attempt)  # type: ignore[arg-type]
+
+    def _take_commands(self) -> None:
+        commands = self._inbox.commands
+        polled = bool(commands)
+        for _ in range(len(commands)):
+            for command in commands.popleft():
+                run = self._runs.get(command.run_id)
+                if run is None or command.id in self._seen:
+                    continue
+                self._seen.add(command.id)
+                run.inbox_seen += 1
+                run.buffer.drained.append(command.id)
+                if command.kind == "cancel":
+                    wish = msgspec.json.decode(command.body, type=dict[str, str])
+                    run.cancel(reason=wish.get("reason", ""), by=wish.get("by", ""))
+                self._touch(run)
+        if polled and self._refused:
+            for run in self._refused:
+                run.end_if_due()
+                self._touch(run)
+            self._refused.clear()
+
+    # ── time ──
+
+    def _at(self, due_ns: int, action: Callable[[], None]) -> None:
+        self._timer_number += 1
+        heapq.heappush(self._timers, (due_ns, self._timer_number, action))
+
+    def _fire_timers(self) -> None:
+        if not self._timers:
+            return
+        now = self._clock.now_ns()
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[2]()
+
+    def _retry(self, run: OwnedRun, step: str) -> None:
+        if self._runs.get(run.id) is run and not self._holding:
+            self._hand_out(run.retry(step))
+            self._touch(run)
+
+    def _run_timed_out(self, run: OwnedRun) -> None:
+        if self._runs.get(run.id) is run:
+            limit_s = (run.claimed.timeout_ms or 0) / 1000
+            run.fail(Failure(type="RunTimeout", message=f"the run passed its limit of {limit_s:g} s", cause="timeout"))
+            self._touch(run)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if now < self._next_tick:
+            return
+        self._next_tick = now + TICK_S
+        overdue = []
+        for task, handed in self._handed.items():
+            if handed > now - LONG_S:
+                break
+            overdue.append(task)
+        if not overdue:
+            return
+        running = dict(self._slots.running())
+        for task in overdue:
+            run = self._runs.get(task.run_id)
+            if run is None or run.active.get(task.step) != task.attempt or run.is_over:
+                del self._handed[task]
+            elif task in running:
+                del self._handed[task]
+                run.note_started(task, running[task])
+                self._touch(run)
+            elif self._handed[task] <= now - QUEUED_S:
+                run.note_waiting(task)
+                self._touch(run)
+
+    def _wait_s(self) -> float | None:
+        if self._timers:
+            return min(1.0, max(0.0, (self._timers[0][0] - self._clock.now_ns()) / 1e9), self._tick_wait_s())
+        return self._tick_wait_s()
+
+    def _tick_wait_s(self) -> float:
+        return max(0.0, self._next_tick - time.monotonic()) if self._handed else 1.0
+
+    # ── what leaves ──
+
+    def _touch(self, run: OwnedRun) -> None:
+        if run.retries:
+            for due, step in run.retries:
+                self._at(due, lambda run=run, step=step: self._retry(run, step))  # type: ignore[misc]
+            run.retries.clear()
+        if not run.flushing and (run.buffer.rows or run.buffer.drained):
+            self._dirty[run] = None
+            self._dirty_rows += 1
+
+    def _hand_out(self, tasks: list[Task]) -> None:
+        if not tasks or self._holding:
+            return
+        now = time.monotonic()
+        self._handed.update(dict.fromkeys(tasks, now))
+        self._slots.submit(tasks)
+
+    def _flush(self) -> None:
+        while self._dirty and self._flushing < FLUSHES_MAX:
+            if self._flushing and self._dirty_rows < FLUSH_ROWS_MIN:
+                return
+            self._number += 1
+            flush = Flush(self._number)
+            members: list[tuple[OwnedRun, Buffer]] = []
+            while self._dirty and len(flush.rows) < FLUSH_ROWS_MAX:
+                run = next(iter(self._dirty))
+                del self._dirty[run]
+                members.append((run, _take(run, flush)))
+            self._dirty_rows = max(0, self._dirty_rows - len(flush.rows))
+            self._flushing += 1
+            self._ports.flush(flush, members)
+
+    def _ask_for_more(self) -> None:
+        """Claim when slots would idle: the more runs are waiting for a commit, the larger the next claim."""
+        room = min(OWNED_MAX - len(self._runs), CLAIM_MAX)
+        idle = self._slots.free("thread")
+        busy = self._holding or room <= 0 or not idle or not self._slots.free("process")
+        self._ports.want(0 if busy else min(room, max(idle, len(self._runs))))
+
+
+def _take(run: OwnedRun, flush: Flush) -> Buffer:
+    """Move what `run` has buffered into `flush`."""
+    buffer, run.buffer = run.buffer, Buffer()
+    run.flushing = True
+    flush.rows += buffer.rows
+    flush.blobs += buffer.blobs
+    flush.dead += buffer.dead
+    flush.drained += buffer.drained
+    if buffer.ended is not None:
+        flush.ended.append(buffer.ended)
+    elif buffer.drained or _passes_mark(buffer):
+        flush.noted.append(run.head_now())
+    return buffer
+
+
+def _passes_mark(buffer: Buffer) -> bool:
+    first, last = buffer.rows[0], buffer.rows[-1]
+    return (first.seq - first.count) // HEAD_EVERY != last.seq // HEAD_EVERY

@@ -1,0 +1,187 @@
+"""What the engine needs of the store of runs: claim, load, flush, and the life of an incarnation."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from kronos.core.events import Event
+from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
+
+__all__ = [
+    "BlobWrite",
+    "ClaimedRun",
+    "Command",
+    "DeadLetter",
+    "EventRow",
+    "Flush",
+    "Head",
+    "LoadedRun",
+    "Queue",
+    "Takeover",
+    "Verdict",
+]
+
+
+class ClaimedRun(NamedTuple):
+    """A run that this incarnation owns from now on.  `claims` is 1 the first time; `lost_owner` the dead owner."""
+
+    id: RunId
+    retention_class: int
+    definition: DefinitionId
+    workflow: str
+    version: str
+    input: bytes
+    rank: int
+    claims: int
+    lost_owner: IncarnationId | None
+    takeovers: int
+    takeover_seq: int
+    inbox_seen: int
+    timeout_ms: int | None
+    created_ns: int
+
+
+class LoadedRun(NamedTuple):
+    """A run's stored events and the chained hash of the last one."""
+
+    events: list[Event]
+    head: bytes
+
+
+class Command(NamedTuple):
+    """One inbox row."""
+
+    id: int
+    run_id: RunId
+    kind: str
+    body: bytes
+
+
+class EventRow(NamedTuple):
+    """One row for COPY, in the order of the table's columns."""
+
+    retention_class: int
+    run: uuid.UUID
+    seq: int
+    count: int
+    kind: str
+    step: str
+    attempt: int
+    at_ns: int
+    body: bytes
+    hash: bytes
+
+
+class Head(NamedTuple):
+    """Where a run's history stands; `phase` and what follows are set where the run ends here."""
+
+    run: uuid.UUID
+    seq: int
+    hash: bytes
+    inbox_seen: int
+    at_ns: int
+    phase: str | None = None
+    output: bytes | None = None
+    failure: bytes | None = None
+    step: str | None = None
+
+
+class BlobWrite(NamedTuple):
+    """A large value that a row of the flush refers to."""
+
+    hash: str
+    data: bytes
+    run_id: RunId
+
+
+class DeadLetter(NamedTuple):
+    """A run that was given up."""
+
+    run: uuid.UUID
+    step: str | None
+    attempt: int
+    failure: bytes
+
+
+class Takeover(NamedTuple):
+    """How often a run was taken over without progress; `seq` is the last outcome of a step."""
+
+    run: uuid.UUID
+    takeovers: int
+    seq: int
+
+
+@dataclass(slots=True)
+class Flush:
+    """One group commit: everything in it becomes durable, or nothing."""
+
+    number: int
+    rows: list[EventRow] = field(default_factory=list)
+    ended: list[Head] = field(default_factory=list)
+    noted: list[Head] = field(default_factory=list)
+    blobs: list[BlobWrite] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    drained: list[int] = field(default_factory=list)
+
+
+class Verdict(NamedTuple):
+    """What became of a flush: `refused` runs have an unseen inbox row and stay open (their last event was left
+    out); `rejected` ones hold a value that the database does not take, with its reason, and nothing of theirs was
+    written."""
+
+    refused: frozenset[uuid.UUID]
+    rejected: dict[uuid.UUID, str]
+
+
+class Queue(Protocol):
+    """The store, as one incarnation sees it.  Every method raises `LeaseLost` when the incarnation is dead and
+    `Unavailable` when the database does not answer."""
+
+    def register(self, *, name: str, lease_s: float) -> IncarnationId:
+        """Begin an incarnation."""
+        ...
+
+    def renew(self, incarnation: IncarnationId) -> None:
+        """Renew the lease."""
+        ...
+
+    def reap(self) -> int:
+        """Declare silent incarnations dead and give back their runs; return how many runs."""
+        ...
+
+    def claim(
+        self, incarnation: IncarnationId, definitions: Sequence[DefinitionId], limit: int
+    ) -> list[ClaimedRun]:
+        """Own up to `limit` runs of `definitions`."""
+        ...
+
+    def load(self, runs: Sequence[ClaimedRun]) -> dict[RunId, LoadedRun]:
+        """Return what is on record of `runs`."""
+        ...
+
+    def record_takeovers(self, incarnation: IncarnationId, takeovers: Sequence[Takeover]) -> None:
+        """Make takeover counts durable before anything is executed again."""
+        ...
+
+    def commands(self, incarnation: IncarnationId) -> list[Command]:
+        """Return inbox rows of owned runs, oldest first."""
+        ...
+
+    def flush(self, incarnation: IncarnationId, flush: Flush) -> Verdict:
+        """Commit `flush` exactly once, also when the answer to COMMIT is lost."""
+        ...
+
+    def release(self, incarnation: IncarnationId, runs: Sequence[uuid.UUID]) -> None:
+        """Give runs back in order."""
+        ...
+
+    def retire(self, incarnation: IncarnationId, why: str) -> None:
+        """End an incarnation in order."""
+        ...
+
+    def clock_ns(self) -> int:
+        """Return the database's time, ns since the epoch."""
+        ...

@@ -1,0 +1,250 @@
+"""The commit path: one transaction a flush.
+
+Rule 1: everything is encoded before BEGIN; nothing in a transaction waits for Python.
+Rule 2: fence, then alive, then the ends of runs, then COPY: a run with an unseen inbox row stays open and the event
+        that would have ended it is left out of the same transaction.
+Rule 3: when the connection dies at COMMIT, nobody guesses.  The flush's own row says whether it happened, and is
+        asked for only after the old backend is gone.  (A transaction id is no proof: after a crash Postgres issues
+        unflushed ids again.)
+Rule 4: a value that the database refuses costs its own run, not the others in the batch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, cast
+
+import psycopg
+import zstandard
+from psycopg import errors as pg
+
+from kronos.core.events import Kind
+from kronos.errors import LeaseLost, Unavailable
+from kronos.kernel.ids import IncarnationId
+from kronos.ports.queue import BlobWrite, EventRow, Flush, Verdict
+from kronos.storage.database import Connection, connect
+from kronos.storage.statements import statement
+
+__all__ = ["COPY_TYPES", "Committer", "write_blobs"]
+
+COPY_TYPES: Final = ("int2", "uuid", "int4", "int2", "text", "text", "int2", "int8", "bytea", "bytea")
+RECONNECT_S: Final = 0.1
+FORGET_EVERY: Final = 1_000
+"""Flushes between two sweeps of acknowledged flush rows."""
+
+_parts = itertools.count(1)
+"""Numbers of the parts of a bisected flush: negative, unique in this process."""
+
+_ENDS: Final = frozenset({Kind.RUN_COMPLETED, Kind.RUN_FAILED, Kind.RUN_CANCELLED})
+_COMPRESSOR: Final = zstandard.ZstdCompressor(level=3)
+
+
+class Committer:
+    """One connection and the flushes that go through it, one at a time."""
+
+    def __init__(self, url: str, fenced: Callable[[Connection, IncarnationId], None]) -> None:
+        self._url = url
+        self._fenced = fenced
+        self._connection: Connection | None = None
+        self._backend: tuple[int, datetime] | None = None
+        self._incarnation: IncarnationId | None = None
+        self._closing = False
+
+    def commit(self, incarnation: IncarnationId, flush: Flush) -> Verdict:
+        """Commit `flush` exactly once.  Blocks while the database is away: the caller's lease decides how long.
+
+        Raises `LeaseLost` when the incarnation is dead: nothing of the flush was written then.
+        """
+        unsure = False
+        while True:
+            try:
+                connection = self._open(incarnation)
+                if unsure and self._happened(connection, incarnation, flush.number):
+                    return Verdict(self._still_open(connection, flush), {})
+                unsure = False
+                return self._attempt(connection, incarnation, flush)
+            except (pg.DataError, pg.IntegrityError, pg.ProgramLimitExceeded):
+                self._drop()
+                return self._bisect(incarnation, flush)
+            except (Unavailable, psycopg.OperationalError, psycopg.InterfaceError):
+                unsure = True
+                self._drop()
+                if self._closing:
+                    raise
+                time.sleep(RECONNECT_S)
+
+    def _attempt(self, connection: Connection, incarnation: IncarnationId, flush: Flush) -> Verdict:
+        with connection.transaction():
+            self._fenced(connection, incarnation)
+            refused = self._write_ends(connection, incarnation, flush)
+            rows = flush.rows
+            if refused:
+                rows = [row for row in rows if row.run not in refused or row.kind not in _ENDS]
+            _copy(connection, rows)
+        return Verdict(refused, {})
+
+    def _write_ends(self, connection: Connection, incarnation: IncarnationId, flush: Flush) -> frozenset[uuid.UUID]:
+        refused: frozenset[uuid.UUID] = frozenset()
+        with connection.pipeline():
+            if flush.blobs:
+                write_blobs(connection, flush.blobs)
+            closing = None
+            if flush.ended:
+                closing = connection.execute(statement("finish_runs"), _ended(incarnation, flush))
+            if flush.noted:
+                connection.execute(statement("note_heads"), _noted(incarnation, flush))
+            if flush.drained:
+                connection.execute(statement("delete_inbox"), {"ids": flush.drained})
+            if flush.dead:
+                connection.execute(statement("insert_dead_letters"), _dead(flush))
+            connection.execute(statement("insert_flush"), {"incarnation": incarnation, "number": flush.number})
+            if flush.number % FORGET_EVERY == 0:
+                old = {"incarnation": incarnation, "acknowledged": flush.number - FORGET_EVERY}
+                connection.execute(statement("forget_flushes"), old)
+            if closing is not None:
+                closed = {cast("uuid.UUID", row[0]) for row in closing.fetchall()}
+                refused = frozenset(head.run for head in flush.ended if head.run not in closed)
+        return refused
+
+    def _happened(self, connection: Connection, incarnation: IncarnationId, number: int) -> bool:
+        at = {"incarnation": incarnation, "number": number}
+        return connection.execute(statement("find_flush"), at).fetchone() is not None
+
+    def _still_open(self, connection: Connection, flush: Flush) -> frozenset[uuid.UUID]:
+        at = {"runs": [head.run for head in flush.ended]}
+        rows = connection.execute(statement("find_open_runs"), at).fetchall()
+        return frozenset(cast("uuid.UUID", row[0]) for row in rows)
+
+    def _bisect(self, incarnation: IncarnationId, flush: Flush) -> Verdict:
+        """Commit run by run in halves until the guilty one stands alone."""
+        runs = sorted({row.run for row in flush.rows} | {head.run for head in flush.ended})
+        if len(runs) <= 1:
+            try:
+                return self._attempt(self._open(incarnation), incarnation, flush)
+            except (pg.DataError, pg.IntegrityError, pg.ProgramLimitExceeded) as error:
+                self._drop()
+                return Verdict(frozenset(), dict.fromkeys(runs, str(error).splitlines()[0]))
+        refused: frozenset[uuid.UUID] = frozenset()
+        rejected: dict[uuid.UUID, str] = {}
+        for half in (set(runs[: len(runs) // 2]), set(runs[len(runs) // 2 :])):
+            verdict = self.commit(incarnation, _only(flush, half, number=-next(_parts)))
+            refused |= verdict.refused
+            rejected |= verdict.rejected
+        return Verdict(refused, rejected)
+
+    def _open(self, incarnation: IncarnationId) -> Connection:
+        if self._connection is None:
+            connection = connect(self._url, purpose="flush")
+            self._wait_for_old_backend(connection)
+            row = connection.execute(
+                "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+            ).fetchone()
+            self._backend = cast("tuple[int, datetime]", row)
+            self._connection = connection
+            self._incarnation = None
+        if self._incarnation != incarnation:
+            self._connection.execute(statement("register_backend"), {"incarnation": incarnation})
+            self._incarnation = incarnation
+        return self._connection
+
+    def _wait_for_old_backend(self, connection: Connection) -> None:
+        """Wait until the backend of the broken connection is gone: until then its COMMIT may still happen."""
+        if self._backend is None:
+            return
+        at = {"pid": self._backend[0], "backend_start": self._backend[1]}
+        while connection.execute(statement("find_backend"), at).fetchone() is not None:
+            time.sleep(RECONNECT_S)
+        self._backend = None
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def close(self) -> None:
+        """Stop waiting for a database that is away, and close the connection."""
+        self._closing = True
+        self._drop()
+
+
+def write_blobs(connection: Connection, blobs: list[BlobWrite], kind: str = "run") -> None:
+    """Store `blobs` and who refers to them, in the caller's transaction; sorted, so that two writers never deadlock."""
+    unique = {blob.hash: blob for blob in sorted(blobs, key=lambda each: each.hash)}
+    connection.execute(
+        statement("put_blobs"),
+        {
+            "hashes": [bytes.fromhex(name) for name in unique],
+            "sizes": [len(blob.data) for blob in unique.values()],
+            "datas": [_COMPRESSOR.compress(blob.data) for blob in unique.values()],
+        },
+    )
+    connection.execute(
+        statement("refer_blobs"),
+        {
+            "blobs": [bytes.fromhex(blob.hash) for blob in blobs],
+            "kinds": [kind] * len(blobs),
+            "owners": [str(blob.run_id) for blob in blobs],
+        },
+    )
+
+
+def _copy(connection: Connection, rows: list[EventRow]) -> None:
+    if not rows:
+        return
+    with connection.cursor() as cursor, cursor.copy(statement("copy_events")) as copy:
+        copy.set_types(COPY_TYPES)
+        for row in rows:
+            copy.write_row(row)
+
+
+def _ended(incarnation: IncarnationId, flush: Flush) -> dict[str, object]:
+    ended = sorted(flush.ended, key=lambda head: head.run)
+    return {
+        "incarnation": incarnation,
+        "runs": [head.run for head in ended],
+        "phases": [head.phase for head in ended],
+        "outputs": [head.output for head in ended],
+        "failures": [head.failure for head in ended],
+        "steps": [head.step for head in ended],
+        "ats": [head.at_ns for head in ended],
+        "seqs": [head.seq for head in ended],
+        "hashes": [head.hash for head in ended],
+        "seens": [head.inbox_seen for head in ended],
+    }
+
+
+def _noted(incarnation: IncarnationId, flush: Flush) -> dict[str, object]:
+    noted = sorted(flush.noted, key=lambda head: head.run)
+    return {
+        "incarnation": incarnation,
+        "runs": [head.run for head in noted],
+        "seqs": [head.seq for head in noted],
+        "hashes": [head.hash for head in noted],
+        "seens": [head.inbox_seen for head in noted],
+    }
+
+
+def _dead(flush: Flush) -> dict[str, object]:
+    return {
+        "runs": [each.run for each in flush.dead],
+        "steps": [each.step for each in flush.dead],
+        "attempts": [each.attempt for each in flush.dead],
+        "failures": [each.failure for each in flush.dead],
+    }
+
+
+def _only(flush: Flush, runs: set[uuid.UUID], *, number: int) -> Flush:
+    names = {str(run) for run in runs}
+    return Flush(
+        number=number,
+        rows=[row for row in flush.rows if row.run in runs],
+        ended=[head for head in flush.ended if head.run in runs],
+        noted=[head for head in flush.noted if head.run in runs],
+        blobs=[blob for blob in flush.blobs if blob.run_id in names],
+        dead=[each for each in flush.dead if each.run in runs],
+        drained=flush.drained,
+    )

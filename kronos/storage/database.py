@@ -1,0 +1,125 @@
+"""Connections: how they are opened, which role they take, and what a broken one turns into.
+
+Rule 1: work connections SET ROLE kronos_runtime, which cannot change history; where the role is not to be had the
+        triggers alone hold.
+Rule 2: a connection that fails is thrown away, never reused; a `Session` opens the next one.
+Rule 3: no message shows a password.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.conninfo import conninfo_to_dict
+
+from kronos.errors import Unavailable
+
+__all__ = ["ROLE", "SUPPORTED", "Connection", "Session", "connect", "describe", "take_role"]
+
+ROLE: Final = "kronos_runtime"
+SUPPORTED: Final = range(14, 19)
+CONNECT_TIMEOUT_S: Final = 5
+LOCK_TIMEOUT_MS: Final = 2_000
+DEAD_PEER_MS: Final = 4_000
+"""TCP gives up a silent peer below the default lease, so that a partitioned worker learns of it."""
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+def describe(url: str) -> str:
+    """Return host, port and database of `url`, without user and password."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.Error:
+        return "the given DATABASE_URL"
+    return f"{parts.get('host', 'local socket')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+
+
+def connect(url: str, *, purpose: str, role: bool = True, autocommit: bool = True) -> Connection:
+    """Open a connection named `kronos PURPOSE`; raise `Unavailable` naming host and port."""
+    try:
+        connection = psycopg.connect(
+            url,
+            autocommit=autocommit,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            application_name=f"kronos {purpose}",
+            options=f"-c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC -c jit=off",
+            keepalives=1,
+            keepalives_idle=2,
+            keepalives_interval=1,
+            keepalives_count=2,
+            tcp_user_timeout=DEAD_PEER_MS,
+        )
+    except psycopg.ProgrammingError as error:
+        raise Unavailable(f"DATABASE_URL is not a valid connection string: {error}", field="DATABASE_URL") from None
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise Unavailable(
+            f"the database at {describe(url)} does not answer: {reason}. "
+            "Check DATABASE_URL, or unset it to use the embedded server",
+            field="DATABASE_URL",
+        ) from None
+    version = connection.info.server_version // 10_000
+    if version not in SUPPORTED:
+        connection.close()
+        raise Unavailable(
+            f"the database at {describe(url)} is PostgreSQL {version}; Kronos needs {SUPPORTED[0]} to {SUPPORTED[-1]}",
+            field="DATABASE_URL",
+            value=version,
+        )
+    if role:
+        take_role(connection)
+    return connection
+
+
+def take_role(connection: Connection) -> None:
+    """Give up the right to change history on this connection, where the role exists."""
+    try:
+        connection.execute(f"SET ROLE {ROLE}")
+    except (pg.InvalidParameterValue, pg.UndefinedObject, pg.InsufficientPrivilege):
+        if not connection.autocommit:
+            connection.rollback()
+
+
+class Session:
+    """One connection for many threads, one transaction at a time; reopened after a failure."""
+
+    def __init__(self, url: str, *, purpose: str) -> None:
+        self._url = url
+        self._purpose = purpose
+        self._lock = threading.RLock()
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yield the connection inside a transaction; raise `Unavailable` when the connection breaks."""
+        with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Yield the connection in autocommit mode; raise `Unavailable` when it breaks."""
+        with self._lock:
+            if self._connection is None or self._connection.closed:
+                self._connection = connect(self._url, purpose=self._purpose)
+            try:
+                yield self._connection
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if isinstance(error, pg.LockNotAvailable | pg.QueryCanceled) and not self._connection.broken:
+                    raise
+                self.close()
+                raise Unavailable(
+                    f"the connection to the database at {describe(self._url)} was lost ({type(error).__name__})"
+                ) from error
+
+    def close(self) -> None:
+        """Drop the connection; the next use opens another."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None

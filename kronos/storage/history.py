@@ -1,0 +1,233 @@
+"""The reading side of the run log.
+
+Listing uses SQLAlchemy Core, because its filters combine; everything else is a named statement.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from kronos.core.chaining import head_after_body
+from kronos.core.events import Event, Failure, read_event
+from kronos.core.graph import decode_graph
+from kronos.core.state import Phase, Run, fold
+from kronos.errors import CorruptHistory, InvalidInput, NotFound
+from kronos.kernel.hashing import GENESIS
+from kronos.kernel.ids import BlobHash, DefinitionId, RunId
+from kronos.ports.blobs import Blobs
+from kronos.ports.history import Definition, RunFilter, RunPage, RunSummary
+from kronos.storage.database import Session
+from kronos.storage.statements import statement
+
+__all__ = ["PostgresHistory"]
+
+PAGE_MAX: Final = 1_000
+CHUNK: Final = 5_000
+
+_runs = sa.Table(
+    "runs",
+    sa.MetaData(schema="kronos"),
+    *(sa.Column(name) for name in ("definition", "workflow", "version", "input", "output", "failure", "failed_step")),
+    *(sa.Column(name) for name in ("head_seq", "owner", "takeovers")),
+    *(sa.Column(name, sa.DateTime(timezone=True)) for name in ("created_at", "started_at", "finished_at")),
+    sa.Column("id", sa.Uuid),
+    sa.Column("phase", sa.Text),
+)
+
+
+def _ns(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    return sa.literal_column(f"(extract(epoch FROM kronos.runs.{column.name}) * 1e9)::bigint").label(column.name)
+
+
+_LINE: Final = sa.select(
+    _runs.c.id,
+    _runs.c.workflow,
+    _runs.c.version,
+    _runs.c.definition,
+    _runs.c.phase,
+    _ns(_runs.c.created_at),
+    _ns(_runs.c.started_at),
+    _ns(_runs.c.finished_at),
+    sa.literal_column(
+        "greatest(kronos.runs.head_seq, coalesce((SELECT max(e.seq) FROM kronos.events e"
+        " WHERE e.retention_class = kronos.runs.retention_class AND e.run_id = kronos.runs.id), 0))"
+    ).label("head_seq"),
+    _runs.c.owner,
+    _runs.c.takeovers,
+    _runs.c.input,
+    _runs.c.output,
+    _runs.c.failure,
+    _runs.c.failed_step,
+)
+
+
+class _Stored(NamedTuple):
+    event: Event
+    body: bytes
+    hash: bytes
+
+
+class PostgresHistory:
+    """`ports.History`."""
+
+    def __init__(self, session: Session, blobs: Blobs) -> None:
+        self._session = session
+        self._blobs = blobs
+        self._definitions: dict[DefinitionId, Definition] = {}
+
+    def run(self, run_id: RunId) -> RunSummary:
+        """Return one run's line; raise `NotFound`."""
+        found = self._lines(_LINE.where(_runs.c.id == uuid.UUID(run_id)))
+        if not found:
+            raise NotFound(f"no run {run_id}: `kronos runs list` shows those on record", run_id=run_id)
+        return found[0]
+
+    def runs(self, chosen: RunFilter) -> RunPage:
+        """Return a page of runs, newest first."""
+        if not 1 <= chosen.limit <= PAGE_MAX:
+            raise InvalidInput(f"limit {chosen.limit} is outside 1..{PAGE_MAX}", field="limit", value=chosen.limit)
+        query = _LINE.order_by(_runs.c.id.desc()).limit(chosen.limit + 1)
+        if chosen.phases:
+            query = query.where(sa.cast(_runs.c.phase, sa.Text).in_([phase.value for phase in chosen.phases]))
+        if chosen.workflow is not None:
+            query = query.where(_runs.c.workflow == chosen.workflow)
+        if chosen.before is not None:
+            query = query.where(_runs.c.id < uuid.UUID(chosen.before))
+        found = self._lines(query)
+        more = len(found) > chosen.limit
+        page = found[: chosen.limit]
+        return RunPage(runs=page, next_before=page[-1].id if more else None)
+
+    def events(self, run_id: RunId, *, after: int = 0, limit: int = PAGE_MAX) -> list[Event]:
+        """Return stored events with `seq` > `after`, in order, at most `limit`; raise `NotFound`."""
+        found = [row.event for row in self._page(run_id, after, limit)]
+        if not found and after == 0:
+            self.run(run_id)
+        return found
+
+    def state_at(self, run_id: RunId, seq: int | None = None) -> Run:
+        """Return the run as of `seq` (None: now)."""
+        if seq is not None and seq < 0:
+            raise InvalidInput(f"seq {seq} is negative", field="seq", value=seq)
+        run = fold(run_id, (row.event for row in self._all(run_id, upto=seq)), upto=seq)
+        if run.seq == 0:
+            self.run(run_id)
+        if seq is not None and run.seq < seq:
+            raise InvalidInput(f"seq {seq} is beyond the last event, {run.seq}", field="seq", value=seq)
+        return run
+
+    def payload(self, value: msgspec.Raw | bytes) -> bytes:
+        """Return a recorded value's canonical bytes, fetched from its blob where it is a reference."""
+        data = bytes(value)
+        if not data.startswith(b'{"$blob":'):
+            return data
+        return self._blobs.get(BlobHash(msgspec.json.decode(data)["$blob"]))
+
+    def definition(self, definition_id: DefinitionId) -> Definition:
+        """Return a registered definition; raise `NotFound`."""
+        found = self._definitions.get(definition_id)
+        if found is None:
+            rows = self._find(definition_id, None)
+            if not rows:
+                raise NotFound(f"no definition {definition_id}", definition=definition_id)
+            found = self._definitions[definition_id] = rows[0]
+        return found
+
+    def definitions(self, workflow: str | None = None) -> list[Definition]:
+        """Return the registered definitions, newest first."""
+        return self._find(None, workflow)
+
+    def verify(self, run_id: RunId) -> int:
+        """Recompute the chained hashes of a run and return its last seq; raise `CorruptHistory` at the first fault."""
+        summary = self.run(run_id)
+        head, last = GENESIS, 0
+        for event, body, stored in self._all(run_id):
+            if event.first_seq != last + 1:
+                raise CorruptHistory(
+                    f"run {run_id}: seq {last} is followed by {event.first_seq}", run_id=run_id, seq=event.seq
+                )
+            head = head_after_body(head, event, body)
+            if head != stored:
+                raise CorruptHistory(
+                    f"run {run_id}: the event at seq {event.seq} does not match its hash", run_id=run_id, seq=event.seq
+                )
+            last = event.seq
+        if last < summary.head_seq:
+            raise CorruptHistory(
+                f"run {run_id}: events {last + 1} to {summary.head_seq} are missing", run_id=run_id, seq=last
+            )
+        return last
+
+    def _all(self, run_id: RunId, *, upto: int | None = None) -> Iterator[_Stored]:
+        after = 0
+        while upto is None or after < upto:
+            page = self._page(run_id, after, CHUNK)
+            yield from page
+            if len(page) < CHUNK:
+                return
+            after = page[-1].event.seq
+
+    def _page(self, run_id: RunId, after: int, limit: int) -> list[_Stored]:
+        at = {"run": run_id, "after": after, "limit": limit}
+        with self._session.connection() as connection:
+            rows = connection.execute(statement("read_events"), at, binary=True).fetchall()
+        return [
+            _Stored(read_event(seq, count, kind, step, attempt, at_ns, body), body, stored)
+            for seq, count, kind, step, attempt, at_ns, body, stored in cast(
+                "list[tuple[int, int, str, str, int, int, bytes, bytes]]", rows
+            )
+        ]
+
+    def _lines(self, query: sa.Select[Any]) -> list[RunSummary]:
+        compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+        with self._session.connection() as connection:
+            rows = connection.execute(str(compiled), compiled.params).fetchall()
+        return [_summary(cast("tuple[Any, ...]", row)) for row in rows]
+
+    def _find(self, definition_id: str | None, workflow: str | None) -> list[Definition]:
+        at = {"id": definition_id, "workflow": workflow}
+        with self._session.connection() as connection:
+            rows = cast("list[tuple[Any, ...]]", connection.execute(statement("find_definitions"), at).fetchall())
+        return [
+            Definition(
+                id=DefinitionId(row[0]),
+                workflow=row[1],
+                version=row[2],
+                graph=decode_graph(row[3]),
+                input_schema=row[4],
+                codes=msgspec.json.decode(row[5], type=dict[str, str]),
+                sources=msgspec.json.decode(row[6], type=dict[str, tuple[str, str]]),
+                environment=msgspec.json.decode(row[7], type=dict[str, str]),
+                created_at_ns=row[8],
+            )
+            for row in rows
+        ]
+
+
+_DIALECT: Final = postgresql.dialect(paramstyle="pyformat")
+
+
+def _summary(row: tuple[Any, ...]) -> RunSummary:
+    return RunSummary(
+        id=RunId(str(row[0])),
+        workflow=row[1],
+        version=row[2],
+        definition=DefinitionId(row[3]),
+        phase=Phase(row[4]),
+        created_at=row[5],
+        started_at=row[6],
+        finished_at=row[7],
+        head_seq=row[8],
+        owner=row[9],
+        takeovers=row[10],
+        input=row[11],
+        output=row[12],
+        failure=None if row[13] is None else msgspec.json.decode(row[13], type=Failure),
+        failed_step=row[14],
+    )

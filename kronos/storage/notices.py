@@ -1,0 +1,81 @@
+"""LISTEN and NOTIFY: hints that something happened, never the only way to learn of it.
+
+Rule 1: a notice carries ids only and is sent after the commit that it speaks of.
+Rule 2: whoever waits also polls, at most a second apart, and looks again after every reconnect.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import Final, Literal
+
+import psycopg
+
+from kronos.errors import Unavailable
+from kronos.storage.database import Connection, Session, connect
+
+__all__ = ["Channel", "Listener", "Notifier"]
+
+Channel = Literal["kronos_work", "kronos_runs"]
+"""kronos_work: there may be something to claim or an inbox row; kronos_runs: these runs have new events."""
+
+EVERYONE: Final = "*"
+_IDS_MAX: Final = 200
+_POLL_S: Final = 0.5
+_RECONNECT_S: Final = 0.5
+
+
+class Notifier:
+    """Tells waiters which runs have news."""
+
+    def __init__(self, url: str) -> None:
+        self._session = Session(url, purpose="notify")
+
+    def runs_changed(self, runs: Collection[str]) -> None:
+        """Send the ids of `runs`, or "everyone look" when they are many."""
+        payload = ",".join(runs) if len(runs) <= _IDS_MAX else EVERYONE
+        with self._session.connection() as connection:
+            connection.execute("SET synchronous_commit = off")
+            connection.execute("SELECT pg_notify('kronos_runs', %s)", (payload,))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+
+class Listener:
+    """A thread that hears one channel and calls `heard(ids)`; `ids` is empty when everyone should look."""
+
+    def __init__(self, url: str, channel: Channel, heard: Callable[[frozenset[str]], None]) -> None:
+        self._url = url
+        self._channel = channel
+        self._heard = heard
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"listen {channel}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop within half a second."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with connect(self._url, purpose=f"listen {self._channel}") as connection:
+                    connection.execute(f"LISTEN {self._channel}")
+                    self._heard(frozenset())
+                    self._hear(connection)
+            except (Unavailable, psycopg.Error):
+                time.sleep(_RECONNECT_S)
+
+    def _hear(self, connection: Connection) -> None:
+        while not self._stopping.is_set():
+            for notice in connection.notifies(timeout=_POLL_S, stop_after=1):
+                ids = frozenset() if notice.payload in ("", EVERYONE) else frozenset(notice.payload.split(","))
+                self._heard(ids)

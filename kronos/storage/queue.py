@@ -1,0 +1,183 @@
+"""The engine's store in Postgres: claims, loads, and the life and death of incarnations.
+
+Rule 1: every transaction that writes for an incarnation takes its fence first and checks in a second statement
+        that it is alive; the reaper takes the same fence exclusively before it declares death.
+Rule 2: the heartbeat has a table and a connection of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, cast
+
+from psycopg import errors as pg
+
+from kronos.core.events import read_event
+from kronos.errors import LeaseLost, Unavailable
+from kronos.kernel.hashing import GENESIS
+from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
+from kronos.ports.queue import ClaimedRun, Command, Flush, LoadedRun, Takeover, Verdict
+from kronos.storage.committing import Committer
+from kronos.storage.database import Connection, Session
+from kronos.storage.statements import statement
+
+__all__ = ["PostgresQueue", "fenced"]
+
+RESCAN_S: Final = 1.0
+"""Claims start at the low-water mark; this often they scan from the beginning."""
+
+
+def fenced(connection: Connection, incarnation: IncarnationId) -> None:
+    """Take the fence of `incarnation` in the open transaction; raise `LeaseLost` when it is dead."""
+    at = {"incarnation": incarnation}
+    with connection.pipeline():
+        connection.execute(statement("fence"), at)
+        alive = connection.execute(statement("check_alive"), at).fetchone()
+    if alive is None:
+        raise LeaseLost(f"incarnation {incarnation} was declared dead: its runs belong to others now")
+
+
+class PostgresQueue:
+    """`ports.Queue` over Postgres.  Thread-safe: each concern has its own connection."""
+
+    def __init__(self, url: str) -> None:
+        self._intake = Session(url, purpose="intake")
+        self._life = Session(url, purpose="heartbeat")
+        self._reaper = Session(url, purpose="reaper")
+        self._committers: list[Committer] = []
+        self._free: list[Committer] = []
+        self._choosing = threading.Lock()
+        self._url = url
+
+    # ── life ──
+
+    def register(self, *, name: str, lease_s: float) -> IncarnationId:
+        """Begin an incarnation."""
+        at = {"name": name, "host": socket.gethostname(), "pid": os.getpid(), "lease_ms": max(1, int(lease_s * 1000))}
+        with self._life.transaction() as connection:
+            (number,) = cast("tuple[int]", connection.execute(statement("register_incarnation"), at).fetchone())
+        return IncarnationId(number)
+
+    def renew(self, incarnation: IncarnationId) -> None:
+        """Renew the lease; raise `LeaseLost` when the incarnation is dead."""
+        with self._life.connection() as connection:
+            row = connection.execute(statement("renew_heartbeat"), {"incarnation": incarnation}).fetchone()
+        if row is None:
+            raise LeaseLost(f"incarnation {incarnation} was declared dead: its heartbeat came too late")
+
+    def reap(self) -> int:
+        """Declare silent incarnations dead and give back the runs of all dead ones; return how many runs."""
+        with self._reaper.connection() as connection:
+            for (incarnation,) in connection.execute(statement("list_silent")).fetchall():
+                self._declare_dead(connection, cast("int", incarnation))
+            return len(connection.execute(statement("release_lost")).fetchall())
+
+    def _declare_dead(self, connection: Connection, incarnation: int) -> None:
+        at = {"incarnation": incarnation}
+        try:
+            with connection.transaction():
+                connection.execute(statement("fence_exclusive"), at)
+                connection.execute(statement("mark_dead"), at)
+        except pg.LockNotAvailable:
+            # its flush hangs, perhaps behind a dead link: end the backends, the next tick finds the fence free
+            connection.execute("RESET ROLE")
+            connection.execute(statement("end_backends"), at)
+
+    def retire(self, incarnation: IncarnationId, why: str) -> None:
+        """End an incarnation in order, once no flush of its own is under way."""
+        at = {"incarnation": incarnation, "why": why}
+        try:
+            with self._life.transaction() as connection:
+                connection.execute(statement("fence_exclusive"), at)
+                connection.execute(statement("retire_incarnation"), at)
+        except pg.LockNotAvailable:
+            raise Unavailable(f"a flush of incarnation {incarnation} is still under way") from None
+
+    # ── runs ──
+
+    def claim(self, incarnation: IncarnationId, definitions: Sequence[DefinitionId], limit: int) -> list[ClaimedRun]:
+        """Own up to `limit` runs of `definitions`, oldest rank first."""
+        at = {"incarnation": incarnation, "definitions": list(definitions), "limit": limit, "low_water": 0}
+        with self._fenced(incarnation) as connection:
+            rows = connection.execute(statement("claim_runs"), at).fetchall()
+        claimed = [ClaimedRun(RunId(str(row[0])), *row[1:]) for row in rows]  # type: ignore[arg-type]
+        return sorted(claimed, key=lambda run: (run.rank, run.id))
+
+    def load(self, runs: Sequence[ClaimedRun]) -> dict[RunId, LoadedRun]:
+        """Return the stored events of `runs` and each one's head."""
+        loaded = {run.id: LoadedRun([], GENESIS) for run in runs}
+        classes: dict[int, list[uuid.UUID]] = {}
+        for run in runs:
+            classes.setdefault(run.retention_class, []).append(uuid.UUID(run.id))
+        with self._intake.connection() as connection:
+            for retention_class, ids in classes.items():
+                at = {"retention_class": retention_class, "runs": ids}
+                for run_id, seq, count, kind, step, attempt, at_ns, body, head in cast(
+                    "Iterator[tuple[uuid.UUID, int, int, str, str, int, int, bytes, bytes]]",
+                    connection.execute(statement("load_events"), at, binary=True),
+                ):
+                    event = read_event(seq, count, kind, step, attempt, at_ns, body)
+                    before = loaded[RunId(str(run_id))]
+                    before.events.append(event)
+                    loaded[RunId(str(run_id))] = LoadedRun(before.events, head)
+        return loaded
+
+    def record_takeovers(self, incarnation: IncarnationId, takeovers: Sequence[Takeover]) -> None:
+        """Make takeover counts durable before anything is executed again."""
+        at = {
+            "incarnation": incarnation,
+            "runs": [each.run for each in takeovers],
+            "takeovers": [each.takeovers for each in takeovers],
+            "seqs": [each.seq for each in takeovers],
+        }
+        with self._fenced(incarnation) as connection:
+            connection.execute(statement("record_takeovers"), at)
+
+    def commands(self, incarnation: IncarnationId) -> list[Command]:
+        """Return inbox rows of owned runs, oldest first."""
+        with self._intake.connection() as connection:
+            rows = connection.execute(statement("read_inbox"), {"incarnation": incarnation}).fetchall()
+        return [Command(number, RunId(str(run)), kind, body) for number, run, kind, body in rows]  # type: ignore[arg-type]
+
+    def release(self, incarnation: IncarnationId, runs: Sequence[uuid.UUID]) -> None:
+        """Give runs back in order."""
+        with self._fenced(incarnation) as connection:
+            connection.execute(statement("release_runs"), {"incarnation": incarnation, "runs": list(runs)})
+
+    def flush(self, incarnation: IncarnationId, flush: Flush) -> Verdict:
+        """Commit `flush` exactly once, on a connection that no other flush uses."""
+        committer = self._idle_committer()
+        try:
+            return committer.commit(incarnation, flush)
+        finally:
+            self._free.append(committer)
+
+    def _idle_committer(self) -> Committer:
+        with self._choosing:
+            if self._free:
+                return self._free.pop()
+            committer = Committer(self._url, fenced)
+            self._committers.append(committer)
+            return committer
+
+    def clock_ns(self) -> int:
+        """Return the database's time, ns since the epoch."""
+        with self._life.connection() as connection:
+            row = connection.execute("SELECT (extract(epoch FROM kronos.now()) * 1e6)::bigint").fetchone()
+        return cast("tuple[int]", row)[0] * 1000
+
+    def close(self) -> None:
+        """Close every connection."""
+        for each in (self._intake, self._life, self._reaper, *self._committers):
+            each.close()
+
+    @contextmanager
+    def _fenced(self, incarnation: IncarnationId) -> Iterator[Connection]:
+        with self._intake.transaction() as connection:
+            fenced(connection, incarnation)
+            yield connection

@@ -1,0 +1,6 @@
+-- A page of one run's stored events.
+SELECT e.seq, e.count, e.kind::text, e.step, e.attempt, e.at_ns, e.body, e.hash
+FROM kronos.runs r JOIN kronos.events e ON e.retention_class = r.retention_class AND e.run_id = r.id
+WHERE r.id = %(run)s AND e.seq > %(after)s
+ORDER BY e.seq
+LIMIT %(limit)s

@@ -1,0 +1,73 @@
+"""What anybody may ask for: register a workflow, start a run, send it a command.
+
+Rule: a request is one statement and is durable when the call returns; the owner turns it into events.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import cast
+
+import msgspec
+
+from kronos.core.graph import encode_graph
+from kronos.kernel.ids import DefinitionId, RunId
+from kronos.ports.history import Definition
+from kronos.ports.queue import BlobWrite
+from kronos.storage.committing import write_blobs
+from kronos.storage.database import Session
+from kronos.storage.statements import statement
+
+__all__ = ["Submission"]
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class Submission:
+    """The writing side of a client."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def register(self, definition: Definition, sources: dict[str, bytes]) -> None:
+        """List `definition` and keep its captured `sources` (blob hash to bytes)."""
+        row = {
+            "id": definition.id,
+            "workflow": definition.workflow,
+            "version": definition.version,
+            "graph": encode_graph(definition.graph),
+            "input_schema": definition.input_schema,
+            "codes": _encode(definition.codes),
+            "sources": _encode(definition.sources),
+            "environment": _encode(definition.environment),
+        }
+        blobs = [BlobWrite(name, data, RunId(definition.id)) for name, data in sources.items()]
+        with self._session.transaction() as connection:
+            if blobs:
+                write_blobs(connection, blobs, "definition")
+            connection.execute(statement("register_definition"), row)
+
+    def start(self, definition: DefinitionId, run_input: bytes, *, timeout_s: float | None = None) -> RunId:
+        """Record a new run and wake the workers."""
+        timeout_ms = None if timeout_s is None else max(1, int(timeout_s * 1000))
+        at = {"definition": definition, "input": run_input, "timeout_ms": timeout_ms}
+        with self._session.connection() as connection:
+            with connection.pipeline():
+                row = connection.execute(statement("start_run"), at).fetchone()
+                connection.execute("NOTIFY kronos_work")
+        return RunId(str(cast("tuple[uuid.UUID]", row)[0]))
+
+    def start_many(self, definition: DefinitionId, inputs: list[bytes]) -> list[RunId]:
+        """Record many runs of one workflow in one transaction, in the order of `inputs`."""
+        with self._session.transaction() as connection:
+            rows = connection.execute(statement("start_runs"), {"definition": definition, "inputs": inputs}).fetchall()
+            connection.execute("NOTIFY kronos_work")
+        return [RunId(str(row[0])) for row in rows]
+
+    def send(self, run_id: RunId, kind: str, body: bytes, *, command_id: uuid.UUID | None = None) -> bool:
+        """Put a command into a run's inbox; return whether the run was open (or had it already)."""
+        at = {"run": run_id, "command": command_id or uuid.uuid4(), "kind": kind, "body": body}
+        with self._session.transaction() as connection:
+            sent = connection.execute(statement("send_to_inbox"), at).fetchone() is not None
+            connection.execute("NOTIFY kronos_work")
+        return sent
