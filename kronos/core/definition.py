@@ -35,7 +35,14 @@ class StepDefinition(Generic[P, R]):
     """A function that can be a step of a workflow."""
 
     def __init__(
-        self, function: AnyFunction, *, name: str, options: StepOptions, after: Sequence[str], signature: Signature
+        self,
+        function: AnyFunction,
+        *,
+        name: str,
+        options: StepOptions,
+        after: Sequence[str],
+        depends: Sequence[str],
+        signature: Signature,
     ) -> None:
         self.function: Final = function
         self.name: Final = name

@@ -23,12 +23,13 @@ import msgspec
 from kronos.core.definition import StepDefinition, WorkflowDefinition
 from kronos.core.graph import encode_graph
 from kronos.engine.imports import Project, project_of, reached
+from kronos.engine.targets import load_module
 from kronos.errors import WorkflowDefinitionError
 from kronos.kernel import canonical
 from kronos.kernel.hashing import content_hash
 from kronos.kernel.ids import DefinitionId
 
-__all__ = ["CodeIdentity", "Source", "capture", "code_identity", "definition_id", "token_hash"]
+__all__ = ["CodeIdentity", "Source", "capture", "code_identity", "definition_id", "target_identity", "token_hash"]
 
 LOCK_FILES: Final = ("uv.lock", "poetry.lock", "constraints.txt", "requirements.txt")
 _SKIPPED: Final = frozenset({token.ENCODING, token.COMMENT, token.NL, token.ENDMARKER})
@@ -61,6 +62,15 @@ def code_identity(definition: StepDefinition[Any, Any]) -> CodeIdentity:
     return _of_module(module, Path(file).resolve(), definition.depends)
 
 
+def target_identity(target: str) -> CodeIdentity:
+    """Return the identity of what `module:qualname` names: a strategy that a step is given by name."""
+    module_name, _, _ = target.partition(":")
+    module = load_module(module_name)
+    if module.__file__ is None:
+        raise WorkflowDefinitionError(f"{target}: {module_name} has no file", field=target)
+    return _of_module(module_name, Path(module.__file__).resolve(), ())
+
+
 def definition_id(workflow: WorkflowDefinition[Any, Any]) -> DefinitionId:
     """Return the hash of everything that decides what a run of `workflow` does."""
     facts = {
@@ -90,10 +100,7 @@ def _of_module(module: str, file: Path, depends: tuple[str, ...]) -> CodeIdentit
         _add_declared(declared, project, modules, others)
     sources = [Source(name, _relative(path, project), path.read_bytes()) for name, path in modules.items()]
     sources += [Source("", _relative(path, project), path.read_bytes()) for path in [*others, *_lock_file(project)]]
-    parts = {
-        f"{source.module}:{source.path}": token_hash(source.data) if source.module else content_hash(source.data)
-        for source in sources
-    }
+    parts = {source.path: token_hash(source.data) if source.module else content_hash(source.data) for source in sources}
     ordered = sorted(sources, key=lambda source: source.path)
     return CodeIdentity(content_hash(canonical.encode(parts)), tuple(ordered))
 
