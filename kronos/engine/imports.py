@@ -45,9 +45,6 @@ def project_of(module: str, file: Path) -> Project:
     """Return the project of the module that is at `file` (resolved)."""
     depth = module.count(".") + (1 if file.name == "__init__.py" else 0)
     is_named_by_path = module != "__main__" and file.stem in (module.rpartition(".")[2], "__init__")
-        module.rsplit(".", maxsplit=1)[-1],
-        "__init__",
-    )
     import_root = file.parents[min(depth, len(file.parents) - 1)] if is_named_by_path else file.parent
     if _is_library(file):
         return Project(import_root / module.split(".", maxsplit=1)[0], import_root)
