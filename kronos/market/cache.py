@@ -26,7 +26,7 @@ def write_columns(path: Path, columns: dict[str, Int64s]) -> None:
     try:
         with os.fdopen(handle, "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
             writer.write_batch(batch)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -208,7 +208,7 @@ class Catalog:
         columns = {name: np.concatenate([table[name].to_numpy() for table in tables]) for name in COLUMNS}
         if not _matches(columns, manifest):
             raise CorruptHistory(
-                f"dataset {manifest.dataset.name}: its chunks do not make up {manifest.dataset.id[:12]}; import it again",
+                f"dataset {manifest.dataset.name}: its chunks are not {manifest.dataset.id[:12]}; import it again",
                 dataset=manifest.dataset.id,
             )
         path = self._path(manifest.dataset.id)
@@ -239,11 +239,11 @@ def _steps(
 
 def _matches(columns: dict[str, Int64s], manifest: Manifest) -> bool:
     """Return whether columns are those that the dataset's id names, chunk by chunk."""
-    found, start, leaves = manifest.dataset, 0, []
+    found = manifest.dataset
     if len(columns["open_time"]) != found.rows:
         return False
-    for start in range(0, found.rows, CHUNK_ROWS):
-        leaves.append(chunk_leaf(columns, start, min(start + CHUNK_ROWS, found.rows)))
+    starts = range(0, found.rows, CHUNK_ROWS)
+    leaves = [chunk_leaf(columns, start, min(start + CHUNK_ROWS, found.rows)) for start in starts]
     return found.id == dataset_id(
         leaves,
         rows=found.rows,

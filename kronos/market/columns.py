@@ -93,20 +93,22 @@ def read_times(column: pa.ChunkedArray, name: str, place: Place) -> npt.NDArray[
         if all(text.strip().lstrip("-").isdigit() for text in texts):
             return _from_digits(np.array([int(text) for text in texts], dtype=np.int64), name, place)
         return np.array([_parse_time(text, row, name, place) for row, text in enumerate(texts)], dtype=np.int64)
-    return place.refuse(f"{kind} is no time: give a date, a timestamp, or an integer of 13, 16 or 19 digits", column=name)
+    return place.refuse(
+        f"{kind} is no time: give a date, a timestamp, or an integer of 13, 16 or 19 digits", column=name
+    )
 
 
 def _from_digits(values: npt.NDArray[np.int64], name: str, place: Place) -> npt.NDArray[np.int64]:
     digits = np.char.str_len(np.abs(values).astype("U20"))
     known = int(digits[0])
     if known not in _UNIT_NS:
-        place.refuse(
-            f"{values[0]} has {known} digits: a time needs 13 (ms), 16 (µs) or 19 (ns)", row=0, column=name
-        )
+        place.refuse(f"{values[0]} has {known} digits: a time needs 13 (ms), 16 (µs) or 19 (ns)", row=0, column=name)
     other = np.flatnonzero(digits != known)
     if other.size:
         row = int(other[0])
-        place.refuse(f"{values[row]} has {digits[row]} digits where row 0 has {known}: mixed units", row=row, column=name)
+        place.refuse(
+            f"{values[row]} has {digits[row]} digits where row 0 has {known}: mixed units", row=row, column=name
+        )
     return values * _UNIT_NS[known]
 
 
@@ -165,5 +167,3 @@ def _refuse_null(column: pa.ChunkedArray, name: str, place: Place, reason: str) 
 
 def _numpy(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     return np.ascontiguousarray(column.to_numpy(zero_copy_only=False))
-
-

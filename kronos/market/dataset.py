@@ -17,7 +17,18 @@ from kronos.kernel.hashing import content_hash, merkle_root
 from kronos.kernel.ids import BlobHash, DatasetId
 from kronos.trading.bars import COLUMNS, Int64s, Split
 
-__all__ = ["CHUNK_ROWS", "Chunk", "Dataset", "Dividend", "Gap", "Jump", "Manifest", "Source", "chunk_leaf", "dataset_id"]
+__all__ = [
+    "CHUNK_ROWS",
+    "Chunk",
+    "Dataset",
+    "Dividend",
+    "Gap",
+    "Jump",
+    "Manifest",
+    "Source",
+    "chunk_leaf",
+    "dataset_id",
+]
 
 CHUNK_ROWS: Final = 65_536
 """Rows in a chunk; the last one of a dataset may be shorter."""

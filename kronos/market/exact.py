@@ -34,7 +34,13 @@ def to_steps(
     if step is None:
         decimals = max(_decimals(values) for values in columns.values())
         for name, values in columns.items():
-            _refuse_inexact(values, decimals, name, place, "has more decimals than can be kept exactly (at most 8 decimals and 15 digits)")
+            _refuse_inexact(
+                values,
+                decimals,
+                name,
+                place,
+                "has more decimals than can be kept exactly (at most 8 decimals and 15 digits)",
+            )
         units = {name: _scaled(values, decimals) for name, values in columns.items()}
         return units, Decimal(1).scaleb(-decimals)
     exponent = step.normalize().as_tuple().exponent
@@ -63,7 +69,7 @@ def _decimals(values: npt.NDArray[Any]) -> int:
 
 def _inexact(values: npt.NDArray[Any], decimals: int) -> npt.NDArray[np.bool_]:
     if values.dtype.kind == "i":
-        return np.abs(values) >= 2**62 // 10**decimals
+        return np.asarray(np.abs(values) >= 2**62 // 10**decimals)
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = np.rint(values.astype(np.float64) * 10.0**decimals)
         back = (scaled / 10.0**decimals).astype(values.dtype)
@@ -78,5 +84,5 @@ def _refuse_inexact(values: npt.NDArray[Any], decimals: int, name: str, place: P
 
 def _scaled(values: npt.NDArray[Any], decimals: int) -> npt.NDArray[np.int64]:
     if values.dtype.kind == "i":
-        return values.astype(np.int64) * 10**decimals
-    return np.asarray(np.rint(values.astype(np.float64) * 10.0**decimals)).astype(np.int64)
+        return np.asarray(values.astype(np.int64) * 10**decimals)
+    return np.asarray(np.rint(values.astype(np.float64) * 10.0**decimals), dtype=np.int64)

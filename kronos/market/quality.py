@@ -1,6 +1,6 @@
 """The gate that bars pass before they become a dataset: what is refused, and what is only told.
 
-Rule 1: disorder, duplicates, impossible bars and prices at or below zero are refused with their row; nothing is repaired.
+Rule 1: disorder, duplicates, impossible bars and prices at or below zero are refused with their row, never repaired.
 Rule 2: gaps are counted and listed; they pass when accepted by name or when a declared calendar explains them.
 Rule 3: a close-to-close change beyond 30 % that no split explains is flagged and stays: some are real.
 """

@@ -72,7 +72,7 @@ def import_sample(catalog: Catalog, symbol: str, progress: Progress | None = Non
 def find_actions(
     times: Sequence[int], closes: Sequence[float], adjusted: Sequence[float]
 ) -> tuple[list[Split], list[Dividend]]:
-    """Return the splits and dividends that changes of adjusted / raw close tell; amounts are per share before the row."""
+    """Return the splits and dividends that changes of adjusted / raw close tell; amounts a share before the row."""
     splits: list[Split] = []
     dividends: list[Dividend] = []
     for row in range(1, len(times)):

@@ -1,6 +1,6 @@
 """Strategies by name: `module:Class`, with parameters given as text.
 
-Rule: importing is I/O and runs a user's code, so it happens here and not in the pure core; every failure is one sentence.
+Rule: importing is I/O and runs a user's code, so it happens here, not in the pure core; a failure is one sentence.
 """
 
 from __future__ import annotations

@@ -192,9 +192,7 @@ class Backtest:
         """Dispatch rows start..stop-1; columns become Python integers once a chunk, not once a row."""
         bars, context, state, on_bar = self.bars, self._context, self._state, self.strategy.on_bar
         times = (bars.open_time[start:stop] + bars.interval_ns).tolist()
-        columns = [
-            column[start:stop].tolist() for column in (bars.open, bars.high, bars.low, bars.close, bars.volume)
-        ]
+        columns = [column[start:stop].tolist() for column in (bars.open, bars.high, bars.low, bars.close, bars.volume)]
         orders, wishes = state.orders, context._wishes  # noqa: SLF001 - the hot loop reads the pen directly
         row = start
         for bar in starmap(Bar, zip(range(start, stop), times, *columns, strict=True)):
@@ -393,7 +391,7 @@ class Backtest:
         begun = self._clock() if self._clock else 0
         try:
             data = self.checkpoint()
-        except Exception as error:  # noqa: BLE001 - user objects may refuse to be pickled in any way
+        except Exception as error:
             path = checkpoints.unpicklable_path(user_state(self.strategy), self._world())
             self._note = f"{path} cannot be saved: {type(error).__name__}: {error}"
             return
@@ -416,7 +414,7 @@ class Backtest:
         try:
             twin.restore(trial[1])
             twin.run(Position(self.row))
-        except Exception as error:  # noqa: BLE001 - user code in a restored state may fail in any way
+        except Exception as error:
             self._note = f"a restored strategy failed: {type(error).__name__}: {error}"
             return
         path = differing_path(user_state(self.strategy), user_state(strategy))
@@ -577,5 +575,3 @@ def _splits(bars: Bars, config: BacktestConfig) -> dict[int, Split]:
             raise InvalidInput(f"split at row {split.row}: needs a positive ratio, once a row", field="splits")
         found[split.row] = split
     return {row: found[row] for row in sorted(found)}
-
-

@@ -110,7 +110,7 @@ def unpicklable_path(memory: Any, world: Mapping[str, object], path: str = "self
         inner = f"{path}.{name}"
         try:
             pickle_memory(value, world)
-        except Exception:  # noqa: BLE001 - any refusal to be pickled is what is looked for
+        except Exception:
             return unpicklable_path(value, world, inner) if inner.count(".") < 20 else inner
     return path
 

@@ -31,7 +31,7 @@ _ID_MAX: Final = 2**62
 _NOTHING = Holding()
 
 
-class LookAhead(InvalidInput, IndexError):
+class LookAhead(InvalidInput, IndexError):  # noqa: N818 - named as its siblings in kronos.errors
     """A strategy reached for a row that it cannot know yet, or for one before the data begins."""
 
     code = "look_ahead"

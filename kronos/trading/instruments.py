@@ -46,7 +46,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         """Return the fee (1e-8, never negative) on a fill of `value`, rounded half up once."""
         return round_half_up(abs(value) * self.fee_numerator, self.fee_denominator)
 
-    def lots(self, quantity: Decimal | str | int | float) -> int:
+    def lots(self, quantity: Decimal | str | float) -> int:
         """Return `quantity` in lots; raise `InvalidInput` when it is off the lot grid."""
         return to_units(to_decimal(quantity, field="quantity"), self.lot, field="quantity")
 

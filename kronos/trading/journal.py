@@ -4,7 +4,7 @@ Rule 1: a block's core link is H(previous, the block's records, canonical core s
         H(previous, canonical bytes of the strategy's memory at its end).
 Rule 2: block boundaries depend on rows alone; where a segment is cut changes no link.  A head inside a block is what
         the link would be if the block ended there: provisional, and reproducible.
-Rule 3: a segment opens with the core state before its first row, so that a core state at any position needs no user code.
+Rule 3: a segment opens with the core state before its first row: a core state at any position needs no user code.
 """
 
 from __future__ import annotations
@@ -22,8 +22,19 @@ from kronos.trading.positions import BLOCK_ROWS, Position, block_end
 from kronos.trading.state import TradingState, apply, decode_state, encode_state
 
 __all__ = [
-    "BlockHead", "MemoryRecorder", "Recorder", "SealedSegment", "Segment", "decode_segment", "encode_records",
-    "encode_segment", "core_link", "records_between", "state_at", "user_link", "verify",
+    "BlockHead",
+    "MemoryRecorder",
+    "Recorder",
+    "SealedSegment",
+    "Segment",
+    "core_link",
+    "decode_segment",
+    "encode_records",
+    "encode_segment",
+    "records_between",
+    "state_at",
+    "user_link",
+    "verify",
 ]  # fmt: skip
 
 FORMAT: Final = 1

@@ -2,7 +2,7 @@
 
 Rule 1: nothing here is stored; it is the journal's decision rows times the prices, computed in columns.
 Rule 2: trades are matched first in, first out; an open trade stays open, marked and never closed by the end of data.
-Rule 3: money stays integer (1e-8) until it leaves; a column is int64 only where its bound is proven, else exact objects.
+Rule 3: money stays integer (1e-8) until it leaves; a column is int64 where its bound is proven, else exact objects.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Ledger:
         lengths = np.diff(np.array([*rows, self.stop_row]))
         cash_steps = np.repeat(np.array(cashes, dtype=kind), lengths)
         value_steps = np.repeat(np.array([lots * self.instrument.unit for lots in held], dtype=kind), lengths)
-        return cash_steps + value_steps * closes.astype(kind)
+        return np.asarray(cash_steps + value_steps * closes.astype(kind))
 
     def equity(self) -> Floats:
         """Return equity at each row's close in currency (shape (rows,)); exact before the one conversion to float."""
@@ -242,13 +242,15 @@ class Ledger:
         lot.lots, lot.value = lot.lots - quantity, lot.value - entry_value
         lot.fee, lot.paid = lot.fee - entry_fee, lot.paid - paid
         value = self.instrument.value(exit_.price, quantity)
-        return self._trade(number, lot, quantity, value - entry_value + paid, entry_fee + exit_fee, exit_)
+        return self._trade(
+            number, lot, lots=quantity, gross=value - entry_value + paid, fees=entry_fee + exit_fee, exit_=exit_
+        )
 
     def _open(self, number: int, lot: _Lot) -> Trade:
         value = self.instrument.value(int(self.bars.close[self.stop_row - 1]), lot.lots)
-        return self._trade(number, lot, lot.lots, value - lot.value + lot.paid, lot.fee, None)
+        return self._trade(number, lot, lots=lot.lots, gross=value - lot.value + lot.paid, fees=lot.fee, exit_=None)
 
-    def _trade(self, number: int, lot: _Lot, lots: int, gross: int, fees: int, exit_: OrderFilled | None) -> Trade:
+    def _trade(self, number: int, lot: _Lot, *, lots: int, gross: int, fees: int, exit_: OrderFilled | None) -> Trade:
         entry, traded = lot.fill, self.instrument
         return Trade(
             number=number,
@@ -300,7 +302,7 @@ def _split_lots(lots: list[_Lot], split: SplitApplied) -> None:
 def read_ledger(
     segments: Iterable[bytes], bars: Bars, traded: Instrument, *, first_row: int = 0, stop_row: int | None = None
 ) -> Ledger:
-    """Return the ledger of a journal's segments (in order); raise `CorruptHistory` when there is none or one is torn."""
+    """Return the ledger of a journal's segments (in order); raise `CorruptHistory` for none or a torn one."""
     records: list[Record] = []
     cash: int | None = None
     last = first_row

@@ -17,7 +17,7 @@ MONEY_SCALE: Final = 10**8
 """Units of money in one unit of its currency."""
 
 
-def to_decimal(value: Decimal | str | int | float, *, field: str) -> Decimal:
+def to_decimal(value: Decimal | str | float, *, field: str) -> Decimal:
     """Return `value` as a finite Decimal; a float is read as its shortest text (0.1 is 1/10).
 
     Raises `InvalidInput` naming `field` for NaN, infinities and text that is no number.
@@ -41,7 +41,7 @@ def to_units(value: Decimal, step: Decimal, *, field: str) -> int:
     return units
 
 
-def to_money(value: Decimal | str | int | float, *, field: str = "amount") -> int:
+def to_money(value: Decimal | str | float, *, field: str = "amount") -> int:
     """Return `value` of a currency in units of 1e-8; raise `InvalidInput` for a finer amount."""
     return to_units(to_decimal(value, field=field), _MONEY_STEP, field=field)
 

@@ -63,7 +63,7 @@ def judge(question: Question, rules: tuple[tuple[str, Rule], ...] | None = None)
     for reason, rule in RULES if rules is None else rules:
         try:
             operands = rule(question)
-        except Exception as error:  # noqa: BLE001 - rule 3: whatever a rule raises is a denial
+        except Exception as error:
             return Verdict(False, "rule_error", {"rule": reason, "error": f"{type(error).__name__}: {error}"})
         if operands is not None:
             return Verdict(False, reason, operands)

@@ -57,7 +57,7 @@ class Strategy:
         """Called when `bar` has closed; an order from here fills at the next bar's open at the earliest."""
 
     def on_fill(self, ctx: Context, fill: OrderFilled) -> None:
-        """Called when an order was filled at the open of `ctx.row`, whose bar is not known yet (`ctx.now` is before)."""
+        """Called when an order was filled at the open of `ctx.row`, whose bar is not known yet (`ctx.now`)."""
 
     def on_split(self, ctx: Context, split: SplitApplied) -> None:
         """Called before the open of `ctx.row`, from which on prices are those of the split shares."""
@@ -90,7 +90,7 @@ def set_user_state(strategy: Strategy, state: Any) -> None:
 
 
 def params_from_text(strategy: type[Strategy], settings: dict[str, str]) -> Any:
-    """Return `strategy.Params` from `name=value` texts; raise `InvalidInput` naming the parameter and the known ones."""
+    """Return `strategy.Params` from `name=value` texts; raise `InvalidInput` naming what is wrong and what is known."""
     return _convert(strategy, settings, strict=False)
 
 

@@ -44,14 +44,14 @@ def encode_user_state(value: object, opaque: list[str] | None = None) -> bytes:
 
 
 class _Writer:
-    __slots__ = ("open", "opaque", "parts")
+    __slots__ = ("opaque", "open", "parts")
 
     def __init__(self, parts: list[bytes], opaque: list[str]) -> None:
         self.parts = parts
         self.opaque = opaque
         self.open: dict[int, int] = {}
 
-    def write(self, value: Any, path: str, depth: int) -> None:  # noqa: C901, PLR0911, PLR0912 - one arm a kind
+    def write(self, value: Any, path: str, depth: int) -> None:
         kind = type(value)
         if kind is bool:
             return self.parts.append(b"T" if value else b"F")
@@ -96,7 +96,7 @@ class _Writer:
             return self._leaf(b"e", f"{_name(kind)}.{value.name}".encode())
         if isinstance(value, _SIMPLE):
             return self._leaf(b"r", f"{_name(kind)}:{value!r}".encode())
-        if isinstance(value, type) or callable(value) and hasattr(value, "__qualname__") and not _bound(value):
+        if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__") and not _bound(value)):
             return self._leaf(b"c", _name(value).encode())
         return self._object(value, kind, path, depth)
 
@@ -113,6 +113,7 @@ class _Writer:
                     pass
         for index, item in enumerate(value):
             self.write(item, f"{path}[{index}]", depth + 1)
+        return None
 
     def _mapping(self, kind: type, value: Mapping[Any, Any], path: str, depth: int) -> None:
         entries = sorted((encode_user_state(key, self.opaque), key) for key in value) if _sortable(value) else None
@@ -169,7 +170,7 @@ def _state_of(value: Any) -> Any:
         return value.bit_generator.state
     try:
         reduced = value.__reduce_ex__(5)
-    except Exception:  # noqa: BLE001 - whatever refuses to be reduced is opaque
+    except Exception:
         return None
     if isinstance(reduced, str):
         return reduced
@@ -213,10 +214,10 @@ def differing_path(one: Any, other: Any, path: str = "self") -> str | None:
 
 def show(value: Any, depth: int = 0) -> Any:
     """Return `value` as JSON-ready builtins for people: bounded, Decimals as text, objects as their attributes."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value.item() if isinstance(value, np.generic) else value
     if isinstance(value, np.generic):
         return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     if isinstance(value, Decimal | datetime | date | Enum):
         return str(value)
     if depth > 6:
@@ -240,7 +241,9 @@ def show(value: Any, depth: int = 0) -> Any:
 
 
 def _items(value: Any, depth: int) -> list[Any]:
-    shown = [show(item, depth + 1) for item in list(value[:ITEMS_MAX] if hasattr(value, "shape") else value)[:ITEMS_MAX]]
+    shown = [
+        show(item, depth + 1) for item in list(value[:ITEMS_MAX] if hasattr(value, "shape") else value)[:ITEMS_MAX]
+    ]
     if len(value) > ITEMS_MAX:
         shown.append(f"… {len(value) - ITEMS_MAX} more")
     return shown
