@@ -305,7 +305,8 @@ class WorkerProcess:
             entropy=secrets.token_bytes,
             recorder=recorder,
             blobs=app.blobs,
-            datasets=app.catalog,
+            index=app.datasets,
+            open_datasets=lambda: app.catalog,
             datasets_in_child=(
                 "kronos.market.catalog:Catalog",
                 {"cache_dir": str(app.settings.data_dir / "cache" / "datasets")},

@@ -8,6 +8,7 @@ Rule 3: at most FLUSHES_MAX flushes are under way: Python computes while Postgre
 from __future__ import annotations
 
 import heapq
+import logging
 import threading
 import time
 from collections import deque
@@ -26,6 +27,8 @@ from kronos.kernel.ids import RunId
 from kronos.ports.queue import Command, Flush, Verdict
 
 __all__ = ["Inbox", "OwnerLoop", "Stats"]
+
+log: Final = logging.getLogger("kronos.owner")
 
 FLUSHES_MAX: Final = 2
 FLUSH_ROWS_MIN: Final = 256
@@ -111,6 +114,7 @@ class OwnerLoop:
         self._timer_number = 0
         self._handed: dict[Task, float] = {}
         self._refused: dict[OwnedRun, None] = {}
+        self._rejected: set[RunId] = set()
         self._seen: set[int] = set()
         self._next_tick = 0.0
         self._holding = False
@@ -199,9 +203,12 @@ class OwnerLoop:
             for run, buffer in members:
                 run.flushing = False
                 if run.uuid in verdict.rejected:
+                    log.error("run %s: the database refused its events: %s", run.id, verdict.rejected[run.uuid])
                     del self._runs[run.id]
                     self._dirty.pop(run, None)
-                    self._ports.reload(run, verdict.rejected[run.uuid])
+                    if run.id not in self._rejected:  # a run whose very failure is refused is left alone, and logged
+                        self._rejected.add(run.id)
+                        self._ports.reload(run, verdict.rejected[run.uuid])
                 elif run.uuid in verdict.refused:
                     run.reopen()
                     self._refused[run] = None
@@ -278,14 +285,14 @@ class OwnerLoop:
             overdue.append(task)
         if not overdue:
             return
-        running = dict(self._slots.running())
+        running = set(self._slots.running())
         for task in overdue:
             run = self._runs.get(task.run_id)
             if run is None or run.active.get(task.step) != task.attempt or run.is_over:
                 del self._handed[task]
             elif task in running:
                 del self._handed[task]
-                run.note_started(task, running[task])
+                run.note_started(task, self._clock.now_ns())
                 self._touch(run)
             elif self._handed[task] <= now - QUEUED_S:
                 run.note_waiting(task)

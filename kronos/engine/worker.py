@@ -76,9 +76,11 @@ class Worker:
         self._thread = threading.Thread(target=self._supervise, name="kronos-worker", daemon=True)
 
     def start(self) -> None:
-        """Begin; returns once the first incarnation is registered."""
+        """Begin; returns once the first incarnation is registered, or raises what keeps it from being."""
         self._thread.start()
-        self._born.wait(timeout=30)
+        self._born.wait()
+        if self._life is None and self._reason is not None:
+            raise self._reason
 
     def stop(self, drain_s: float = 30.0) -> None:
         """Finish what runs, at most `drain_s`, give back the rest, and leave."""
@@ -116,6 +118,11 @@ class Worker:
                 log.warning("waiting for the database: %s", error)
                 self._stopping.wait(REBIRTH_S)
                 continue
+            except BaseException as error:  # noqa: BLE001 - a fault of ours: `start` raises it
+                self._reason = error
+                self._born.set()
+                log.exception("the worker cannot begin")
+                return
             life.start()
             self._born.set()
             self._ended.wait()

@@ -82,9 +82,9 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Catalog:
     """Datasets of one store; safe for several processes that share blobs, index and cache directory."""
 
-    def __init__(self, blobs: Blobs, index: DatasetIndex, cache_dir: Path) -> None:
+    def __init__(self, blobs: Blobs, index: DatasetIndex, cache_dir: Path | str) -> None:
         """Use `blobs` for chunks, `index` for manifests and `cache_dir` for mapped files (made when needed)."""
-        self._blobs, self._index, self._cache_dir = blobs, index, cache_dir
+        self._blobs, self._index, self._cache_dir = blobs, index, Path(cache_dir)
         self._opened: dict[str, Bars] = {}
 
     # -- import

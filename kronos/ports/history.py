@@ -17,8 +17,8 @@ __all__ = ["Definition", "History", "RunFilter", "RunPage", "RunSummary"]
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """A workflow as it was when it was registered.
 
-    `sources` maps a module to (path below the project root, blob of its source); `codes` maps a step to its
-    code identity; `input_schema` is JSON Schema.
+    `sources` maps a path below the project root to (module name, "" for no module; blob of the file); `codes` maps a
+    step to its code identity; `input_schema` is JSON Schema.
     """
 
     id: DefinitionId

@@ -26,7 +26,7 @@ from kronos.core.events import Kind
 from kronos.errors import LeaseLost, Unavailable
 from kronos.kernel.ids import IncarnationId
 from kronos.ports.queue import BlobWrite, EventRow, Flush, Verdict
-from kronos.storage.database import Connection, connect
+from kronos.storage.database import Connection, connect, take_role
 from kronos.storage.statements import statement
 
 __all__ = ["COPY_TYPES", "Committer", "write_blobs"]
@@ -138,16 +138,18 @@ class Committer:
 
     def _open(self, incarnation: IncarnationId) -> Connection:
         if self._connection is None:
-            connection = connect(self._url, purpose="flush")
+            connection = connect(self._url, purpose="flush", role=False)
             self._wait_for_old_backend(connection)
-            row = connection.execute(
-                "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
-            ).fetchone()
+            row = connection.execute(statement("find_own_backend")).fetchone()
             self._backend = cast("tuple[int, datetime]", row)
+            take_role(connection)
             self._connection = connection
             self._incarnation = None
         if self._incarnation != incarnation:
-            self._connection.execute(statement("register_backend"), {"incarnation": incarnation})
+            assert self._backend is not None, "an open connection has a backend"
+            pid, backend_start = self._backend
+            at = {"incarnation": incarnation, "pid": pid, "backend_start": backend_start}
+            self._connection.execute(statement("register_backend"), at)
             self._incarnation = incarnation
         return self._connection
 

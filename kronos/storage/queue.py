@@ -23,7 +23,7 @@ from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
 from kronos.ports.queue import ClaimedRun, Command, Flush, LoadedRun, Takeover, Verdict
 from kronos.storage.committing import Committer
-from kronos.storage.database import Connection, Session
+from kronos.storage.database import Connection, Session, take_role
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresQueue", "fenced"]
@@ -87,6 +87,7 @@ class PostgresQueue:
             # its flush hangs, perhaps behind a dead link: end the backends, the next tick finds the fence free
             connection.execute("RESET ROLE")
             connection.execute(statement("end_backends"), at)
+            take_role(connection)
 
     def retire(self, incarnation: IncarnationId, why: str) -> None:
         """End an incarnation in order, once no flush of its own is under way."""

@@ -93,6 +93,10 @@ class Slots:
         stuck = max(0, self._threads.stuck - self._threads.stuck_max) if executor == "thread" else 0
         return max(0, self._by_executor[executor].count - stuck - self._busy[executor])
 
+    def running(self) -> list[Task]:
+        """Return the attempts that slots are at now."""
+        return [task for slots in self._by_executor.values() for task in slots.running()]
+
     @property
     def stuck(self) -> list[Task]:
         """Attempts that timed out in a thread which still runs them."""

@@ -1,0 +1,47 @@
+"""From code to a definition on record: what a workflow is, and the source it was made of."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import msgspec
+
+from kronos.core.definition import WorkflowDefinition
+from kronos.engine.code import capture, code_identity, definition_id
+from kronos.engine.targets import load_module
+from kronos.errors import NotFound
+from kronos.kernel.hashing import content_hash
+from kronos.ports.history import Definition
+
+__all__ = ["define", "workflows_in"]
+
+Workflow = WorkflowDefinition[Any, Any]
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def define(workflow: Workflow) -> tuple[Definition, dict[str, bytes]]:
+    """Return the definition of `workflow` as it stands, and its captured source files by blob hash."""
+    captured = {content_hash(source.data): source for source in capture(workflow)}
+    definition = Definition(
+        id=definition_id(workflow),
+        workflow=workflow.name,
+        version=workflow.version,
+        graph=workflow.graph,
+        input_schema=_encode(workflow.graph.input_schema),
+        codes={name: code_identity(step).hash for name, step in workflow.steps.items()},
+        sources={source.path: (source.module, blob) for blob, source in captured.items()},
+        environment={"python": platform.python_version(), "machine": platform.machine()},
+    )
+    return definition, {blob: source.data for blob, source in captured.items()}
+
+
+def workflows_in(module: str) -> list[Workflow]:
+    """Import `module` and return the workflows it defines; raise `NotFound` when there are none."""
+    loaded = load_module(module)
+    found = [each for each in vars(loaded).values() if isinstance(each, WorkflowDefinition)]
+    own = [each for each in found if each.__module__ == loaded.__name__] or found
+    if not own:
+        raise NotFound(f"module {module} defines no workflow: decorate one with @workflow", module=module)
+    return own
