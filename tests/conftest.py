@@ -1,0 +1,155 @@
+"""What every test may ask for, and what each suite may cost.
+
+Rule 1: real things only: a real Postgres, real data, a real browser; what is absent skips loudly, and fails in CI.
+Rule 2: a suite that takes longer than its budget fails, so that the whole stays under 15 minutes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from kronos.storage.embedded import EmbeddedPostgres
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+CI: Final = os.environ.get("CI", "").lower() == "true"
+BROWSERS: Final = ("chromium", "google-chrome", "google-chrome-stable", "chromium-browser")
+
+BUDGETS_S: Final = {"unit": 300.0, "exactness": 60.0, "browser": 150.0, "durability": 240.0}
+"""Together 750 s; set-up and lint have the rest of 15 minutes."""
+
+
+# ------------------------------------------------------------------------------------------ Postgres
+
+
+@pytest.fixture
+def data_folder() -> Iterator[Path]:
+    """A fresh KRONOS_DATA_DIR. Under pytest's own folders (mode 0700) the database would move to /var/lib/kronos."""
+    yield from _data_folder()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The server of this session: DATABASE_URL, or an embedded one."""
+    given = os.environ.get("DATABASE_URL")
+    if given:
+        yield given
+        return
+    for folder in _data_folder():
+        server = EmbeddedPostgres(folder)
+        yield server.start()
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_url: str) -> Iterator[str]:
+    """The name of a migrated database that is cloned for each test."""
+    from kronos.storage.migrate import migrate
+
+    name = f"kronos_template_{os.getpid()}"
+    _administer(postgres_url, "DROP DATABASE IF EXISTS {}", name)
+    _administer(postgres_url, "CREATE DATABASE {}", name)
+    migrate(_with_database(postgres_url, name))
+    yield name
+    _administer(postgres_url, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
+    """A database of this test alone, with the current schema and nothing in it."""
+    name = f"kronos_test_{os.getpid()}_{next(_counter)}"
+    _administer(postgres_url, "CREATE DATABASE {} TEMPLATE {}", name, template_database)
+    yield _with_database(postgres_url, name)
+    _administer(postgres_url, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+_counter = itertools.count()
+
+
+def _administer(url: str, statement: str, *names: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET client_min_messages = warning")
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def _with_database(url: str, name: str) -> str:
+    head, mark, query = url.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}{mark}{query}"
+
+
+def _data_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="kronos-test-"))
+    folder.chmod(0o755)
+    yield folder
+    EmbeddedPostgres(folder).stop()
+    shutil.rmtree(folder)
+
+
+# --------------------------------------------------------------------------------- data and browser
+
+
+@pytest.fixture(scope="session")
+def market_data() -> Path:
+    """The folder of real market data: KRONOS_TEST_DATA, or shared/data beside the checkout."""
+    folder = Path(os.environ.get("KRONOS_TEST_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        _absent(f"no market data in {folder}: set KRONOS_TEST_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium or Chrome: CHROMIUM, or the system's."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        _absent("no Chromium or Chrome on this system: install one, or set CHROMIUM")
+    return str(found)
+
+
+def _absent(reason: str) -> None:
+    if CI:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+# -------------------------------------------------------------------------------------------- suites
+
+_spent_s: dict[str, float] = defaultdict(float)
+_suite_of: dict[str, str] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        _suite_of[item.nodeid] = next((name for name in BUDGETS_S if item.get_closest_marker(name)), "unit")
+    items.sort(key=lambda item: list(BUDGETS_S).index(_suite_of[item.nodeid]))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _spent_s[_suite_of.get(report.nodeid, "unit")] += report.duration
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.exitstatus == pytest.ExitCode.OK and _over_budget():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("suites")
+    for name, budget_s in BUDGETS_S.items():
+        over = "  OVER BUDGET" if name in _over_budget() else ""
+        terminalreporter.line(f"{name:<12} {_spent_s[name]:7.1f} s of {budget_s:4.0f} s{over}")
+    terminalreporter.line(f"{'together':<12} {sum(_spent_s.values()):7.1f} s of {sum(BUDGETS_S.values()):4.0f} s")
+
+
+def _over_budget() -> list[str]:
+    return [name for name, budget_s in BUDGETS_S.items() if _spent_s[name] > budget_s]
