@@ -257,6 +257,14 @@ def test_a_workflow_inside_a_workflow_is_refused():
     assert "call its steps instead" in refusal(outer).message
 
 
+def declare(options: dict[str, Any], function: Callable[..., Any]) -> None:
+    declared = step(**options)(function)
+
+    @workflow(version="1")
+    def body(x: int) -> int:
+        return declared(x)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -280,12 +288,7 @@ def test_an_option_that_cannot_be_is_refused_with_what_is_expected(options, said
         return x
 
     with pytest.raises(WorkflowDefinitionError) as caught:
-        declared = step(**options)(local)
-
-        @workflow(version="1")
-        def body(x: int) -> int:
-            return declared(x)
-
+        declare(options, local)
     assert said is None or said in caught.value.message
 
 
