@@ -323,10 +323,10 @@ class Handle:
         self._workflow = workflow
 
     def result(self, timeout: float | None = None) -> Any:
-        """Return the run's typed result; raise `RunFailed` when it did not complete, `TimeoutError` after `timeout` s."""
+        """Return the run's typed result; raise `RunFailedError` or, after `timeout` s, `TimeoutError`."""
         run = self._app.wait(self.run_id, timeout)
         if run.phase is not Phase.COMPLETED:
-            raise RunFailed(run)
+            raise RunFailedError(run)
         assert run.output is not None, "a completed run has an output"
         return canonical.decode(self._app.history.payload(run.output), self._workflow.output_type)
 
@@ -336,7 +336,7 @@ class Handle:
         return self._app.history.run(self.run_id)
 
 
-class RunFailed(KronosError):
+class RunFailedError(KronosError):
     """A run that was waited for ended otherwise than completed; `run` is its line."""
 
     code = "run_failed"

@@ -159,7 +159,9 @@ def decode_facts(kind: Kind, body: bytes) -> StepFacts | RunFacts:
         raise CorruptHistory(f"the stored facts of a {kind} event are damaged: {error}", kind=kind) from error
 
 
-def read_event(seq: int, count: int, kind: str, step: str, attempt: int, at: int, body: bytes) -> Event:
+def read_event(  # noqa: PLR0917 - the columns of a row, in their order
+    seq: int, count: int, kind: str, step: str, attempt: int, at: int, body: bytes
+) -> Event:
     """Return the event of a stored row; raise `CorruptHistory` when its facts are damaged."""
     known = Kind(kind)
     facts = decode_facts(known, body)

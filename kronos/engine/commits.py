@@ -69,7 +69,7 @@ class Commits:
             flush, members = handed
             try:
                 verdict = self._store.flush(self._incarnation, flush)
-            except BaseException as error:  # noqa: BLE001 - the supervisor decides: the incarnation is over
+            except BaseException as error:
                 self._on_lost(error)
                 return
             self._inbox.put_committed(flush, members, verdict)

@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from kronos.core.events import Event, Failure, Kind
 from kronos.core.state import Run, StepStatus, fold
 from kronos.engine.clock import RunClock
@@ -112,7 +114,7 @@ class Intake:
                     next_claim = now + self._poll_s
             except Unavailable:
                 time.sleep(COMMANDS_S)
-            except BaseException as error:  # noqa: BLE001 - the supervisor decides: the incarnation is over
+            except BaseException as error:
                 self._on_lost(error)
                 return
             if not self._wanted or claimed_all:
@@ -178,7 +180,7 @@ class Intake:
         return {
             step: self._payload(bytes(known.facts.output))
             for step, known in state.steps.items()
-            if known.status is StepStatus.COMPLETED
+            if known.status is StepStatus.COMPLETED and known.facts.output is not msgspec.UNSET
         }
 
     def _payload(self, value: bytes) -> bytes:
@@ -211,4 +213,3 @@ def _takeovers(claimed: ClaimedRun, state: Run, loaded: LoadedRun) -> int:
         step.status is StepStatus.RUNNING and step.facts.worker == claimed.lost_owner for step in state.steps.values()
     )
     return claimed.takeovers + under_way
-

@@ -22,6 +22,8 @@ __all__ = ["Lease"]
 MARGIN: Final = 0.15
 """Share of the lease by which the holder stops before the reaper may act."""
 REAP_S: Final = 0.5
+MAINTAIN_S: Final = 3_600.0
+"""How often a worker makes the partitions of the coming weeks."""
 
 
 class Lease:
@@ -76,7 +78,7 @@ class Lease:
                 self._clock.resync()
             except Unavailable:
                 continue  # the watch decides how long the database may be away
-            except BaseException as error:  # noqa: BLE001
+            except BaseException as error:
                 self._on_lost(error)
                 return
 
@@ -87,8 +89,12 @@ class Lease:
                 return
 
     def _reap(self) -> None:
+        maintained = time.monotonic()
         while not self._stopping.wait(min(REAP_S, self._lease_s / 4)):
             try:
+                if time.monotonic() - maintained > MAINTAIN_S:
+                    self._store.maintain()
+                    maintained = time.monotonic()
                 if self._store.reap():
                     self._on_reaped()
             except Unavailable:

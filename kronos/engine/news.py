@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Self
 
 __all__ = ["POLL_S", "RunNews"]
 
@@ -43,7 +44,7 @@ class Watch:
         self._run_id = run_id
         self._seen = (0, 0)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         news = self._news
         with news._condition:  # noqa: SLF001 - one room, two classes
             news._waiting[self._run_id] = news._waiting.get(self._run_id, 0) + 1  # noqa: SLF001

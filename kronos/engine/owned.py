@@ -199,7 +199,8 @@ class OwnedRun:
 
     def record(self, task: Task, outcome: Outcome) -> None:
         """Record how an attempt ended; what depends on it goes behind the commit.  A late outcome of an attempt that
-        was given up is dropped."""
+        was given up is dropped.
+        """
         if self.active.get(task.step) != task.attempt or self.is_over:
             return
         del self.active[task.step]
@@ -309,9 +310,7 @@ class OwnedRun:
         step: str | None = None,
     ) -> Head:
         """Return where the history stands."""
-        return Head(
-            self.uuid, self.state.seq, self.head, self.inbox_seen, self._now_ns(), phase, output, failure, step
-        )
+        return Head(self.uuid, self.state.seq, self.head, self.inbox_seen, self._now_ns(), phase, output, failure, step)
 
     # ── plumbing ──
 

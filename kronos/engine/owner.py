@@ -234,8 +234,8 @@ class OwnerLoop:
         for _ in range(len(commands)):
             for command in commands.popleft():
                 run = self._runs.get(command.run_id)
-                if run is None or command.id in self._seen:
-                    continue
+                if run is None or run.is_over or command.id in self._seen:
+                    continue  # of a run whose end is under way: it is read again should the end be refused
                 self._seen.add(command.id)
                 run.inbox_seen += 1
                 run.buffer.drained.append(command.id)
@@ -364,4 +364,4 @@ def _take(run: OwnedRun, flush: Flush) -> Buffer:
 
 def _passes_mark(buffer: Buffer) -> bool:
     first, last = buffer.rows[0], buffer.rows[-1]
-    return (first.seq - first.count) // HEAD_EVERY != last.seq // HEAD_EVERY
+    return (first.seq - first.fact_count) // HEAD_EVERY != last.seq // HEAD_EVERY

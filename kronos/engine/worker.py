@@ -37,7 +37,8 @@ REBIRTH_S: Final = 0.2
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
     """`threads` and `processes` are slots; `lease_s` how long a silent worker keeps its runs; `poll_s` how long an idle
-    one waits for a notice before it looks; `stuck_max` timed-out threads that may linger before a new life begins."""
+    one waits for a notice before it looks; `stuck_max` timed-out threads that may linger before a new life begins.
+    """
 
     name: str
     threads: int = 8
@@ -118,7 +119,7 @@ class Worker:
                 log.warning("waiting for the database: %s", error)
                 self._stopping.wait(REBIRTH_S)
                 continue
-            except BaseException as error:  # noqa: BLE001 - a fault of ours: `start` raises it
+            except BaseException as error:
                 self._reason = error
                 self._born.set()
                 log.exception("the worker cannot begin")
@@ -126,13 +127,17 @@ class Worker:
             life.start()
             self._born.set()
             self._ended.wait()
-            if self._reason is None:
+            reason = self._why_it_ended()
+            if reason is None:
                 life.finish(self._grace_s)
             else:
-                log.warning("incarnation %s is over: %s", life.incarnation, self._reason, exc_info=_unexpected(self._reason))
+                log.warning("incarnation %s is over: %s", life.incarnation, reason, exc_info=_unexpected(reason))
                 life.abandon()
                 self._stopping.wait(REBIRTH_S)
             self._life = None
+
+    def _why_it_ended(self) -> BaseException | None:
+        return self._reason
 
     def _lost(self, reason: BaseException) -> None:
         self._reason = self._reason or reason
@@ -187,9 +192,7 @@ class _Life:
             on_lost=lost,
             on_reaped=self.intake.hint,
         )
-        self.loop: Final = OwnerLoop(
-            inbox=self._inbox, slots=self.slots, ports=self, clock=clock, stats=worker.stats
-        )
+        self.loop: Final = OwnerLoop(inbox=self._inbox, slots=self.slots, ports=self, clock=clock, stats=worker.stats)
         self._lost = lost
         self._thread = threading.Thread(target=self._turn, name="kronos-owner", daemon=True)
 
@@ -219,7 +222,7 @@ class _Life:
         self._thread.join(timeout=grace_s + 10)
         self._commits.stop()
         try:
-            self._store.release(self.incarnation, [run.uuid for run in self.loop.in_hand()])
+            self._store.release(self.incarnation, [run.head_now() for run in self.loop.in_hand()])
             self._store.retire(self.incarnation, "stopped")
         except (Unavailable, LeaseLost) as error:
             log.warning("left without a word: %s; the lease will run out", error)
@@ -240,6 +243,5 @@ class _Life:
     def _turn(self) -> None:
         try:
             self.loop.run()
-        except BaseException as error:  # noqa: BLE001 - an error in the loop ends this life, and is logged with it
+        except BaseException as error:
             self._lost(error)
-

@@ -66,7 +66,7 @@ class EventRow(NamedTuple):
     retention_class: int
     run: uuid.UUID
     seq: int
-    count: int
+    fact_count: int
     kind: str
     step: str
     attempt: int
@@ -130,7 +130,8 @@ class Flush:
 class Verdict(NamedTuple):
     """What became of a flush: `refused` runs have an unseen inbox row and stay open (their last event was left
     out); `rejected` ones hold a value that the database does not take, with its reason, and nothing of theirs was
-    written."""
+    written.
+    """
 
     refused: frozenset[uuid.UUID]
     rejected: dict[uuid.UUID, str]
@@ -138,7 +139,8 @@ class Verdict(NamedTuple):
 
 class Queue(Protocol):
     """The store, as one incarnation sees it.  Every method raises `LeaseLost` when the incarnation is dead and
-    `Unavailable` when the database does not answer."""
+    `Unavailable` when the database does not answer.
+    """
 
     def register(self, *, name: str, lease_s: float) -> IncarnationId:
         """Begin an incarnation."""
@@ -152,9 +154,7 @@ class Queue(Protocol):
         """Declare silent incarnations dead and give back their runs; return how many runs."""
         ...
 
-    def claim(
-        self, incarnation: IncarnationId, definitions: Sequence[DefinitionId], limit: int
-    ) -> list[ClaimedRun]:
+    def claim(self, incarnation: IncarnationId, definitions: Sequence[DefinitionId], limit: int) -> list[ClaimedRun]:
         """Own up to `limit` runs of `definitions`."""
         ...
 
@@ -174,12 +174,16 @@ class Queue(Protocol):
         """Commit `flush` exactly once, also when the answer to COMMIT is lost."""
         ...
 
-    def release(self, incarnation: IncarnationId, runs: Sequence[uuid.UUID]) -> None:
-        """Give runs back in order."""
+    def release(self, incarnation: IncarnationId, heads: Sequence[Head]) -> None:
+        """Give runs back in order, and note where their histories stand."""
         ...
 
     def retire(self, incarnation: IncarnationId, why: str) -> None:
         """End an incarnation in order."""
+        ...
+
+    def maintain(self) -> None:
+        """Make the partitions of the coming weeks."""
         ...
 
     def clock_ns(self) -> int:

@@ -37,9 +37,7 @@ class PostgresBlobs:
     def get(self, blob: BlobHash) -> bytes:
         """Return the bytes of `blob`; raise `NotFound` or `CorruptHistory`."""
         with self._session.connection() as connection:
-            row = connection.execute(
-                statement("get_blob"), {"hash": bytes.fromhex(blob)}, binary=True
-            ).fetchone()
+            row = connection.execute(statement("get_blob"), {"hash": bytes.fromhex(blob)}, binary=True).fetchone()
         if row is None:
             raise NotFound(f"blob {blob} is not stored", blob=blob)
         data = zstandard.ZstdDecompressor().decompress(cast("bytes", row[0]), max_output_size=BLOB_BYTES_MAX)

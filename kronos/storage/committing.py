@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, cast
 
@@ -23,13 +23,13 @@ import zstandard
 from psycopg import errors as pg
 
 from kronos.core.events import Kind
-from kronos.errors import LeaseLost, Unavailable
+from kronos.errors import Unavailable
 from kronos.kernel.ids import IncarnationId
-from kronos.ports.queue import BlobWrite, EventRow, Flush, Verdict
+from kronos.ports.queue import BlobWrite, EventRow, Flush, Head, Verdict
 from kronos.storage.database import Connection, connect, take_role
 from kronos.storage.statements import statement
 
-__all__ = ["COPY_TYPES", "Committer", "write_blobs"]
+__all__ = ["COPY_TYPES", "Committer", "noted", "write_blobs"]
 
 COPY_TYPES: Final = ("int2", "uuid", "int4", "int2", "text", "text", "int2", "int8", "bytea", "bytea")
 RECONNECT_S: Final = 0.1
@@ -96,7 +96,7 @@ class Committer:
             if flush.ended:
                 closing = connection.execute(statement("finish_runs"), _ended(incarnation, flush))
             if flush.noted:
-                connection.execute(statement("note_heads"), _noted(incarnation, flush))
+                connection.execute(statement("note_heads"), noted(incarnation, flush.noted))
             if flush.drained:
                 connection.execute(statement("delete_inbox"), {"ids": flush.drained})
             if flush.dead:
@@ -219,14 +219,15 @@ def _ended(incarnation: IncarnationId, flush: Flush) -> dict[str, object]:
     }
 
 
-def _noted(incarnation: IncarnationId, flush: Flush) -> dict[str, object]:
-    noted = sorted(flush.noted, key=lambda head: head.run)
+def noted(incarnation: IncarnationId, heads: Sequence[Head]) -> dict[str, object]:
+    """Return the parameters of `note_heads`, in lock order."""
+    ordered = sorted(heads, key=lambda head: head.run)
     return {
         "incarnation": incarnation,
-        "runs": [head.run for head in noted],
-        "seqs": [head.seq for head in noted],
-        "hashes": [head.hash for head in noted],
-        "seens": [head.inbox_seen for head in noted],
+        "runs": [head.run for head in ordered],
+        "seqs": [head.seq for head in ordered],
+        "hashes": [head.hash for head in ordered],
+        "seens": [head.inbox_seen for head in ordered],
     }
 
 

@@ -210,7 +210,7 @@ class PostgresHistory:
         ]
 
 
-_DIALECT: Final = postgresql.dialect(paramstyle="pyformat")
+_DIALECT: Final = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
 def _summary(row: tuple[Any, ...]) -> RunSummary:

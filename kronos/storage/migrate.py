@@ -6,12 +6,12 @@ Rule 2: migrations run once, under a lock, on a connection of their own that kee
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
@@ -50,7 +50,9 @@ def check_schema(connection: Connection) -> int:
     try:
         row = connection.execute(_READ).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        raise Unavailable("the database holds no Kronos schema: run `kronos dev`, or any command with it once") from None
+        raise Unavailable(
+            "the database holds no Kronos schema: run `kronos dev`, or any command with it once"
+        ) from None
     assert row is not None, "schema_version has one row"
     version, min_code = int(str(row[0])), int(str(row[1]))
     if min_code > CODE_VERSION:
@@ -81,10 +83,12 @@ def _upgrade(url: str) -> None:
     config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
     engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(url, application_name="kronos migrate"), poolclass=NullPool
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(url, application_name="kronos migrate"),
+        poolclass=NullPool,
     )
 
-    def steps(revision: object, _context: object) -> object:
+    def steps(revision: Any, _context: object) -> Any:
         return script._upgrade_revs("head", revision)  # noqa: SLF001 - alembic.command does the same
 
     with engine.connect() as bound, EnvironmentContext(config, script, fn=steps, destination_rev="head"):

@@ -21,9 +21,9 @@ from kronos.core.events import read_event
 from kronos.errors import LeaseLost, Unavailable
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
-from kronos.ports.queue import ClaimedRun, Command, Flush, LoadedRun, Takeover, Verdict
-from kronos.storage.committing import Committer
-from kronos.storage.database import Connection, Session, take_role
+from kronos.ports.queue import ClaimedRun, Command, Flush, Head, LoadedRun, Takeover, Verdict
+from kronos.storage.committing import Committer, noted
+from kronos.storage.database import Connection, Session, connect, take_role
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresQueue", "fenced"]
@@ -145,10 +145,17 @@ class PostgresQueue:
             rows = connection.execute(statement("read_inbox"), {"incarnation": incarnation}).fetchall()
         return [Command(number, RunId(str(run)), kind, body) for number, run, kind, body in rows]  # type: ignore[arg-type]
 
-    def release(self, incarnation: IncarnationId, runs: Sequence[uuid.UUID]) -> None:
-        """Give runs back in order."""
+    def release(self, incarnation: IncarnationId, heads: Sequence[Head]) -> None:
+        """Give runs back in order, and note where their histories stand."""
         with self._fenced(incarnation) as connection:
-            connection.execute(statement("release_runs"), {"incarnation": incarnation, "runs": list(runs)})
+            connection.execute(statement("note_heads"), noted(incarnation, heads))
+            runs = [head.run for head in heads]
+            connection.execute(statement("release_runs"), {"incarnation": incarnation, "runs": runs})
+
+    def maintain(self) -> None:
+        """Make the partitions of the coming weeks, on a connection that keeps its full rights."""
+        with connect(self._url, purpose="partitions", role=False) as connection:
+            connection.execute(statement("ensure_partitions"))
 
     def flush(self, incarnation: IncarnationId, flush: Flush) -> Verdict:
         """Commit `flush` exactly once, on a connection that no other flush uses."""
@@ -174,8 +181,10 @@ class PostgresQueue:
 
     def close(self) -> None:
         """Close every connection."""
-        for each in (self._intake, self._life, self._reaper, *self._committers):
-            each.close()
+        for session in (self._intake, self._life, self._reaper):
+            session.close()
+        for committer in self._committers:
+            committer.close()
 
     @contextmanager
     def _fenced(self, incarnation: IncarnationId) -> Iterator[Connection]:

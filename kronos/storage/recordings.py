@@ -92,4 +92,3 @@ class PostgresRecordings:
         with self._session.transaction() as connection:
             row = connection.execute(statement("delete_checkpoints"), at).fetchone()
         return cast("tuple[int]", row)[0]
-

@@ -51,10 +51,9 @@ class Submission:
         """Record a new run and wake the workers."""
         timeout_ms = None if timeout_s is None else max(1, int(timeout_s * 1000))
         at = {"definition": definition, "input": run_input, "timeout_ms": timeout_ms}
-        with self._session.connection() as connection:
-            with connection.pipeline():
-                row = connection.execute(statement("start_run"), at).fetchone()
-                connection.execute("NOTIFY kronos_work")
+        with self._session.connection() as connection, connection.pipeline():
+            row = connection.execute(statement("start_run"), at).fetchone()
+            connection.execute("NOTIFY kronos_work")
         return RunId(str(cast("tuple[uuid.UUID]", row)[0]))
 
     def start_many(self, definition: DefinitionId, inputs: list[bytes]) -> list[RunId]:
