@@ -9,12 +9,13 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import sql
 
 from kronos.errors import Unavailable
 from kronos.storage.embedded.cluster import USER, make_cluster, read_password
@@ -32,6 +33,8 @@ __all__ = ["EmbeddedPostgres"]
 
 DATABASE: Final = "kronos"
 CONNECT_TIMEOUT_S: Final = 10
+ANSWER_S_MAX: Final = 30.0
+POLL_S: Final = 0.02
 
 
 class EmbeddedPostgres:
@@ -50,9 +53,7 @@ class EmbeddedPostgres:
         """
         home = _settle(self._data_dir)
         with control(home.path):
-            found = await_ready(home) or _start(home)
-            url = _url(home, found)
-            _make_database(url)
+            url = _answering(home)
             if keep:
                 _keep_file(home).touch(mode=0o600)
             elif self._membership is None or self._pid != os.getpid():
@@ -143,18 +144,30 @@ def _url(home: Home, found: Postmaster, database: str = DATABASE) -> str:
     return f"postgresql://{USER}:{read_password(home)}@/{database}?host={host}&port=5432"
 
 
+def _answering(home: Home) -> str:
+    """Return the URL of a server that has just answered; a process that is alive may be dying of a kill -9."""
+    deadline = time.monotonic() + ANSWER_S_MAX
+    while True:
+        url = _url(home, await_ready(home) or _start(home))
+        try:
+            _make_database(url)
+        except psycopg.OperationalError as error:
+            if time.monotonic() > deadline:
+                raise Unavailable(f"the embedded PostgreSQL in {home.path} runs but does not answer: {error}") from None
+            time.sleep(POLL_S)
+        else:
+            return url
+
+
 def _make_database(url: str) -> None:
-    """Make the database on the first start; the connection also proves that the server answers."""
+    """Make the database on the first start."""
     try:
         psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S).close()
     except psycopg.OperationalError as error:
         if f'database "{DATABASE}" does not exist' not in str(error):
-            raise Unavailable(f"the embedded PostgreSQL does not answer: {error}") from None
+            raise
         with psycopg.connect(url.replace(f"@/{DATABASE}?", "@/postgres?"), autocommit=True) as connection:
-            try:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
-            except errors.DuplicateDatabase:
-                return
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
 
 def _keep_file(home: Home) -> Path:
