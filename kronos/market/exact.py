@@ -1,7 +1,8 @@
 """Numbers as files hold them, made integers without a rounding that anyone could notice.
 
-Rule 1: a float stands for the decimal n · 10^-k (k ≤ 8, |n| < 2^53) whose nearest float it is: n / 10^k is
-        correctly rounded, so `n / 10^k == x`, bit for bit, proves it.  13715.29 in a Feather file is 1371529 cents.
+Rule 1: a float stands for the decimal n · 10^-k (k ≤ 8, |n| < 10^15) whose nearest float it is: n / 10^k is
+        correctly rounded, so `n / 10^k == x`, bit for bit, proves it, and no two decimals of 15 digits share a
+        float (IEEE 754; 6 digits in a 32-bit float).  13715.29 in a Feather file is 1371529 cents.
 Rule 2: the smallest k that proves every value is the scale, unless a tick is declared.
 Rule 3: what is not exact, or off a declared tick's grid, is refused with its row and column, never rounded.
 """
@@ -21,7 +22,7 @@ __all__ = ["DECIMALS_MAX", "to_steps"]
 
 DECIMALS_MAX: Final = 8
 
-_EXACT: Final = {"f8": 2.0**53, "f4": 2.0**24}
+_EXACT: Final = {"f8": 1e15, "f4": 1e6}
 
 
 def to_steps(
@@ -39,7 +40,7 @@ def to_steps(
                 decimals,
                 name,
                 place,
-                "has more decimals than can be kept exactly (at most 8 decimals and 15 digits)",
+                "has more decimals than can be kept exactly (8 decimals and 15 digits; 6 digits in a 32-bit float)",
             )
         units = {name: _scaled(values, decimals) for name, values in columns.items()}
         return units, Decimal(1).scaleb(-decimals)

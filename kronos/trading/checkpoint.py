@@ -119,7 +119,7 @@ class Pacer:
     """Decides when to look at the clock and when to take a checkpoint; knows times only as numbers it is told."""
 
     def __init__(self, *, rows: int, now: int | None) -> None:
-        self.rows = 256 if now is not None else 4096
+        self.rows = 8 if now is not None else 4096
         self.bytes = 0
         self._rows_total = max(rows, 1)
         self._timed = now is not None

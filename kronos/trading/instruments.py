@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from kronos.errors import InvalidInput
-from kronos.trading.money import MONEY_SCALE, plain_decimal, round_half_up, to_decimal, to_units
+from kronos.trading.money import MONEY_SCALE, round_half_up, times, to_decimal, to_units
 
 __all__ = ["BOUND", "Instrument", "finest_lot", "instrument"]
 
@@ -52,11 +52,11 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     def price(self, ticks: int) -> Decimal:
         """Return `ticks` as a price."""
-        return plain_decimal(self.tick * ticks)
+        return times(self.tick, ticks)
 
     def quantity(self, lots: int) -> Decimal:
         """Return `lots` as a quantity."""
-        return plain_decimal(self.lot * lots)
+        return times(self.lot, lots)
 
 
 def finest_lot(tick: Decimal) -> Decimal:

@@ -6,24 +6,28 @@ Rule 2: what cannot be expressed exactly is refused, never rounded; the one roun
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
-from typing import Final
+from decimal import Context, Decimal, InvalidOperation
+from operator import index
+from typing import Final, SupportsIndex
 
 from kronos.errors import InvalidInput
 
-__all__ = ["MONEY_SCALE", "from_money", "round_half_up", "to_decimal", "to_money", "to_units"]
+__all__ = ["MONEY_SCALE", "from_money", "round_half_up", "times", "to_decimal", "to_money", "to_units"]
 
 MONEY_SCALE: Final = 10**8
 """Units of money in one unit of its currency."""
 
 
-def to_decimal(value: Decimal | str | float, *, field: str) -> Decimal:
+def to_decimal(value: Decimal | str | float | SupportsIndex, *, field: str) -> Decimal:
     """Return `value` as a finite Decimal; a float is read as its shortest text (0.1 is 1/10).
 
     Raises `InvalidInput` naming `field` for NaN, infinities and text that is no number.
     """
     try:
-        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+        if isinstance(value, float):
+            number = Decimal(float.__repr__(value))
+        else:
+            number = Decimal(value) if isinstance(value, Decimal | str) else Decimal(index(value))
     except (InvalidOperation, TypeError, ValueError):
         raise InvalidInput(f"{field}: {value!r} is not a number", field=field, value=str(value)) from None
     if not number.is_finite():
@@ -48,7 +52,12 @@ def to_money(value: Decimal | str | float, *, field: str = "amount") -> int:
 
 def from_money(units: int) -> Decimal:
     """Return `units` of 1e-8 as an exact Decimal of the currency, without trailing zeros."""
-    return plain_decimal(Decimal(units).scaleb(-8) if abs(units) < _CONTEXT_SAFE else Decimal(f"{units}e-8"))
+    return plain_decimal(Decimal(f"{units}e-8"))
+
+
+def times(step: Decimal, count: int) -> Decimal:
+    """Return `count` steps as an exact Decimal, whatever precision the user's own decimal context has."""
+    return plain_decimal(_EXACT.multiply(step, count))
 
 
 def plain_decimal(value: Decimal) -> Decimal:
@@ -72,4 +81,4 @@ def round_half_up(numerator: int, denominator: int) -> int:
 
 
 _MONEY_STEP: Final = Decimal("0.00000001")
-_CONTEXT_SAFE: Final = 10**27
+_EXACT: Final = Context(prec=100)

@@ -68,8 +68,8 @@ def test_btc_statistics_equal_a_straightforward_computation(btc: Bars) -> None:
 
 def _backtesting(bars: Bars, first: int):
     pandas = pytest.importorskip("pandas")
-    from backtesting import Backtest as Peer  # noqa: PLC0415 - development only
-    from backtesting import Strategy as PeerStrategy  # noqa: PLC0415
+    from backtesting import Backtest as Peer
+    from backtesting import Strategy as PeerStrategy
 
     cents = bars.close[first:]
     sums = np.concatenate(([0], np.cumsum(cents)))

@@ -218,9 +218,7 @@ def test_an_exception_in_a_rule_is_a_denial(walk, monkeypatch) -> None:
 def test_shorts_are_possible_where_allowed(walk) -> None:
     bars = walk(10)
     config = BacktestConfig(cash=Decimal(10**6), long_only=False)
-    result, records, backtest, recorder = play(
-        bars, acts({3: lambda ctx: ctx.sell(1), 6: lambda ctx: ctx.buy(1)}), config
-    )
+    result, _, backtest, recorder = play(bars, acts({3: lambda ctx: ctx.sell(1), 6: lambda ctx: ctx.buy(1)}), config)
     ledger = read_ledger([s.data for s in recorder.segments], bars, backtest.instrument)
     (trade,) = ledger.trades()
     assert trade.pnl == Decimal(int(bars.open[4] - bars.open[7])) / 100
@@ -299,15 +297,14 @@ def test_sma_cross_sees_no_signal_in_a_split(walk) -> None:
     row = 200
     columns = {name: getattr(plain, name).copy() for name in ("open", "high", "low", "close")}
     for values in columns.values():
-        values *= 2
-        values[row:] //= 2
-    import msgspec  # noqa: PLC0415
+        values[:row] *= 2
+    import msgspec
 
     doubled = msgspec.structs.replace(plain, **{n: getattr(plain, n) * 2 for n in columns}, dataset="doubled")
     split = msgspec.structs.replace(plain, **columns, splits=(Split(row=row, numerator=2),), dataset="split")
     config = BacktestConfig(cash=Decimal(10**9))
-    one, ones, _, _ = play(doubled, SmaCross({"size": Decimal(1)}), config)
-    two, twos, _, _ = play(split, SmaCross({"size": Decimal(1)}), config)
+    _, ones, _, _ = play(doubled, SmaCross({"size": Decimal(1)}), config)
+    _, twos, _, _ = play(split, SmaCross({"size": Decimal(1)}), config)
     signals = [[(i.row, i.quantity > 0) for i in of(records, IntentRaised)] for records in (ones, twos)]
     assert len(signals[0]) > 5
     assert signals[0] == signals[1]
@@ -338,7 +335,7 @@ class Noise(Strategy):
 def test_the_ledger_agrees_with_the_state_at_every_row(walk, orders, seed, splits, long_only) -> None:
     bars = walk(200, seed=seed, splits=splits)
     config = BacktestConfig(cash=Decimal(10_000), fee_rate=Decimal("0.00075"), long_only=long_only, lot=Decimal("0.1"))
-    result, records, backtest, recorder = play(bars, Noise({"orders": tuple(orders)}), config)
+    result, _, backtest, recorder = play(bars, Noise({"orders": tuple(orders)}), config)
     ledger = read_ledger([s.data for s in recorder.segments], bars, backtest.instrument)
     equity = ledger.equity_units()
     live = Backtest(bars, Noise({"orders": tuple(orders)}), config)
@@ -359,16 +356,16 @@ def test_bars_and_configuration_that_cannot_be_run_are_refused(walk) -> None:
     with pytest.raises(InvalidInput, match="rows 20 to 10 are not a range"):
         Backtest(bars, SmaCross(), BacktestConfig(first_row=20))
     with pytest.raises(
-        InvalidInput, match="tick 0.01 × lot 1E-8 is finer than 1e-8 USD; the finest lot .* is 0.000001"
+        InvalidInput, match=r"tick 0.01 × lot 1E-8 is finer than 1e-8 USD; the finest lot .* is 0.000001"
     ):
         Backtest(bars, SmaCross(), BacktestConfig(lot=Decimal("0.00000001")))
     with pytest.raises(InvalidInput, match=r"fee_rate: 1.5 is outside \[0, 1\)"):
         Backtest(bars, SmaCross(), BacktestConfig(fee_rate=Decimal("1.5")))
     with pytest.raises(InvalidInput, match="exceeds the bound of 2"):
         Backtest(bars, SmaCross(), BacktestConfig(lot=Decimal(10) ** 12))
+    run = Backtest(bars, SmaCross(), CONFIG)
+    run.run(Position(5))
     with pytest.raises(InvalidInput, match="the run stands before row 5"):
-        run = Backtest(bars, SmaCross(), CONFIG)
-        run.run(Position(5))
         run.run(Position(3))
     with pytest.raises(InvalidInput, match="stops between rows only"):
         run.run(Position(7, 2))
@@ -376,7 +373,7 @@ def test_bars_and_configuration_that_cannot_be_run_are_refused(walk) -> None:
 
 
 def test_parameters_are_typed_and_their_errors_name_the_known_ones() -> None:
-    from kronos.trading.strategy import params_from_text  # noqa: PLC0415
+    from kronos.trading.strategy import params_from_text
 
     assert params_from_text(SmaCross, {"fast": "5", "size": "0.5"}) == SmaCross.Params(fast=5, size=Decimal("0.5"))
     with pytest.raises(InvalidInput, match="SmaCross has no parameter 'fats'; it has: fast \\(int\\), slow \\(int\\)"):

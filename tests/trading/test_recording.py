@@ -72,7 +72,7 @@ def test_a_core_state_at_any_position_needs_no_user_code(walk) -> None:
 
 
 def test_verification_finds_a_changed_record_and_torn_bytes(walk) -> None:
-    import msgspec  # noqa: PLC0415
+    import msgspec
 
     _, recorder = record(walk(9_000), SmaCross())
     data = recorder.segments[0].data
@@ -143,7 +143,7 @@ class Global(Strategy):
     ],
 )
 def test_what_cannot_be_restored_is_said_with_its_path_and_the_run_goes_on(walk, kind, note) -> None:
-    import re  # noqa: PLC0415
+    import re
 
     result, recorder = record(walk(20_000), kind())
     assert result.finished
@@ -157,7 +157,7 @@ class Learner(Strategy):
 
     def on_start(self, ctx) -> None:
         self.rng = np.random.default_rng(5)
-        self.dice = random.Random(5)  # noqa: S311
+        self.dice = random.Random(5)
         self.weights = np.zeros(4)
         self.seen: dict[str, list[float]] = {"x": []}
         self.recent = collections.deque(maxlen=5)
@@ -245,7 +245,7 @@ def test_equal_memories_have_equal_bytes_and_different_ones_do_not() -> None:
     ):
         assert encode_user_state({**one, **change}) != encode_user_state(one), change
     assert len({encode_user_state(v) for v in (1, 1.0, True, "1", b"1", None, [], (), {}, set())}) == 10
-    left, right = random.Random(1), random.Random(1)  # noqa: S311
+    left, right = random.Random(1), random.Random(1)
     assert encode_user_state(left) == encode_user_state(right)
     right.random()
     assert encode_user_state(left) != encode_user_state(right)
@@ -262,7 +262,7 @@ def test_what_cannot_be_read_is_reported_as_opaque() -> None:
 
 
 def test_showing_is_bounded_and_json_ready() -> None:
-    import json  # noqa: PLC0415
+    import json
 
     shown = show(
         {"long": list(range(1000)), "array": np.ones(3), "n": Decimal("1.5"), "o": Node("a"), "f": np.float64(2)}

@@ -213,15 +213,25 @@ def test_records_out_of_order_are_refused(row, sub) -> None:
 
 
 def test_decimals_meet_integers_exactly_at_the_edge() -> None:
-    from kronos.errors import InvalidInput  # noqa: PLC0415
-    from kronos.trading.money import from_money, round_half_up, to_money  # noqa: PLC0415
+    from kronos.errors import InvalidInput
+    from kronos.trading.money import from_money, round_half_up, to_money
 
     assert to_money("10005691.78239") == 1000569178239000
     assert from_money(1000569178239000) == Decimal("10005691.78239")
     assert from_money(10**40) == Decimal(10**32)
     assert to_money(0.1) == 10_000_000
-    with pytest.raises(InvalidInput, match="cash: .* is not a multiple"):
+    with pytest.raises(InvalidInput, match=r"cash: .* is not a multiple"):
         to_money("0.000000001", field="cash")
     with pytest.raises(InvalidInput, match="cash: nan is not a finite number"):
         to_money(float("nan"), field="cash")
+    import decimal
+
+    import numpy as np
+
+    from kronos.trading.money import times, to_decimal
+
+    assert [to_decimal(v, field="q") for v in (np.int64(3), np.float64(0.1))] == [Decimal(3), Decimal("0.1")]
+    with decimal.localcontext(prec=3):
+        assert times(Decimal("0.0001"), 123456789) == Decimal("12345.6789")
+        assert from_money(123456789012) == Decimal("1234.56789012")
     assert [round_half_up(n, 2) for n in (-3, -1, 1, 3, 4)] == [-2, -1, 1, 2, 2]

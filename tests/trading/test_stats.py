@@ -56,5 +56,5 @@ def test_annualisation_names_its_calendar() -> None:
     assert stats.periods_per_year(hour) == 365.25 * 24
     assert stats.periods_per_year(day, "us-equity") == 252
     assert stats.periods_per_year(minute, "us-equity") == 252 * 390
-    with pytest.raises(InvalidInput, match="calendar 'moon' .* known calendars are 24x7, weekdays, us-equity"):
+    with pytest.raises(InvalidInput, match=r"calendar 'moon' .* known calendars are 24x7, weekdays, us-equity"):
         stats.periods_per_year(day, "moon")

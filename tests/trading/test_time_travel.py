@@ -140,6 +140,6 @@ def test_seek_on_a_million_bars_is_under_the_first_mark(walk) -> None:
 
 
 def _records(data: bytes):
-    from kronos.trading.journal import decode_segment  # noqa: PLC0415
+    from kronos.trading.journal import decode_segment
 
     return decode_segment(data).decode()
