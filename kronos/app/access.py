@@ -1,12 +1,10 @@
-"""The composition root: the only place where adapters are chosen.
-
-Rule: everything above asks a `Kronos`; everything below is given what it needs.
-"""
+"""One process's access to a Kronos database: submit, read, wait."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -17,19 +15,15 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
+from kronos.app.working import WorkerProcess, dataset_cache
 from kronos.core.definition import WorkflowDefinition
 from kronos.core.events import Event
-from kronos.core.state import Phase
-from kronos.engine.clock import RunClock
-from kronos.engine.context import Services
 from kronos.engine.news import RunNews
 from kronos.engine.registration import define, workflows_in
 from kronos.engine.serving import Serving
-from kronos.engine.tasks import Task
-from kronos.engine.worker import Worker, WorkerOptions
-from kronos.errors import Conflict, InvalidInput, KronosError, NotFound
+from kronos.errors import Conflict, InvalidInput, NotFound
 from kronos.kernel import canonical
-from kronos.kernel.ids import IncarnationId, RunId
+from kronos.kernel.ids import RunId
 from kronos.kernel.schema import check_against
 from kronos.market.catalog import Catalog
 from kronos.ports.history import Definition, RunSummary
@@ -40,12 +34,11 @@ from kronos.storage.datasets import PostgresDatasets
 from kronos.storage.embedded import EmbeddedPostgres
 from kronos.storage.history import PostgresHistory
 from kronos.storage.migrate import check_schema, migrate
-from kronos.storage.notices import Listener, Notifier
-from kronos.storage.queue import PostgresQueue
-from kronos.storage.recordings import PostgresRecorder, PostgresRecordings
+from kronos.storage.notices import Listener
+from kronos.storage.recordings import PostgresRecordings
 from kronos.storage.submission import Submission
 
-__all__ = ["Engine", "Handle", "Kronos"]
+__all__ = ["Kronos", "Workflow"]
 
 R = TypeVar("R")
 Workflow = WorkflowDefinition[Any, Any]
@@ -64,7 +57,7 @@ class Kronos:
         self._submission = Submission(self._session)
         self.blobs: Final = PostgresBlobs(self._session, kind="dataset", owner="catalog")
         self.datasets: Final = PostgresDatasets(self._session)
-        self.catalog: Final = Catalog(self.blobs, self.datasets, settings.data_dir / "cache" / "datasets")
+        self.catalog: Final = Catalog(self.blobs, self.datasets, dataset_cache(settings))
         self.history: Final = PostgresHistory(self._session, self.blobs)
         self.recordings: Final = PostgresRecordings(self._session)
         self.definitions: Final = Serving()
@@ -224,7 +217,15 @@ class Kronos:
 
     def worker(self, *, name: str | None = None) -> WorkerProcess:
         """Return a worker over the workflows that are served here; `start()` it."""
-        return WorkerProcess(self, name or f"{self.settings.data_dir.name}-{os.getpid()}")
+        return WorkerProcess(
+            self.url,
+            settings=self.settings,
+            serving=self.definitions,
+            blobs=self.blobs,
+            index=self.datasets,
+            catalog=self.catalog,
+            name=name or f"{socket.gethostname()}-{os.getpid()}",
+        )
 
     def ready(self) -> dict[str, object]:
         """Return what readiness rests on; raise `Unavailable` naming what does not answer."""
@@ -243,143 +244,6 @@ class Kronos:
         self._session.close()
         if self._embedded is not None:
             self._embedded.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class WorkerProcess:
-    """A worker with its connections."""
-
-    def __init__(self, app: Kronos, name: str) -> None:
-        self._app = app
-        self._store = PostgresQueue(app.url)
-        self._notifier = Notifier(app.url)
-        self._session = Session(app.url, purpose="recorder")
-        self.worker: Final = Worker(
-            store=self._store,
-            blobs=app.blobs,
-            serving=app.definitions,
-            services=self._services,
-            tell=self._notifier.runs_changed,
-            options=WorkerOptions(
-                name=name,
-                threads=app.settings.worker_concurrency,
-                processes=max(1, min(app.settings.worker_concurrency, os.cpu_count() or 1)),
-                lease_s=app.settings.lease,
-                poll_s=min(1.0, app.settings.scheduler_poll_interval),
-            ),
-        )
-        app.definitions.on_change(self.worker.hint)
-        self._listener = Listener(app.url, "kronos_work", lambda _ids: self.worker.hint())
-
-    def start(self) -> Self:
-        """Begin to claim and execute; returns once the worker is registered."""
-        self.worker.start()
-        self._listener.start()
-        return self
-
-    def stop(self, drain_s: float = 30.0) -> None:
-        """Finish what runs within `drain_s`, give back the rest, leave."""
-        self._listener.stop()
-        self.worker.stop(drain_s)
-        self._store.close()
-        self._notifier.close()
-        self._session.close()
-
-    def _services(self, incarnation: IncarnationId, clock: RunClock) -> Services:
-        app = self._app
-
-        def recorder(task: Task) -> PostgresRecorder:
-            return PostgresRecorder(
-                self._session, incarnation=incarnation, run_id=task.run_id, step=task.step, attempt=task.attempt
-            )
-
-        return Services(
-            now_ns=clock.now_ns,
-            entropy=secrets.token_bytes,
-            recorder=recorder,
-            blobs=app.blobs,
-            index=app.datasets,
-            open_datasets=lambda: app.catalog,
-            datasets_in_child=(
-                "kronos.market.catalog:Catalog",
-                {"cache_dir": str(app.settings.data_dir / "cache" / "datasets")},
-            ),
-        )
-
-
-class Handle:
-    """A run that was started here."""
-
-    def __init__(self, app: Kronos, run_id: RunId, workflow: Workflow) -> None:
-        self._app = app
-        self.run_id: Final = run_id
-        self._workflow = workflow
-
-    def result(self, timeout: float | None = None) -> Any:
-        """Return the run's typed result; raise `RunFailedError` or, after `timeout` s, `TimeoutError`."""
-        run = self._app.wait(self.run_id, timeout)
-        if run.phase is not Phase.COMPLETED:
-            raise RunFailedError(run)
-        assert run.output is not None, "a completed run has an output"
-        return canonical.decode(self._app.history.payload(run.output), self._workflow.output_type)
-
-    @property
-    def status(self) -> RunSummary:
-        """The run's line as of now."""
-        return self._app.history.run(self.run_id)
-
-
-class RunFailedError(KronosError):
-    """A run that was waited for ended otherwise than completed; `run` is its line."""
-
-    code = "run_failed"
-
-    def __init__(self, run: RunSummary) -> None:
-        why = "" if run.failure is None else f": {run.failure.type}: {run.failure.message}"
-        where = f" at step {run.failed_step!r}" if run.failed_step else ""
-        super().__init__(f"run {run.id} is {run.phase}{where}{why}", run_id=run.id, phase=run.phase)
-        self.run = run
-
-
-class Engine:
-    """Library mode: engine, worker and submit inside one Python process, no server.
-
-    ```python
-    with Engine(workflows=[sma_research]) as engine:
-        report = engine.start(sma_research, Request(...)).result(timeout=60)
-    ```
-    """
-
-    def __init__(
-        self,
-        *,
-        workflows: Sequence[Workflow | str] = (),
-        database_url: str | None = None,
-        data_dir: Path | None = None,
-        settings: Settings | None = None,
-    ) -> None:
-        self.app: Final = Kronos.open(settings, database_url=database_url, data_dir=data_dir, workflows=workflows)
-        self._worker = self.app.worker().start()
-
-    def start(self, workflow: Workflow, run_input: object = None, *, timeout_s: float | None = None) -> Handle:
-        """Start a run; it is durable when this returns."""
-        return Handle(self.app, self.app.start(workflow, run_input, timeout_s=timeout_s), workflow)
-
-    def start_many(self, workflow: Workflow, inputs: Sequence[object]) -> list[Handle]:
-        """Start one run for each of `inputs`, in one transaction."""
-        return [Handle(self.app, run_id, workflow) for run_id in self.app.start_many(workflow, inputs)]
-
-    def close(self, drain_s: float = 30.0) -> None:
-        """Finish what runs within `drain_s` and leave."""
-        self._worker.stop(drain_s)
-        self.app.close()
 
     def __enter__(self) -> Self:
         return self

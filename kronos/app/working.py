@@ -1,0 +1,102 @@
+"""A worker as a process runs it: the engine's worker with its adapters."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final, Self
+
+from kronos.engine.clock import RunClock
+from kronos.engine.context import Services
+from kronos.engine.serving import Serving
+from kronos.engine.tasks import Task
+from kronos.engine.worker import Worker, WorkerOptions
+from kronos.kernel.ids import IncarnationId
+from kronos.market.catalog import Catalog
+from kronos.ports.blobs import Blobs
+from kronos.ports.datasets import DatasetIndex
+from kronos.settings import Settings
+from kronos.storage.database import Session
+from kronos.storage.notices import Listener, Notifier
+from kronos.storage.queue import PostgresQueue
+from kronos.storage.recordings import PostgresRecorder
+
+__all__ = ["WorkerProcess", "dataset_cache"]
+
+
+class WorkerProcess:
+    """A worker with its connections."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        settings: Settings,
+        serving: Serving,
+        blobs: Blobs,
+        index: DatasetIndex,
+        catalog: Catalog,
+        name: str,
+    ) -> None:
+        self._settings = settings
+        self._blobs = blobs
+        self._index = index
+        self._catalog = catalog
+        self._store = PostgresQueue(url)
+        self._notifier = Notifier(url)
+        self._session = Session(url, purpose="recorder")
+        self.worker: Final = Worker(
+            store=self._store,
+            blobs=blobs,
+            serving=serving,
+            services=self._services,
+            tell=self._notifier.runs_changed,
+            options=WorkerOptions(
+                name=name,
+                threads=settings.worker_concurrency,
+                processes=max(1, min(settings.worker_concurrency, os.cpu_count() or 1)),
+                lease_s=settings.lease,
+                poll_s=min(1.0, settings.scheduler_poll_interval),
+            ),
+        )
+        serving.on_change(self.worker.hint)
+        self._listener = Listener(url, "kronos_work", lambda _ids: self.worker.hint())
+
+    def start(self) -> Self:
+        """Begin to claim and execute; returns once the worker is registered."""
+        self.worker.start()
+        self._listener.start()
+        return self
+
+    def stop(self, drain_s: float = 30.0) -> None:
+        """Finish what runs within `drain_s`, give back the rest, leave."""
+        self._listener.stop()
+        self.worker.stop(drain_s)
+        self._store.close()
+        self._notifier.close()
+        self._session.close()
+
+    def _services(self, incarnation: IncarnationId, clock: RunClock) -> Services:
+        def recorder(task: Task) -> PostgresRecorder:
+            return PostgresRecorder(
+                self._session, incarnation=incarnation, run_id=task.run_id, step=task.step, attempt=task.attempt
+            )
+
+        return Services(
+            now_ns=clock.now_ns,
+            entropy=secrets.token_bytes,
+            recorder=recorder,
+            blobs=self._blobs,
+            index=self._index,
+            open_datasets=lambda: self._catalog,
+            datasets_in_child=(
+                "kronos.market.catalog:Catalog",
+                {"cache_dir": str(dataset_cache(self._settings))},
+            ),
+        )
+
+
+def dataset_cache(settings: Settings) -> Path:
+    """Return the folder of mapped dataset files; it may be deleted at any time."""
+    return settings.data_dir / "cache" / "datasets"
