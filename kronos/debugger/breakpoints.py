@@ -30,7 +30,7 @@ _DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 def armed(function: Callable[..., Any]) -> Iterator[FunctionType]:
     """Let `function` stop on its first line whenever it is called in here; yield what stands at its bottom.
 
-    Raises `NotFound` where the source is not to be had or no longer is what was loaded, and `InvalidInput` for a lambda.
+    Raises `NotFound` where the source is not to be had or is no longer what was loaded, `InvalidInput` for a lambda.
     """
     bottom = user_function(function)
     original = bottom.__code__
@@ -117,7 +117,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 def _moved(code: CodeType) -> NotFound:
     return NotFound(
-        f"{_where(code)}: {code.co_qualname} no longer stands there: the file was edited after it was loaded; start again",
+        f"{_where(code)}: {code.co_qualname} no longer stands there: the file was edited after it was loaded",
         file=code.co_filename,
         line=code.co_firstlineno,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import pdb
+import pdb  # noqa: T100 - bringing a debugger is what this file is for
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -30,22 +30,22 @@ class NoDebugger(Unavailable):
 def wait_for_debugger(host: str, port: int, *, wait_s: float, announce: Callable[[str, int], None]) -> None:
     """Listen for a debugger and return when one is attached; `announce` is told where (port 0 takes a free one).
 
-    Raises `InvalidInput` for an address that is not loopback, `Unavailable` for a busy port, `NoDebugger` past `wait_s`.
+    Raises `InvalidInput` where it is not loopback, `Unavailable` for a busy port, `NoDebugger` past `wait_s`.
     """
     _check_loopback(host)
-    import debugpy
+    import debugpy  # noqa: T100
 
     debugpy.configure(subProcess=False)  # a child of a replayed step is stopped by the guard, not debugged
     try:
         with _output_closed():
-            bound_host, bound_port = debugpy.listen((host, port))
+            bound_host, bound_port = debugpy.listen((host, port))  # noqa: T100
     except (OSError, RuntimeError) as error:
-        raise Unavailable(f"no debugger can attach at {host}:{port}: {error}; give another --listen HOST:PORT") from error
+        raise Unavailable(f"no debugger can attach at {host}:{port}: {error}; give another --listen") from error
     announce(bound_host, bound_port)
-    limit = threading.Timer(wait_s, lambda: debugpy.wait_for_client.cancel())  # waiting gives it another `cancel`
+    limit = threading.Timer(wait_s, lambda: debugpy.wait_for_client.cancel())  # noqa: PLW0108 - waiting replaces it
     limit.daemon = True
     limit.start()
-    debugpy.wait_for_client()
+    debugpy.wait_for_client()  # noqa: T100
     limit.cancel()
     if not debugpy.is_client_connected():
         raise NoDebugger(
@@ -68,14 +68,14 @@ def pdb_stops() -> Iterator[None]:
 
 def restart_without_frozen_modules(arguments: list[str]) -> None:
     """Start this program again with `-X frozen_modules=off`, in the same process, where it runs without."""
-    if sys._xoptions.get("frozen_modules") != "off":
+    if sys._xoptions.get("frozen_modules") != "off":  # noqa: SLF001
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, *FROZEN_MODULES_OFF, "-m", "kronos", *arguments])  # noqa: S606
 
 
 def _stop_on_next_line(*_: object) -> None:
-    caller = sys._getframe(1)
+    caller = sys._getframe(1)  # noqa: SLF001
     debugger = pdb.Pdb()
     debugger.reset()
     frame = caller
@@ -92,7 +92,8 @@ def _stop_on_next_line(*_: object) -> None:
 @contextmanager
 def _output_closed() -> Iterator[None]:
     """Give a child that is started in here no hold on our output: the adapter lives until the editor lets go of it, and
-    whoever reads our pipe would wait as long."""
+    whoever reads our pipe would wait as long.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [(fd, os.dup(fd)) for fd in (1, 2)]

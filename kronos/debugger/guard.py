@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import ipaddress
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from kronos.errors import EffectBlocked
 
-__all__ = ["GUARDED", "allowed", "guarded"]
+__all__ = ["GUARDED", "guarded"]
 
 GUARDED: Final = frozenset(
     {
@@ -53,7 +52,6 @@ class _Belt:
         self.step: str | None = None
         self.stopped: list[EffectBlocked] = []
         self.installed = False
-        self.trusted = threading.local()
 
 
 _belt: Final = _Belt()
@@ -65,7 +63,8 @@ def guarded(step: str) -> Iterator[list[EffectBlocked]]:
     if not _belt.installed:
         sys.addaudithook(_look)
         _belt.installed = True
-    _belt.stopped = stopped = []
+    stopped: list[EffectBlocked] = []
+    _belt.stopped = stopped
     _belt.step = step
     try:
         yield stopped
@@ -73,20 +72,9 @@ def guarded(step: str) -> Iterator[list[EffectBlocked]]:
         _belt.step = None
 
 
-@contextmanager
-def allowed() -> Iterator[None]:
-    """Let this thread through: Kronos' own reading of recordings happens in here."""
-    before = getattr(_belt.trusted, "here", False)
-    _belt.trusted.here = True
-    try:
-        yield
-    finally:
-        _belt.trusted.here = before
-
-
 def _look(event: str, args: tuple[Any, ...]) -> None:
     step = _belt.step
-    if step is None or event not in GUARDED or getattr(_belt.trusted, "here", False):
+    if step is None or event not in GUARDED:
         return
     if event == "socket.getaddrinfo" and _is_numeric(args[0]):
         return  # nothing leaves the machine; the connection that follows is named instead

@@ -1,0 +1,59 @@
+"""Kronos: durable workflows over Postgres, and a time-travel debugger for trading runs.
+
+Rule 1: this is a façade for users; nothing inside the package imports it.
+Rule 2: importing it costs nothing: each name is fetched from its home when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kronos.app import Engine, Handle, Kronos, RunFailedError
+    from kronos.client import Client
+    from kronos.core.definition import step, workflow
+    from kronos.engine.context import StepContext
+    from kronos.errors import KronosError
+    from kronos.market import Dataset
+    from kronos.trading.strategy import Strategy
+
+__all__ = [
+    "Client",
+    "Dataset",
+    "Engine",
+    "Handle",
+    "Kronos",
+    "KronosError",
+    "RunFailedError",
+    "StepContext",
+    "Strategy",
+    "step",
+    "workflow",
+]
+
+_HOMES = {
+    "Client": "kronos.client",
+    "Dataset": "kronos.market",
+    "Engine": "kronos.app",
+    "Handle": "kronos.app",
+    "Kronos": "kronos.app",
+    "KronosError": "kronos.errors",
+    "RunFailedError": "kronos.app",
+    "StepContext": "kronos.engine.context",
+    "Strategy": "kronos.trading.strategy",
+    "step": "kronos.core.definition",
+    "workflow": "kronos.core.definition",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kronos' has no attribute {name!r}")
+    found = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,7 @@
+"""`python -m kronos`: the same as `kronos`."""
+
+import sys
+
+from kronos.cli import main
+
+main(sys.argv[1:])
