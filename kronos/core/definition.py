@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
 from kronos.core.binding import Reference
 from kronos.core.fields import is_object
+from kronos.core.functions import (
+    AnyFunction,
+    check_executor,
+    check_function,
+    check_types,
+    line_of,
+    local_names,
+    raised_at,
+    target_of,
+)
 from kronos.core.graph import Graph
 from kronos.core.options import Duration, StepOptions, parse_duration
 from kronos.core.proxies import is_proxy, read, refuse, stand_in
@@ -28,7 +38,6 @@ __all__ = ["StepDefinition", "WorkflowDefinition", "step", "workflow"]
 P = ParamSpec("P")
 R = TypeVar("R")
 C = TypeVar("C", bound=Injected)
-AnyFunction: TypeAlias = Callable[..., Any]
 
 
 class StepDefinition(Generic[P, R]):
@@ -107,6 +116,7 @@ class WorkflowDefinition(Generic[P, R]):
         self.signature: Final = read_signature(function, local_names)
         if self.signature.injected is not None:
             refuse(f"workflow {name!r} cannot take a context: only steps run; give it to a step")
+        check_types(function, self.signature)
         self.input_type: Final = _input_type(name, self.signature)
         self.output_type: Final = self.signature.returns
         graph, steps = self._read(timeout_s)
@@ -139,7 +149,7 @@ class WorkflowDefinition(Generic[P, R]):
         output = tracer.tree(result, self.output_type, f"workflow {self.name!r}", "return", {})
         nodes = tracer.nodes()
         if not nodes:
-            raise WorkflowDefinitionError(f"{_line_of(self.function)}: workflow {self.name!r} has no steps")
+            raise WorkflowDefinitionError(f"{line_of(self.function)}: workflow {self.name!r} has no steps")
         schema = _schema(self.input_type)
         graph = Graph(nodes=nodes, output=output, input_schema=schema, timeout_s=timeout_s)
         return graph, {name: call.definition for name, call in tracer.calls.items()}
@@ -162,7 +172,7 @@ class WorkflowDefinition(Generic[P, R]):
         except KronosError:
             raise
         except Exception as error:
-            line = _raised_at(error, self.function)
+            line = raised_at(error, self.function)
             raise WorkflowDefinitionError(
                 f"{line}: reading workflow {self.name!r} raised {type(error).__name__}: {error} (its body is run once "
                 f"when it is declared: steps are defined above it, and work is done inside steps)",
@@ -226,7 +236,7 @@ def step(
     """
 
     def declare(function: AnyFunction) -> StepDefinition[Any, Any]:
-        _check_function(function, "step")
+        check_function(function, "step")
         options = StepOptions(
             executor=executor or ("async" if inspect.iscoroutinefunction(function) else "thread"),  # type: ignore[arg-type]
             effect=effect,  # type: ignore[arg-type]
@@ -235,16 +245,18 @@ def step(
             backoff_max_s=parse_duration(backoff_max, field="backoff_max"),
             timeout_s=None if timeout is None else parse_duration(timeout, field="timeout"),
         )
-        _check_executor(function, options)
+        check_executor(function, options)
         if name is None and function.__name__ == "<lambda>":
             refuse("a lambda has no name: give the step one with name=")
+        signature = read_signature(function, local_names(function))
+        check_types(function, signature)
         return StepDefinition(
             function,
             name=name or function.__name__,
             options=options,
             after=_step_names(after),
             depends=depends,
-            signature=read_signature(function, _local_names(function)),
+            signature=signature,
         )
 
     return declare if fn is None else declare(fn)
@@ -264,70 +276,16 @@ def workflow(*, version: str, name: str | None = None, timeout: Duration | None 
         refuse(f'version={version!r}: expected a text such as "1"', field="version")
 
     def declare(function: Callable[P, R], /) -> WorkflowDefinition[P, R]:
-        _check_function(function, "workflow")
+        check_function(function, "workflow")
         return WorkflowDefinition(
             function,
             name=name or function.__name__,
             version=version,
             timeout_s=None if timeout is None else parse_duration(timeout, field="timeout"),
-            local_names=_local_names(function),
+            local_names=local_names(function),
         )
 
     return declare
-
-
-def target_of(function: AnyFunction) -> str:
-    """Return `module:qualname`; a module run with `python -m` goes by its real name."""
-    module = function.__module__
-    if module == "__main__":
-        spec = function.__globals__.get("__spec__")
-        module = spec.name if spec is not None else module
-    return f"{module}:{function.__qualname__}"
-
-
-def _check_function(function: object, kind: str) -> None:
-    if not inspect.isfunction(function):
-        refuse(f"@{kind} takes a plain function, got {function!r}")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        refuse(f"@{kind}: {function.__qualname__} is a generator, which has no one result: return a list")
-    if kind == "workflow" and inspect.iscoroutinefunction(function):
-        refuse("a workflow is a plain function (only its steps may be async)")
-
-
-def _check_executor(function: AnyFunction, options: StepOptions) -> None:
-    is_coroutine = inspect.iscoroutinefunction(function)
-    if options.executor == "async" and not is_coroutine:
-        refuse(f'executor="async": {function.__qualname__} is no `async def` function', field="executor")
-    if options.executor == "thread" and is_coroutine:
-        refuse(f'executor="thread": {function.__qualname__} is an `async def` function: leave executor out')
-    if options.executor != "process":
-        return
-    if "<" in function.__qualname__:
-        refuse(
-            f'executor="process": {function.__qualname__} is local to a function, and a child process can import only '
-            f"what stands at the top of a module: move it there",
-            field="executor",
-        )
-    if function.__globals__.get("__file__") is None:
-        refuse(
-            f'executor="process": {function.__qualname__} was typed into a notebook or prompt, and a child process has '
-            f"no file to load it from: move it to a module, or leave executor out",
-            field="executor",
-        )
-
-
-def _local_names(function: AnyFunction) -> Mapping[str, Any]:
-    """Return the names that string annotations of a nested function may mean: those of the functions around it."""
-    if "<locals>" not in function.__qualname__:
-        return {}
-    frame, names = inspect.currentframe(), dict[str, Any]()
-    while frame is not None:
-        if not frame.f_globals.get("__name__", "").startswith("kronos.core."):
-            names = {**frame.f_locals, **names}
-            if frame.f_code.co_name == "<module>" or frame.f_globals is not function.__globals__:
-                break
-        frame = frame.f_back
-    return names
 
 
 def _step_names(steps: Sequence[object]) -> list[str]:
@@ -377,16 +335,3 @@ def _schema(kind: Any) -> dict[str, Any]:
         return msgspec.json.schema(kind)
     except (TypeError, NotImplementedError) as error:
         refuse(f"the input type {kind!r} cannot be read from JSON: {error}")
-
-
-def _line_of(function: AnyFunction) -> str:
-    return f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
-
-
-def _raised_at(error: BaseException, function: AnyFunction) -> str:
-    line, trace = _line_of(function), error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code is function.__code__:
-            line = f"{function.__code__.co_filename}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return line

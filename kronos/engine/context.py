@@ -58,7 +58,8 @@ class Services:
     datasets_in_child: tuple[str, dict[str, Any]] | None = None
     on_progress: Callable[[Task, float, float | None], None] = _ignore
     on_log: Callable[[Task, str, dict[str, Any]], None] = _ignore
-    is_cancelled: Callable[[Task], bool] = field(default=lambda _task: False)
+    given_up: set[Task] = field(default_factory=set)
+    """Attempts that timed out or were cancelled in a thread which still runs them; kept by the slots."""
 
     def context(self, task: Task) -> StepContext:
         """Return the surroundings of one attempt."""
@@ -146,7 +147,7 @@ class StepContext(Injected):
     @property
     def cancelled(self) -> bool:
         """Whether this attempt was given up: long loops in a thread look here, since a thread cannot be stopped."""
-        return self._services.is_cancelled(self._task)
+        return self._task in self._services.given_up
 
     def progress(self, done: float, total: float | None = None) -> None:
         """Say how far the step is; shown, not recorded."""

@@ -15,12 +15,14 @@ from types import ModuleType
 from typing import Any, Final
 
 from kronos.core.definition import StepDefinition, step
-from kronos.errors import NotFound
+from kronos.errors import NotFound, WorkflowDefinitionError
 
-__all__ = ["file_of", "load_module", "load_object", "load_step"]
+__all__ = ["file_of", "load_module", "load_object", "load_step", "refuse_while_loading"]
 
 MAIN: Final = "__main__"
 LOADED_MAIN: Final = "__kronos_main__"
+
+_loading: list[str] = []
 
 
 def file_of(definition: StepDefinition[Any, Any]) -> str | None:
@@ -89,9 +91,22 @@ def _load_file(name: str, file: str) -> ModuleType:
         raise NotFound(f"{file} is no Python file", file=file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    _loading.append(file)
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
+    finally:
+        _loading.pop()
     return module
+
+
+def refuse_while_loading() -> None:
+    """Refuse to start an engine while a child loads a script: it would start children of its own, without end."""
+    if _loading:
+        raise WorkflowDefinitionError(
+            f"{_loading[-1]} starts an engine when it is loaded, and each process child loads it: put that below "
+            f'`if __name__ == "__main__":`',
+            file=_loading[-1],
+        )

@@ -340,3 +340,38 @@ def test_a_literal_type_takes_only_its_values():
         return side("hold")
 
     assert "of: Invalid enum value 'hold'" in refusal(body).message
+
+
+class Opaque:
+    pass
+
+
+class Holds(msgspec.Struct):
+    inner: dict[str, list[Opaque]]
+
+
+class Node(msgspec.Struct):
+    children: list[Node] = []
+
+
+def test_a_type_that_json_cannot_carry_is_refused_with_the_path_of_the_field():
+    def takes(value: Holds) -> int:
+        return 1
+
+    def gives() -> Request | Params:
+        return Params(1)
+
+    with pytest.raises(
+        WorkflowDefinitionError, match=r"takes: value\.inner\[\.\.\.\]\[\.\.\.\]: Opaque cannot be written"
+    ):
+        step(takes)
+    with pytest.raises(WorkflowDefinitionError, match="gives: return: If a type union contains multiple Struct types"):
+        step(gives)
+
+
+def test_a_type_that_holds_itself_is_recordable():
+    @step
+    def walks(node: Node, anything: object, many: dict[int, Node | None]) -> Node:
+        return node
+
+    assert walks(Node(), 1, {}) == Node()

@@ -212,3 +212,25 @@ def test_a_replay_never_asks_the_world():
     live = run(asks)
     run(asks, effects=RecordedEffects(live.effects))
     assert asked == [1]
+
+
+class QuoteError(Exception):
+    def __init__(self, symbol: str, *, code: int) -> None:
+        super().__init__(symbol, code)
+
+
+def test_an_error_that_the_world_gave_is_raised_again_in_replay():
+    def ask() -> int:
+        raise QuoteError("A", code=404)
+
+    @step
+    def falls_back(ctx: StepContext) -> str:
+        try:
+            return str(ctx.call(ask))
+        except QuoteError as error:
+            return f"no quote: {error.args}"
+
+    live = run(falls_back)
+    again = run(falls_back, effects=RecordedEffects(live.effects))
+    assert live.output == again.output == b"\"no quote: ('A', 404)\""
+    assert [effect.name for effect in again.effects] == ["call!"]

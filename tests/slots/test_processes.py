@@ -299,3 +299,22 @@ def test_a_child_of_a_script_dies_with_its_parent(tmp_path):
     finally:
         parent.kill()
         parent.wait()
+
+
+def test_a_script_that_starts_an_engine_when_loaded_is_refused_in_the_child_not_repeated(tmp_path):
+    script, note = tmp_path / "script.py", tmp_path / "pid"
+    text = textwrap.dedent(SCRIPT).replace('__name__ == "__main__"', "True")
+    text = text.replace("    time.sleep(600)\n", "    time.sleep(1)\n").rstrip().rpartition("\n")[0]
+    text += "\n    while not (ended := slots.drain()): time.sleep(0.01)\n    print(ended[0][1].failure.message)\n"
+    script.write_text(text)
+    root = str(Path(__file__).resolve().parents[2])
+    ran = subprocess.run(
+        [sys.executable, str(script), str(note)],
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "starts an engine when it is loaded" in ran.stdout, ran.stderr
+    assert not note.exists()

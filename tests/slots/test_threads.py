@@ -6,6 +6,7 @@ import threading
 import time
 
 from kronos.core.definition import step
+from kronos.engine.context import StepContext
 
 
 @step
@@ -127,25 +128,31 @@ def test_stopping_waits_for_what_runs_and_hands_back_what_never_started(make_ben
     assert [(task, outcome.output) for task, outcome in bench.slots.drain()] == [(running, b"1")]
 
 
-def test_a_queued_attempt_is_cancelled_and_a_running_thread_cannot_be(make_bench):
+def test_queued_and_running_attempts_are_cancelled_and_a_loop_in_a_thread_can_see_it(make_bench):
     bench = make_bench(threads=1)
-    begun, release = threading.Event(), threading.Event()
+    begun, seen = threading.Event(), threading.Event()
 
     @step
-    def holds() -> int:
+    def holds(ctx: StepContext) -> int:
         begun.set()
-        release.wait()
+        while not ctx.cancelled:
+            time.sleep(0.001)
+        seen.set()
         return 1
 
     running, queued = bench.task(holds), bench.task(double, b'{"x":1}')
     bench.slots.submit([running, queued])
     begun.wait(5)
-    assert not bench.slots.cancel(running.run_id, running.step, 1)
     assert bench.slots.cancel(queued.run_id, queued.step, 1)
-    ((task, outcome),) = bench.collect(1)
-    assert (task, outcome.failure.cause) == (queued, "cancelled")
-    release.set()
-    assert len(bench.collect(1)) == 1
+    assert bench.slots.cancel(running.run_id, running.step, 1)
+    assert not bench.slots.cancel(running.run_id, running.step, 2)
+    assert [(task, o.failure.cause) for task, o in bench.collect(2)] == [(queued, "cancelled"), (running, "cancelled")]
+    assert seen.wait(5)
+    deadline = time.monotonic() + 5
+    while bench.slots.stuck and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert bench.slots.stuck == []
+    assert bench.slots.drain() == []
 
 
 def test_code_that_is_not_registered_is_said(bench):

@@ -18,6 +18,7 @@ from kronos.engine.slots.coroutines import CoroutineSlots
 from kronos.engine.slots.mailbox import Mailbox
 from kronos.engine.slots.processes import ProcessSlots
 from kronos.engine.slots.threads import ThreadSlots
+from kronos.engine.targets import refuse_while_loading
 from kronos.engine.tasks import Outcome, Task
 from kronos.kernel.ids import RunId, StepName
 
@@ -47,6 +48,7 @@ class Slots:
         stuck_max: int = 8,
         on_stuck_bound: Callable[[], None] = lambda: None,
     ) -> None:
+        refuse_while_loading()
         self._mailbox = Mailbox(wake)
         self._services = services
         self._threads = ThreadSlots(
@@ -99,11 +101,11 @@ class Slots:
 
     @property
     def stuck(self) -> list[Task]:
-        """Attempts that timed out in a thread which still runs them."""
+        """Attempts that were given up, in threads which still run them."""
         return self._threads.stuck_tasks()
 
     def cancel(self, run_id: RunId, step: StepName, attempt: int) -> bool:
-        """Give up one attempt; return whether it could be (a running thread cannot).  Its outcome says "cancelled"."""
+        """Give up one attempt, queued or running; return whether it was here.  Its outcome says "cancelled"."""
         wanted = (run_id, step, attempt)
         for slots in self._by_executor.values():
             for task in [*slots.pending.copy(), *slots.running()]:

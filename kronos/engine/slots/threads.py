@@ -1,8 +1,8 @@
 """Thread slots: N threads that pull attempts from one shared deque.
 
 Rule 1: an attempt costs one popleft and one append; a thread that has work never sleeps, an idle one never polls.
-Rule 2: a thread cannot be killed.  Past its limit an attempt is reported as timed out and its thread is *stuck*: shown,
-        replaced (at most `stuck_max` at a time), and its late result thrown away.
+Rule 2: a thread cannot be killed.  Past its limit, or on request, an attempt is reported as failed and its thread is
+        *stuck*: shown, replaced (at most `stuck_max` at a time), and its late result thrown away.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from kronos.core.definition import StepDefinition
+from kronos.core.events import Failure
 from kronos.engine.context import Services
-from kronos.engine.execution import execute, timed_out, unknown_target
+from kronos.engine.execution import CANCELLED, execute, timed_out, unknown_target
 from kronos.engine.slots.mailbox import Mailbox
 from kronos.engine.tasks import Outcome, Task
 
@@ -89,8 +90,9 @@ class ThreadSlots:
             self._wake_one()
 
     def cancel(self, task: Task) -> bool:
-        """Return False: a thread cannot be stopped from outside (a step may look at `ctx.cancelled`)."""
-        return False
+        """Give up a running attempt: it is reported as cancelled, and its thread is stuck until it ends."""
+        slots = [slot for slot in list(self._slots) if slot.task == task]
+        return any(self._give_up(slot, slot.task, CANCELLED) for slot in slots if slot.task is not None)
 
     def running(self) -> list[Task]:
         """Return the attempts that threads are at, without stuck ones."""
@@ -121,6 +123,7 @@ class ThreadSlots:
     def _work(self, slot: _Slot) -> None:
         take, idle = self.pending.popleft, self._idle
         definitions, services, put = self._definitions, self._services, self._mailbox.put
+        now_ns = services.now_ns
         while True:
             try:
                 task = take()
@@ -137,34 +140,23 @@ class ThreadSlots:
                     continue
                 slot.wake.acquire()
                 continue
-            slot.task = task
+            slot.task, slot.started_ns = task, now_ns()
+            if task.timeout_s is not None:
+                self._limit(slot, task.timeout_s)
             definition = definitions.get(task.target)
-            if definition is None:
-                put(task, unknown_target(task, services))
-            elif task.timeout_s is None:
-                put(task, execute(task, definition, services))
-            elif not self._run_limited(slot, task, task.timeout_s, definition):
+            outcome = unknown_target(task, services) if definition is None else execute(task, definition, services)
+            with slot.lock:
+                slot.task, slot.deadline = None, _NEVER
+                given_up = slot.abandoned
+            if given_up:
+                self._forget(slot, task)
                 return
-            slot.task = None
+            put(task, outcome)
 
-    def _run_limited(self, slot: _Slot, task: Task, timeout_s: float, definition: StepDefinition[Any, Any]) -> bool:
-        """Run under a limit; return False when this thread was given up meanwhile and must end."""
-        deadline = self._monotonic() + timeout_s
-        slot.started_ns = self._services.now_ns()
-        slot.deadline = deadline
+    def _limit(self, slot: _Slot, timeout_s: float) -> None:
+        deadline = slot.deadline = self._monotonic() + timeout_s
         if deadline < self._next_look:
             self._look_at(deadline)
-        outcome = execute(task, definition, self._services)
-        with slot.lock:
-            slot.deadline = _NEVER
-            given_up = slot.abandoned
-        if given_up:
-            slot.task = None
-            with self._guard:
-                self._stuck.remove(slot)
-            return False
-        self._mailbox.put(task, outcome)
-        return True
 
     def _leave(self, slot: _Slot) -> None:
         with self._guard:
@@ -190,26 +182,35 @@ class ThreadSlots:
             self._next_look = _NEVER
             now = self._monotonic()
             for slot in list(self._slots):
-                if slot.deadline <= now:
-                    self._give_up(slot)
+                task = slot.task
+                if task is not None and slot.deadline <= now:
+                    self._give_up(slot, task, timed_out(task))
             earliest = min((slot.deadline for slot in list(self._slots)), default=_NEVER)
             self._next_look = min(self._next_look, earliest)
 
-    def _give_up(self, slot: _Slot) -> None:
+    def _give_up(self, slot: _Slot, task: Task, failure: Failure) -> bool:
+        """Report `task` as failed and count its thread as stuck, unless it ended just now."""
         with slot.lock:
-            task = slot.task
-            if slot.deadline > self._monotonic() or task is None:
-                return
+            if slot.task is not task:
+                return False
             slot.abandoned, slot.deadline = True, _NEVER
             with self._guard:
+                self._services.given_up.add(task)
                 self._slots.remove(slot)
                 self._stuck.append(slot)
-                stuck = len(self._stuck)
-        self._mailbox.put(task, Outcome(None, timed_out(task), (), slot.started_ns, self._services.now_ns()))
-        if stuck <= self.stuck_max:
+                is_replaced = len(self._stuck) <= self.stuck_max
+        self._mailbox.put(task, Outcome(None, failure, (), slot.started_ns, self._services.now_ns()))
+        if is_replaced:
             self._start_thread()
         else:
             self._on_stuck_bound()
+        return True
+
+    def _forget(self, slot: _Slot, task: Task) -> None:
+        """Let a thread go that was given up and has come to its end after all."""
+        with self._guard:
+            self._stuck.remove(slot)
+            self._services.given_up.discard(task)
 
 
 def _ring(slot: _Slot) -> None:
