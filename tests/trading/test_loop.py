@@ -280,6 +280,16 @@ def test_a_split_multiplies_what_is_held_and_what_rests_before_its_open(walk) ->
     assert heard == [(6, 6, 2)]
 
 
+def test_an_order_from_on_split_waits_for_the_next_open_too(walk) -> None:
+    class Reacts(Strategy):
+        def on_split(self, ctx, split) -> None:
+            assert ctx.now == split.row - 1
+            ctx.buy(1)
+
+    _, records, _, _ = play(walk(20, splits=(Split(row=6, numerator=2),)), Reacts())
+    assert [fill.row for fill in of(records, OrderFilled)] == [7]
+
+
 def test_a_fraction_of_a_lot_is_paid_out_at_the_last_close(walk) -> None:
     bars = walk(20, splits=(Split(row=6, numerator=3, denominator=2),))
     config = BacktestConfig(cash=Decimal(10**6), lot=Decimal(1))

@@ -245,6 +245,8 @@ def test_equal_memories_have_equal_bytes_and_different_ones_do_not() -> None:
     ):
         assert encode_user_state({**one, **change}) != encode_user_state(one), change
     assert len({encode_user_state(v) for v in (1, 1.0, True, "1", b"1", None, [], (), {}, set())}) == 10
+    assert list({0, 8}) != list({8, 0})
+    assert encode_user_state({0, 8}) == encode_user_state({8, 0})
     left, right = random.Random(1), random.Random(1)
     assert encode_user_state(left) == encode_user_state(right)
     right.random()

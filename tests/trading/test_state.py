@@ -42,6 +42,15 @@ def trade(state: TradingState, quantity: int, price: int, fee: int) -> None:
     apply(state, OrderFilled(row + 1, 1, 0, state.records, (), order, 0, quantity, price, fee, "next_open"))
 
 
+def test_an_order_through_zero_closes_at_cost_and_opens_at_its_own_price() -> None:
+    state = fresh()
+    trade(state, 5, 100, 0)
+    trade(state, -8, 110, 0)
+    assert state.holdings[0] == Holding(quantity=-3, cost=-3 * 110 * UNIT, realised=5 * 10 * UNIT)
+    trade(state, 1, 90, 0)
+    assert state.holdings[0] == Holding(quantity=-2, cost=-2 * 110 * UNIT, realised=(5 * 10 + 20) * UNIT)
+
+
 fills = st.tuples(st.integers(-(10**6), 10**6).filter(bool), st.integers(1, 10**7), st.integers(0, 10**9))
 
 
@@ -52,7 +61,7 @@ def test_money_is_conserved_at_every_fill_long_short_partial_and_through_zero(tr
         trade(state, quantity, price, fee)
         assert conserved(state)
         holding = state.holdings[0]
-        assert (holding.quantity == 0) <= (holding.cost == 0)
+        assert (holding.quantity == 0) == (holding.cost == 0)
         assert holding.quantity * holding.cost >= 0
     assert state.cash == CASH - sum(q * p * UNIT + f for q, p, f in trades)
 
