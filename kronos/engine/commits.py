@@ -50,11 +50,16 @@ class Commits:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """End after what was handed over."""
+    def leave(self) -> None:
+        """End after what was handed over, without waiting: the database may be away."""
         self._stopping = True
         for _ in range(FLUSHES_MAX):
             self._flushes.put(None)
+        self._news.set()
+
+    def stop(self) -> None:
+        """End after what was handed over, and wait for it."""
+        self.leave()
         for thread in self._threads[:FLUSHES_MAX]:
             thread.join(timeout=10)
         self._news.set()

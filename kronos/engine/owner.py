@@ -285,14 +285,14 @@ class OwnerLoop:
             overdue.append(task)
         if not overdue:
             return
-        running = set(self._slots.running())
+        running = self._slots.running()
         for task in overdue:
             run = self._runs.get(task.run_id)
             if run is None or run.active.get(task.step) != task.attempt or run.is_over:
                 del self._handed[task]
             elif task in running:
                 del self._handed[task]
-                run.note_started(task, self._clock.now_ns())
+                run.note_started(task, running[task])
                 self._touch(run)
             elif self._handed[task] <= now - QUEUED_S:
                 run.note_waiting(task)

@@ -139,9 +139,10 @@ class Worker:
     def _why_it_ended(self) -> BaseException | None:
         return self._reason
 
-    def _lost(self, reason: BaseException) -> None:
-        self._reason = self._reason or reason
-        self._ended.set()
+    def _lost(self, life: _Life, reason: BaseException) -> None:
+        if life is self._life:  # a committer of a former life may still learn that it is over
+            self._reason = self._reason or reason
+            self._ended.set()
 
 
 def _unexpected(reason: BaseException) -> BaseException | None:
@@ -155,7 +156,7 @@ class _Life:
         options, store = worker.options, worker._store  # noqa: SLF001 - one room, two classes
         self.incarnation: Final = store.register(name=options.name, lease_s=options.lease_s)
         clock = RunClock(store.clock_ns)
-        lost = worker._lost  # noqa: SLF001
+        self._worker = worker
         self._store = store
         self._inbox = Inbox()
         self.slots: Final = Slots(
@@ -165,7 +166,7 @@ class _Life:
             threads=options.threads,
             processes=options.processes,
             stuck_max=options.stuck_max,
-            on_stuck_bound=lambda: lost(LeaseLost("too many timed-out threads linger: a new life begins")),
+            on_stuck_bound=lambda: self._lost(LeaseLost("too many timed-out threads linger: a new life begins")),
         )
         self.intake: Final = Intake(
             queue=store,
@@ -175,25 +176,24 @@ class _Life:
             clock=clock,
             inbox=self._inbox,
             poll_s=options.poll_s,
-            on_lost=lost,
+            on_lost=self._lost,
         )
         self._commits = Commits(
             store=store,
             incarnation=self.incarnation,
             inbox=self._inbox,
             tell=worker._tell,  # noqa: SLF001
-            on_lost=lost,
+            on_lost=self._lost,
         )
         self._lease = Lease(
             store=store,
             incarnation=self.incarnation,
             lease_s=options.lease_s,
             clock=clock,
-            on_lost=lost,
+            on_lost=self._lost,
             on_reaped=self.intake.hint,
         )
         self.loop: Final = OwnerLoop(inbox=self._inbox, slots=self.slots, ports=self, clock=clock, stats=worker.stats)
-        self._lost = lost
         self._thread = threading.Thread(target=self._turn, name="kronos-owner", daemon=True)
 
     # ── what the loop hands over ──
@@ -233,12 +233,16 @@ class _Life:
         self.loop.abandon()
         self.slots.stop(0.0)
         self.intake.stop()
+        self._commits.leave()
         self._lease.stop()
         try:
             # say so, instead of letting the lease run out: the runs can be taken over at once
             self._store.retire(self.incarnation, "abandoned")
         except Unavailable:
             log.warning("incarnation %s could not be retired; its lease will run out", self.incarnation)
+
+    def _lost(self, reason: BaseException) -> None:
+        self._worker._lost(self, reason)  # noqa: SLF001
 
     def _turn(self) -> None:
         try:

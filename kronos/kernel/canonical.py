@@ -40,7 +40,7 @@ def to_plain(value: object) -> Any:
     if type(value) in _LEAVES:
         return value
     try:
-        plain = msgspec.to_builtins(value, str_keys=True)
+        plain = msgspec.to_builtins(value, str_keys=True, order="sorted")
     except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise InvalidInput(f"value of type {type(value).__name__} cannot be recorded: {error}") from error
     return _escape(plain, 0)

@@ -38,6 +38,7 @@ class CoroutineSlots:
         self._mailbox = mailbox
         self.pending: deque[Task] = deque()
         self._running: dict[Task, asyncio.Task[None]] = {}
+        self._began: dict[Task, int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = threading.Lock()
 
@@ -53,8 +54,9 @@ class CoroutineSlots:
         self._loop.call_soon_threadsafe(future.cancel)
         return True
 
-    def running(self) -> list[Task]:
-        return list(self._running)
+    def running(self) -> dict[Task, int]:
+        """Return the attempts that are under way, and when each began (ns)."""
+        return {task: self._began[task] for task in list(self._running) if task in self._began}
 
     def close(self) -> None:
         """Cancel what still runs and end the loop's thread."""
@@ -85,6 +87,7 @@ class CoroutineSlots:
                 task = self.pending.popleft()
             except IndexError:
                 return
+            self._began[task] = self._services.now_ns()
             self._running[task] = self._loop.create_task(self._run(task), name=f"{task.step}#{task.attempt}")
 
     async def _run(self, task: Task) -> None:
@@ -96,5 +99,5 @@ class CoroutineSlots:
                 outcome = await execute_async(task, definition, self._services)
             self._mailbox.put(task, outcome)
         finally:
-            del self._running[task]
+            del self._running[task], self._began[task]
             self._start_pending()

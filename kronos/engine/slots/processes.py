@@ -75,8 +75,9 @@ class ProcessSlots:
         """Kill the child that is at `task`; return whether one was."""
         return any(slot.kill(task) for slot in list(self._slots))
 
-    def running(self) -> list[Task]:
-        return [task for slot in list(self._slots) if (task := slot.task) is not None]
+    def running(self) -> dict[Task, int]:
+        """Return the attempts that children are at, and when each began (ns)."""
+        return {task: slot.started_ns for slot in list(self._slots) if (task := slot.task) is not None}
 
     def close(self) -> None:
         """Kill every child and wait until it is gone."""
@@ -124,13 +125,14 @@ class _Slot:
         self._guard = threading.Lock()
         self._cancelled = False
         self._loaded = False
-        self._started_ns = 0
+        self.started_ns = 0
         self._child: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
 
     def take(self, task: Task) -> None:
         """Begin with `task`."""
         with self._guard:
+            self.started_ns = self._services.now_ns()
             self.task, self._cancelled, self._loaded = task, False, False
 
     def kill(self, task: Task | None) -> bool:
@@ -155,7 +157,7 @@ class _Slot:
     def _try_run(self, task: Task, definition: StepDefinition[Any, Any]) -> Outcome:
         is_warm = self._child is not None
         try:
-            self._started_ns = self._services.now_ns()
+            self.started_ns = self._services.now_ns()
             return self._converse(self._connected(), task, definition)
         except TimeoutError:
             self.end_child()
@@ -171,7 +173,7 @@ class _Slot:
     def _converse(self, connection: socket.socket, task: Task, definition: StepDefinition[Any, Any]) -> Outcome:
         source = self._services.effects(task)
         recorded = wire.Answer.of(source.recorded) if isinstance(source, RecordedEffects) else None
-        wire.send(connection, wire.Run(task, file_of(definition), self._started_ns, recorded))
+        wire.send(connection, wire.Run(task, file_of(definition), self.started_ns, recorded))
         deadline = time.monotonic() + LOAD_S_MAX
         desk = Desk(task, self._services)
         while True:
@@ -180,7 +182,7 @@ class _Slot:
             connection.settimeout(None)
             match message:
                 case wire.Loaded():
-                    self._loaded, self._started_ns = True, self._services.now_ns()
+                    self._loaded, self.started_ns = True, self._services.now_ns()
                     deadline = time.monotonic() + (UNLIMITED_S if task.timeout_s is None else task.timeout_s)
                 case wire.Ask():
                     wire.send(connection, desk.answer(message))
@@ -188,7 +190,7 @@ class _Slot:
                     desk.note(message)
                 case wire.Done(output=output, failure=failure, effects=effects):
                     learned = tuple(answer.effect() for answer in effects)
-                    return Outcome(output, failure, learned, self._started_ns, self._services.now_ns())
+                    return Outcome(output, failure, learned, self.started_ns, self._services.now_ns())
 
     def end_child(self, *, patience_s: float = 0.0) -> int | None:
         """End the child, killing it after `patience_s`; return how it ended (negative: by which signal)."""
@@ -226,7 +228,7 @@ class _Slot:
         return ours
 
     def _failed(self, failure: Failure) -> Outcome:
-        return Outcome(None, failure, (), self._started_ns, self._services.now_ns())
+        return Outcome(None, failure, (), self.started_ns, self._services.now_ns())
 
 
 def _kill(child: subprocess.Popen[bytes] | None) -> None:

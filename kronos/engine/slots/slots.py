@@ -95,9 +95,9 @@ class Slots:
         stuck = max(0, self._threads.stuck - self._threads.stuck_max) if executor == "thread" else 0
         return max(0, self._by_executor[executor].count - stuck - self._busy[executor])
 
-    def running(self) -> list[Task]:
-        """Return the attempts that slots are at now."""
-        return [task for slots in self._by_executor.values() for task in slots.running()]
+    def running(self) -> dict[Task, int]:
+        """Return the attempts that slots are at now, and when each began (ns)."""
+        return {task: began for slots in self._by_executor.values() for task, began in slots.running().items()}
 
     @property
     def stuck(self) -> list[Task]:

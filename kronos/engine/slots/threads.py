@@ -94,9 +94,9 @@ class ThreadSlots:
         slots = [slot for slot in list(self._slots) if slot.task == task]
         return any(self._give_up(slot, slot.task, CANCELLED) for slot in slots if slot.task is not None)
 
-    def running(self) -> list[Task]:
-        """Return the attempts that threads are at, without stuck ones."""
-        return [task for slot in list(self._slots) if (task := slot.task) is not None]
+    def running(self) -> dict[Task, int]:
+        """Return the attempts that threads are at, without stuck ones, and when each began (ns)."""
+        return {task: slot.started_ns for slot in list(self._slots) if (task := slot.task) is not None}
 
     def close(self) -> None:
         """Take no more work; threads end when what they run ends."""
@@ -140,7 +140,8 @@ class ThreadSlots:
                     continue
                 slot.wake.acquire()
                 continue
-            slot.task, slot.started_ns = task, now_ns()
+            slot.started_ns = now_ns()
+            slot.task = task
             if task.timeout_s is not None:
                 self._limit(slot, task.timeout_s)
             definition = definitions.get(task.target)
