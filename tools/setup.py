@@ -56,13 +56,15 @@ def check_python():
 
 
 def set_up_python(dev):
-    digest = digest_of(sys.version, ROOT, *[os.path.join(ROOT, name) for name in ("pyproject.toml", "constraints.txt")])
+    digest = digest_of(sys.version, *[os.path.join(ROOT, name) for name in ("pyproject.toml", "constraints.txt")])
     ours = Stamp("dev" if dev else "run", digest)
-    if works(VENV_PYTHON) and (ours.holds() or Stamp("dev", digest).holds()):
+    made_here = Stamp("place", ROOT)  # scripts in .venv name their interpreter by its full path
+    if works(VENV_PYTHON) and made_here.holds() and (ours.holds() or Stamp("dev", digest).holds()):
         return
     say("installing Python packages into .venv" + (" (with development tools)" if dev else ""))
-    if not works(VENV_PYTHON) or version_of(VENV_PYTHON) != version_of(sys.executable):
+    if not works(VENV_PYTHON) or not made_here.holds() or version_of(VENV_PYTHON) != version_of(sys.executable):
         make_venv()
+        made_here.set()
     pip = find_pip()
     install = [*pip, "install", "--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
     run([*install, "-c", CONSTRAINTS, "hatchling", "editables"])
@@ -124,7 +126,12 @@ def fetch_browser_libraries(options):
         if not succeeds([*npm, "--version"], path):
             continue
         done = subprocess.run(
-            [*npm, *arguments], cwd=UI, env=npm_environment(path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*npm, *arguments],
+            cwd=UI,
+            env=npm_environment(path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         if done.returncode == 0:
             return
