@@ -32,7 +32,11 @@ def encode(value: object) -> bytes:
     Accepts what msgspec can turn into JSON: builtins, dataclasses, `msgspec.Struct`, enums, datetimes,
     UUID, Decimal (as strings), bytes (base64).  Raises `InvalidInput` for anything else.
     """
-    return _encoder.encode(to_plain(value))
+    plain = to_plain(value)
+    try:
+        return _encoder.encode(plain)
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"a text holds half a surrogate pair, which JSON cannot carry: {error.reason}") from None
 
 
 def to_plain(value: object) -> Any:
@@ -65,11 +69,17 @@ def _unescape(value: Any) -> Any:
     kind = type(value)
     if kind is dict:
         if len(value) == 1 and "$float" in value:
-            return _NON_FINITE[value["$float"]]
+            return _non_finite(value["$float"])
         return {(key[1:] if key[:2] == "$$" else key): _unescape(item) for key, item in value.items()}
     if kind is list:
         return [_unescape(item) for item in value]
     return value
+
+
+def _non_finite(name: Any) -> float:
+    if not isinstance(name, str) or name not in _NON_FINITE:
+        raise InvalidInput(f'{{"$float": {name!r}}}: expected "nan", "inf" or "-inf"', value=name)
+    return _NON_FINITE[name]
 
 
 @overload
@@ -83,10 +93,12 @@ def decode(data: bytes | msgspec.Raw, type: Any = Any) -> Any:  # noqa: A002 - m
     """
     try:
         plain = _decoder.decode(data)
-    except msgspec.DecodeError as error:
+        if b'"$' in bytes(data):
+            plain = _unescape(plain)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"malformed JSON: {error}") from error
-    if b'"$' in bytes(data):
-        plain = _unescape(plain)
+    except RecursionError:
+        raise InvalidInput("malformed JSON: it is nested too deeply") from None
     if type is Any:
         return plain
     return convert(plain, type)
