@@ -89,14 +89,14 @@ class Context:
     """
 
     __slots__ = (
-        "_asked", "_bars", "_instrument", "_state", "_wishes", "close", "high", "low", "now", "open", "row", "volume",
+        "_asked", "_bars", "_instrument", "_state", "close", "high", "low", "now", "open", "row", "volume", "wishes",
     )  # fmt: skip
 
     def __init__(self, bars: Bars, instrument: Instrument, state: TradingState) -> None:
         self._bars = bars
         self._instrument = instrument
         self._state = state
-        self._wishes: list[Wish] = []
+        self.wishes: list[Wish] = []
         self._asked = 0
         self.row = 0
         self.now = -1
@@ -154,6 +154,13 @@ class Context:
         """Remember `text` in the journal at this position."""
         self._wish(("note", 0, str(text)))
 
+    def take(self) -> list[Wish]:
+        """Return what was asked for since the last time, in order; the runtime's side of the pen."""
+        taken = self.wishes.copy()
+        self.wishes.clear()
+        self._asked = 0
+        return taken
+
     def _submit(self, action: str, quantity: Quantity) -> int:
         order_id = self._state.next_order_id + self._asked
         self._wish((action, order_id, quantity))
@@ -161,11 +168,11 @@ class Context:
         return order_id
 
     def _wish(self, wish: Wish) -> None:
-        if len(self._wishes) >= WISHES_MAX:
+        if len(self.wishes) >= WISHES_MAX:
             raise InvalidInput(
                 f"more than {WISHES_MAX} orders, cancels and notes from one handler at row {self.row}", row=self.row
             )
-        self._wishes.append(wish)
+        self.wishes.append(wish)
 
     def __reduce__(self) -> Any:
         """Refuse to travel: a context belongs to one run (checkpoints know it by name)."""

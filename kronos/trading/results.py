@@ -15,7 +15,7 @@ from kronos.trading.instruments import Instrument
 from kronos.trading.money import from_money
 from kronos.trading.state import Holding, TradingState
 
-__all__ = ["OrderView", "Portfolio", "Result", "StateView", "portfolio"]
+__all__ = ["OrderView", "Portfolio", "Result", "StateView", "open_orders", "portfolio"]
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,3 +107,17 @@ def portfolio(state: TradingState, instrument: Instrument, bars: Bars, row: int)
         unrealised=from_money(worth - holding.cost),
         fees=from_money(holding.fees),
     )
+
+
+def open_orders(state: TradingState, traded: Instrument) -> list[OrderView]:
+    """Return the unfinished orders of a state in the order of their ids."""
+    return [
+        OrderView(
+            order_id=order.id,
+            phase=str(order.phase),
+            quantity=traded.quantity(order.quantity),
+            filled=traded.quantity(order.filled),
+            row=order.row,
+        )
+        for order in state.orders.values()
+    ]

@@ -23,7 +23,7 @@ from kronos.trading import (
     state_at,
     verify,
 )
-from kronos.trading import backtest as backtest_module
+from kronos.trading import keeper as keeper_module
 from kronos.trading.checkpoint import BYTES_MAX, SPACING_NS, Pacer
 from kronos.trading.journal import decode_segment, encode_segment
 from kronos.trading.state import encode_state
@@ -43,8 +43,8 @@ def test_where_segments_are_cut_changes_no_link(walk, monkeypatch) -> None:
     bars = walk(20_000)
     heads = set()
     for blocks, records in ((64, 200_000), (1, 200_000), (64, 1), (3, 40)):
-        monkeypatch.setattr(backtest_module, "SEGMENT_BLOCKS", blocks)
-        monkeypatch.setattr(backtest_module, "SEGMENT_RECORDS", records)
+        monkeypatch.setattr(keeper_module, "SEGMENT_BLOCKS", blocks)
+        monkeypatch.setattr(keeper_module, "SEGMENT_RECORDS", records)
         result, recorder = record(bars, SmaCross())
         segments = [segment.data for segment in recorder.segments]
         assert [s.first_row for s in recorder.segments[1:]] == [s.last_row + 1 for s in recorder.segments[:-1]]

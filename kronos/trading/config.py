@@ -1,0 +1,102 @@
+"""Everything that decides a run beside its bars and its strategy, and what follows from meeting them.
+
+Rule: bounds, limits and splits are proven here, before the first row; what cannot be run exactly is refused.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from kronos.errors import InvalidInput
+from kronos.kernel import canonical
+from kronos.trading.bars import Bars, Split
+from kronos.trading.instruments import Instrument, instrument
+from kronos.trading.money import to_decimal, to_units
+from kronos.trading.risk import Limits
+from kronos.trading.strategy import Strategy
+
+__all__ = ["BacktestConfig", "identity_of", "instrument_of", "limits_of", "rows_of", "splits_of"]
+
+
+class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one run.
+
+    `lot` None takes the finest that keeps values exact; `splits` None takes those of the dataset; rows run from
+    `first_row` to before `stop_row` (None: the last).  `position_max` None means no limit but that of exactness;
+    without `long_only` the same limit holds for shorts.  `check_cash` compares a buy with the cash at the last
+    close, so a gap at the next open can still overdraw it.
+    """
+
+    cash: Decimal = Decimal(1_000_000)
+    currency: str = "USD"
+    fee_rate: Decimal = Decimal(0)
+    lot: Decimal | None = None
+    long_only: bool = True
+    position_max: Decimal | None = None
+    check_cash: bool = True
+    splits: tuple[Split, ...] | None = None
+    first_row: int = 0
+    stop_row: int | None = None
+    execution_id: str = "backtest"
+    route_id: str = "simulated"
+    broker_id: str = "simulated"
+
+
+def rows_of(bars: Bars, config: BacktestConfig) -> tuple[int, int]:
+    """Return the first row and the row before which a run ends; raise `InvalidInput` when they are no range."""
+    stop = bars.rows if config.stop_row is None else config.stop_row
+    if not 0 <= config.first_row < stop <= bars.rows:
+        raise InvalidInput(
+            f"rows {config.first_row} to {stop} are not a range of the dataset's {bars.rows} rows",
+            field="first_row",
+            value=str(config.first_row),
+        )
+    return config.first_row, stop
+
+
+def instrument_of(bars: Bars, config: BacktestConfig) -> Instrument:
+    """Return the instrument with its bounds proven for these bars; raise `InvalidInput` where they cannot be."""
+    return instrument(
+        symbol=bars.instrument,
+        tick=bars.tick,
+        price_max=int(bars.high.max()) if bars.price_max is None else bars.price_max,
+        lot=config.lot,
+        currency=config.currency,
+        fee_rate=to_decimal(config.fee_rate, field="fee_rate"),
+    )
+
+
+def limits_of(traded: Instrument, config: BacktestConfig) -> Limits:
+    """Return the limits in lots; raise `InvalidInput` for a limit off the lot grid."""
+    position_max = traded.quantity_max
+    if config.position_max is not None:
+        position_max = to_units(config.position_max, traded.lot, field="position_max")
+    return Limits(
+        position_min=0 if config.long_only else -position_max,
+        position_max=position_max,
+        check_cash=config.check_cash,
+    )
+
+
+def splits_of(bars: Bars, config: BacktestConfig) -> dict[int, Split]:
+    """Return the splits by ascending row; raise `InvalidInput` for an impossible ratio or two at one row."""
+    found: dict[int, Split] = {}
+    for split in bars.splits if config.splits is None else config.splits:
+        if split.numerator < 1 or split.denominator < 1 or split.row in found:
+            raise InvalidInput(f"split at row {split.row}: needs a positive ratio, once a row", field="splits")
+        found[split.row] = split
+    return {row: found[row] for row in sorted(found)}
+
+
+def identity_of(bars: Bars, strategy: Strategy, config: BacktestConfig) -> bytes:
+    """Return the canonical bytes that two runs share when they are the same run: what a manifest hashes."""
+    return canonical.encode(
+        {
+            "dataset": bars.dataset,
+            "strategy": f"{type(strategy).__module__}:{type(strategy).__qualname__}",
+            "params": strategy.params,
+            "config": config,
+        }
+    )
