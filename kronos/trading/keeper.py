@@ -8,17 +8,14 @@ Rule 3: a memory that cannot be saved or restored is said once, with the attribu
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol, Self
 
 from kronos.trading.checkpoint import Pacer, unpicklable_path
 from kronos.trading.journal import Recorder, encode_segment
 from kronos.trading.positions import Position
-from kronos.trading.strategy import user_state
+from kronos.trading.strategy import Strategy, user_state
 from kronos.trading.tape import Tape
 from kronos.trading.userstate import differing_path
-
-if TYPE_CHECKING:
-    from kronos.trading.backtest import Backtest
 
 __all__ = ["SEGMENT_BLOCKS", "SEGMENT_NS", "SEGMENT_RECORDS", "Keeper"]
 
@@ -32,12 +29,27 @@ SEGMENT_NS: Final = 5_000_000_000
 """Time after which a segment is sealed and a checkpoint taken at the same row: where a killed run resumes."""
 
 
+class Run(Protocol):
+    """What a keeper needs of the run that it keeps."""
+
+    row: int
+    stop_row: int
+    strategy: Strategy
+
+    def run(self, until: Position | None = None) -> object: ...
+    def heads(self) -> tuple[bytes, bytes]: ...
+    def checkpoint(self) -> bytes: ...
+    def restore(self, data: bytes) -> None: ...
+    def world(self) -> dict[str, object]: ...
+    def twin(self) -> Self: ...
+
+
 class Keeper:
     """Seals segments and takes checkpoints of one run; `note` says why there are none, `kept` how many there are."""
 
     def __init__(
         self,
-        run: Backtest,
+        run: Run,
         tape: Tape,
         recorder: Recorder | None,
         *,
@@ -47,6 +59,7 @@ class Keeper:
         """Keep `run` in `recorder` (None: keep nothing), paced by `clock` (None: a checkpoint every block)."""
         self.note = "" if key is not None else "no key was given"
         self.kept = 0
+        self._first_row = run.row
         self._run, self._tape, self._recorder, self._clock = run, tape, recorder, clock
         self._sealed_at = clock() if clock else 0
         self._pacer = Pacer(rows=run.stop_row - run.row, now=clock() if clock else None)
@@ -72,7 +85,7 @@ class Keeper:
             self._seal(self._recorder, now)
         if self._trial is not None:
             self._prove(self._recorder, *self._trial)
-        due = self._pacer.due(now=now, done=run.row - run.config.first_row, chunk=rows)
+        due = self._pacer.due(now=now, done=run.row - self._first_row, chunk=rows)
         if (due or aged or ended) and not self.note:
             self._save(self._recorder)
 
