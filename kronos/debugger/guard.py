@@ -9,9 +9,13 @@ Rule 3: an audit hook can never be taken out again, so there is one for the proc
 from __future__ import annotations
 
 import ipaddress
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 from kronos.errors import EffectBlocked
@@ -43,6 +47,7 @@ GUARDED: Final = frozenset(
 """The audit events that are refused (https://docs.python.org/3/library/audit_events.html)."""
 
 _SHOWN_MAX: Final = 120
+_PASSED_ON_BY: Final = (socket.__file__, subprocess.__file__)
 
 
 class _Belt:
@@ -78,6 +83,8 @@ def _look(event: str, args: tuple[Any, ...]) -> None:
         return
     if event == "socket.getaddrinfo" and _is_numeric(args[0]):
         return  # nothing leaves the machine; the connection that follows is named instead
+    if _is_debugger():
+        return
     call = f"{event}({_show(event, args)})"
     error = EffectBlocked(
         f"step {step!r} called {call}: a replay does not touch the world; record what the step needs of it with "
@@ -87,6 +94,18 @@ def _look(event: str, args: tuple[Any, ...]) -> None:
     )
     _belt.stopped.append(error)
     raise error
+
+
+def _is_debugger() -> bool:
+    """Whether the call comes from debugpy itself (it looks up localhost when it stops), not from what it stopped in."""
+    debugpy = sys.modules.get("debugpy")
+    if debugpy is None or debugpy.__file__ is None:
+        return False
+    home = str(Path(debugpy.__file__).parent)
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001
+    while frame is not None and frame.f_code.co_filename.startswith(_PASSED_ON_BY):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename.startswith(home)
 
 
 def _show(event: str, args: tuple[Any, ...]) -> str:

@@ -12,7 +12,7 @@ def plain(amount):
     """A docstring
     of two lines."""
     doubled = amount * 2  # STOP plain
-    return doubled
+    return doubled  # noqa: RET504
 
 
 async def coroutine(amount):

@@ -1,0 +1,138 @@
+"""`kronos data`: from a file to an immutable dataset, and what is on the shelf."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kronos.cli.output import note, print_fields, print_json, print_rows, show_time
+from kronos.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from kronos.market import Manifest
+
+__all__ = ["app", "pairs"]
+
+app = typer.Typer(no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, Feather or Parquet.")],
+    name: Annotated[str | None, typer.Option(help="Default: the file's name.")] = None,
+    instrument: Annotated[str | None, typer.Option(help="Such as BTCUSDT; default: the name.")] = None,
+    tick: Annotated[str | None, typer.Option(help="Price step, such as 0.01; default: the finest that occurs.")] = None,
+    volume_step: Annotated[str | None, typer.Option(help="Volume step; default: the finest that occurs.")] = None,
+    interval: Annotated[str | None, typer.Option(help="Bar length, such as 1h; default: the most frequent.")] = None,
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Such as close=Close; may be repeated.")
+    ] = None,
+    gaps: Annotated[str, typer.Option(help="refuse or accept: what to do with missing bars.")] = "refuse",
+    calendar: Annotated[str | None, typer.Option(help="Trading days that explain gaps.")] = None,
+    json: Json = False,
+) -> None:
+    """Import a file of bars; whatever is wrong with it is refused, naming the row."""
+    from kronos.app import Kronos
+    from kronos.cli.progress import progress_bar
+    from kronos.market import ImportOptions
+    from kronos.settings import parse_duration
+
+    try:
+        interval_ns = None if interval is None else round(parse_duration(interval) * 1e9)
+    except ValueError as error:
+        raise InvalidInput(f"--interval {interval}: {error}", field="interval", value=interval) from None
+    options = ImportOptions(
+        name=name or file.stem,
+        instrument=instrument or name or file.stem,
+        mapping=pairs(mapping or [], "--map") or None,
+        tick=_decimal(tick, "--tick"),
+        volume_step=_decimal(volume_step, "--volume-step"),
+        interval_ns=interval_ns,
+        gaps=gaps,  # type: ignore[arg-type]  # checked by ImportOptions, in our words
+        calendar=calendar,
+    )
+    with Kronos.open() as opened, progress_bar(f"importing {file.name}") as advance:
+        manifest = opened.catalog.import_file(file, options, progress=advance)
+    _print(manifest, json=json)
+    if manifest.missing and not json:
+        note(f"{manifest.missing} bars are missing in {manifest.gap_count} gaps: accepted")
+
+
+@app.command("list")
+def list_datasets(json: Json = False) -> None:
+    """Datasets, newest first."""
+    from kronos.app import Kronos
+
+    with Kronos.open() as opened:
+        found = [_fields(opened.catalog.manifest(dataset)) for dataset in opened.catalog.list()]
+    if json:
+        print_json(found)
+        return
+    titles = ("name", "id", "instrument", "rows", "from", "to")
+    print_rows(titles, [(d["name"], d["id"][:12], d["instrument"], d["rows"], d["start"], d["end"]) for d in found])
+
+
+@app.command()
+def show(
+    dataset: Annotated[str, typer.Argument(metavar="NAME", help="A name, an id, or the first 12 digits of one.")],
+    json: Json = False,
+) -> None:
+    """One dataset, and what its import found."""
+    from kronos.app import Kronos
+
+    with Kronos.open() as opened:
+        manifest = opened.catalog.manifest(dataset)
+    _print(manifest, json=json)
+
+
+def pairs(texts: list[str], option: str) -> dict[str, str]:
+    """Return `name=value` texts as a mapping."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name.strip():
+            raise InvalidInput(f"{option} {text}: write it as name=value", field=option.lstrip("-"), value=text)
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _decimal(text: str | None, option: str) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise InvalidInput(f"{option} {text}: give a decimal number such as 0.01", field=option, value=text) from None
+
+
+def _print(manifest: Manifest, *, json: bool) -> None:
+    if json:
+        print_json({**_fields(manifest), "manifest": manifest})
+        return
+    print_fields(_fields(manifest))
+
+
+def _fields(manifest: Manifest) -> dict[str, Any]:
+    found = manifest.dataset
+    return {
+        "name": found.name,
+        "id": found.id,
+        "instrument": found.instrument,
+        "kind": found.kind,
+        "rows": found.rows,
+        "start": show_time(found.start_ns),
+        "end": show_time(found.end_ns),
+        "tick": str(found.tick),
+        "volume_step": str(found.volume_step),
+        "interval_ns": found.interval_ns,
+        "gaps": manifest.gap_count,
+        "missing": manifest.missing,
+        "splits": len(manifest.splits),
+        "dividends": len(manifest.dividends),
+        "jumps": len(manifest.jumps),
+    }

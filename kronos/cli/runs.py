@@ -1,0 +1,144 @@
+"""`kronos start` and `kronos runs`: over gRPC where `--address` is given, else straight from the database."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kronos.cli.output import note, print_fields, print_json, print_rows
+from kronos.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from kronos.cli.runs_source import Source
+
+__all__ = ["app", "start"]
+
+app = typer.Typer(no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Address = Annotated[
+    str | None, typer.Option("--address", metavar="HOST:PORT", help="Ask this server over gRPC, not the database.")
+]
+Token = Annotated[str | None, typer.Option("--token", help="For --address; default: that of this data folder.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+
+
+def start(
+    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of a registered workflow.")],
+    input: Annotated[
+        str, typer.Option("--input", metavar="JSON|@FILE", help="The run's input; @- reads stdin.")
+    ] = "{}",  # noqa: A002
+    version: Annotated[str, typer.Option(help="Default: the one registered last.")] = "",
+    timeout: Annotated[str, typer.Option(help='How long the run may take, such as "10m".')] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit 1 unless it completes.")] = False,
+    address: Address = None,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Start a run over gRPC; it is durable when its id is printed."""
+    from kronos.cli.runs_source import run_fields, server_client
+
+    with server_client(address, token) as client:
+        run_id = client.start_json(workflow, read_input(input), version=version, timeout=timeout)
+        if not wait:
+            print_json({"run_id": run_id}) if json else print(run_id)
+            return
+        note(f"run {run_id}")
+        run = run_fields(client.result(run_id))
+    print_json(run) if json else print_fields(run)
+    if run["phase"] != "completed":
+        sys.exit(1)
+
+
+@app.command("list")
+def list_runs(
+    phase: Annotated[list[str] | None, typer.Option(help="Only runs in this phase; may be repeated.")] = None,
+    workflow: Annotated[str, typer.Option(help="Only runs of this workflow.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    before: Annotated[str | None, typer.Option(metavar="RUN", help="Continue after this run.")] = None,
+    address: Address = None,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Runs, newest first."""
+    with source(address, token) as runs:
+        page, cursor = runs.list(phases=phase or [], workflow=workflow, limit=limit, before=before)
+    if json:
+        print_json({"runs": page, "next": cursor})
+        return
+    titles = ("run", "workflow", "phase", "created", "seconds", "events")
+    rows = [(r["run_id"], r["workflow"], r["phase"], r["created_at"], r["seconds"], r["events"]) for r in page]
+    print_rows(titles, rows)
+    if cursor is not None:
+        note(f"more: kronos runs list --before {cursor}")
+
+
+@app.command()
+def show(run: RunArgument, address: Address = None, token: Token = None, json: Json = False) -> None:
+    """One run: its phase, input, output or failure."""
+    with source(address, token) as runs:
+        found = runs.get(run)
+    print_json(found) if json else print_fields(found)
+
+
+@app.command()
+def events(
+    run: RunArgument,
+    after: Annotated[int, typer.Option(min=0, help="Only what follows this seq.")] = 0,
+    address: Address = None,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """A run's history, fact by fact."""
+    with source(address, token) as runs:
+        found = runs.events(run, after)
+    if json:
+        print_json(found)
+        return
+    rows = [(e["seq"], e["at"], e["kind"], e["step"] or "–", e["attempt"] or "–") for e in found]
+    print_rows(("seq", "at", "event", "step", "attempt"), rows)
+
+
+@app.command()
+def cancel(
+    run: RunArgument,
+    reason: Annotated[str, typer.Option(help="Kept in the run's history.")] = "",
+    address: Address = None,
+    token: Token = None,
+) -> None:
+    """Ask for the end of a run."""
+    with source(address, token) as runs:
+        runs.cancel(run, reason)
+    note(f"run {run} is asked to end")
+
+
+def read_input(text: str) -> str:
+    """Return the JSON of an argument, of `@file`, or of standard input for `@-`."""
+    if not text.startswith("@"):
+        return text
+    if text == "@-":
+        return sys.stdin.read()
+    try:
+        return Path(text[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"--input {text}: the file cannot be read: {error}", field="input", value=text) from None
+
+
+@contextmanager
+def source(address: str | None, token: str | None) -> Iterator[Source]:
+    """Yield where runs are read from."""
+    from kronos.cli.runs_source import DatabaseSource, ServerSource, server_client
+
+    if address is not None:
+        with server_client(address, token) as client:
+            yield ServerSource(client)
+        return
+    from kronos.app import Kronos
+
+    with Kronos.open() as opened:
+        yield DatabaseSource(opened)

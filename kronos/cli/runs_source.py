@@ -1,0 +1,171 @@
+"""Two places to read runs from, and one shape in which they are printed."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from kronos.app import Kronos
+from kronos.cli.output import show_time
+from kronos.client import Client, EventRecord, FailureRecord, RunRecord
+from kronos.core.events import Event, expand
+from kronos.core.state import Phase
+from kronos.errors import InvalidInput
+from kronos.kernel import canonical
+from kronos.kernel.ids import parse_run_id
+from kronos.ports.history import RunFilter, RunSummary
+from kronos.server.tokens import read_or_create
+from kronos.settings import read_settings
+
+__all__ = ["DatabaseSource", "ServerSource", "Source", "run_fields", "server_client"]
+
+Fields = dict[str, Any]
+
+_PAGE = 1_000
+
+
+class Source(Protocol):
+    """Where runs are on record."""
+
+    def get(self, run: str) -> Fields: ...
+    def list(
+        self, *, phases: Sequence[str], workflow: str, limit: int, before: str | None
+    ) -> tuple[list[Fields], str | None]: ...
+    def events(self, run: str, after: int) -> list[Fields]: ...
+    def cancel(self, run: str, reason: str) -> None: ...
+
+
+def server_client(address: str | None, token: str | None) -> Client:
+    """Return a client of the server at `address`, by default the one of these settings."""
+    settings = read_settings()
+    return Client(address or str(settings.grpc_addr), token or read_or_create(settings.data_dir))
+
+
+class ServerSource:
+    """A server, over gRPC."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def get(self, run: str) -> Fields:
+        return run_fields(self._client.get(parse_run_id(run)))
+
+    def list(
+        self, *, phases: Sequence[str], workflow: str, limit: int, before: str | None
+    ) -> tuple[list[Fields], str | None]:
+        page = self._client.list(phases=phases, workflow=workflow, limit=limit, cursor=before)
+        return [run_fields(run) for run in page.runs], page.next_cursor
+
+    def events(self, run: str, after: int) -> list[Fields]:
+        return [event_fields(event) for event in self._client.events(parse_run_id(run), after=after)]
+
+    def cancel(self, run: str, reason: str) -> None:
+        self._client.cancel(parse_run_id(run), reason=reason)
+
+
+class DatabaseSource:
+    """The database itself."""
+
+    def __init__(self, app: Kronos) -> None:
+        self._app = app
+
+    def get(self, run: str) -> Fields:
+        return run_fields(self._record(self._app.history.run(parse_run_id(run))))
+
+    def list(
+        self, *, phases: Sequence[str], workflow: str, limit: int, before: str | None
+    ) -> tuple[list[Fields], str | None]:
+        chosen = RunFilter(
+            phases=tuple(map(_phase, phases)),
+            workflow=workflow or None,
+            before=None if before is None else parse_run_id(before),
+            limit=limit,
+        )
+        page = self._app.history.runs(chosen)
+        return [run_fields(self._record(run)) for run in page.runs], page.next_before
+
+    def events(self, run: str, after: int) -> list[Fields]:
+        run_id, found = parse_run_id(run), list[Event]()
+        last = 0
+        while page := self._app.history.events(run_id, after=last, limit=_PAGE):
+            found += [fact for event in page for fact in expand(event) if fact.seq > after]
+            last = page[-1].seq
+        return [event_fields(_event(event)) for event in found]
+
+    def cancel(self, run: str, reason: str) -> None:
+        self._app.cancel(parse_run_id(run), reason=reason, by=getpass.getuser())
+
+    def _record(self, run: RunSummary) -> RunRecord:
+        payload = self._app.history.payload
+        failure = run.failure
+        return RunRecord(
+            run_id=run.id,
+            workflow=run.workflow,
+            version=run.version,
+            phase=run.phase.value,
+            created_at_ns=run.created_at,
+            started_at_ns=run.started_at,
+            finished_at_ns=run.finished_at,
+            head_seq=run.head_seq,
+            input=canonical.decode(payload(run.input)),
+            output=None if run.output is None else canonical.decode(payload(run.output)),
+            failure=None
+            if failure is None
+            else FailureRecord(
+                type=failure.type, message=failure.message, cause=failure.cause, traceback=failure.traceback
+            ),
+            failed_step=run.failed_step,
+            definition_id=run.definition,
+        )
+
+
+def run_fields(run: RunRecord) -> Fields:
+    """Return a run as it is printed."""
+    seconds = None
+    if run.finished_at_ns is not None:
+        seconds = round((run.finished_at_ns - (run.started_at_ns or run.created_at_ns)) / 1e9, 3)
+    return {
+        "run_id": run.run_id,
+        "workflow": run.workflow,
+        "version": run.version,
+        "phase": run.phase,
+        "created_at": show_time(run.created_at_ns),
+        "started_at": show_time(run.started_at_ns),
+        "finished_at": show_time(run.finished_at_ns),
+        "seconds": seconds,
+        "events": run.head_seq,
+        "input": run.input,
+        "output": run.output,
+        "failure": None if run.failure is None else msgspec.to_builtins(run.failure),
+        "failed_step": run.failed_step,
+        "definition": run.definition_id,
+    }
+
+
+def event_fields(event: EventRecord) -> Fields:
+    """Return one fact as it is printed."""
+    return {
+        "seq": event.seq,
+        "kind": event.kind,
+        "at": show_time(event.at_ns),
+        "step": event.step,
+        "attempt": event.attempt,
+        "facts": event.facts,
+    }
+
+
+def _event(event: Event) -> EventRecord:
+    facts = canonical.decode(msgspec.json.encode(event.facts))
+    return EventRecord(
+        seq=event.seq, kind=event.kind.value, at_ns=event.at, step=event.step, attempt=event.attempt, facts=facts
+    )
+
+
+def _phase(text: str) -> Phase:
+    try:
+        return Phase(text)
+    except ValueError:
+        raise InvalidInput(f"phase {text!r} is none of {', '.join(Phase)}", field="phase", value=text) from None
