@@ -20,7 +20,7 @@ import msgspec
 from kronos.core.events import Event, Failure, Kind
 from kronos.core.state import Run, StepStatus, fold
 from kronos.engine.clock import RunClock
-from kronos.engine.owned import OwnedRun
+from kronos.engine.owned import TAKEOVERS_MAX, OwnedRun
 from kronos.engine.owner import Inbox
 from kronos.engine.serving import Serving
 from kronos.engine.tasks import Task
@@ -29,13 +29,9 @@ from kronos.kernel.ids import BlobHash, IncarnationId
 from kronos.ports.blobs import Blobs
 from kronos.ports.queue import ClaimedRun, LoadedRun, Queue, Takeover
 
-__all__ = ["COMMANDS_S", "TAKEOVERS_MAX", "Intake"]
+__all__ = ["COMMANDS_S", "Intake"]
 
 COMMANDS_S: Final = 0.25
-TAKEOVERS_MAX: Final = 3
-"""Takeovers without progress after which a run goes to the dead letters."""
-
-
 _OUTCOMES: Final = frozenset({Kind.STEP_COMPLETED, Kind.STEP_FAILED, Kind.STEP_RETRIED})
 
 
@@ -160,12 +156,12 @@ class Intake:
             state, takeovers = states[run.id], counts[run.id]
             tasks: list[Task] = []
             if not loaded[run.id].events:
-                tasks = owned.begin(probation=takeovers > 0)
+                tasks = owned.begin(takeovers=takeovers)
             elif takeovers >= TAKEOVERS_MAX:
                 owned.give_up(loaded[run.id], takeovers=takeovers)
             else:
                 outputs = self._outputs(state)
-                tasks = owned.take_over(loaded[run.id], outputs, probation=takeovers > 0)
+                tasks = owned.take_over(loaded[run.id], outputs, takeovers=takeovers)
             self._inbox.put_claimed(owned, tasks)
 
     def _reload(self, run: OwnedRun, reason: str) -> None:
@@ -205,9 +201,10 @@ def _takeovers(claimed: ClaimedRun, state: Run, loaded: LoadedRun) -> int:
     The first time counts always; after that a run is on probation (its attempts are on record before they run), so
     only a death with an attempt under way counts: a run that merely waited beside the guilty one is innocent.
     """
-    if claimed.lost_owner is None:
-        return 0
-    if not claimed.takeovers or _last_outcome(loaded) > claimed.takeover_seq:
+    progress = _last_outcome(loaded) > claimed.takeover_seq
+    if claimed.lost_owner is None:  # given back in order: that is no death, and no progress either
+        return 0 if progress else claimed.takeovers
+    if not claimed.takeovers or progress:
         return 1
     under_way = any(
         step.status is StepStatus.RUNNING and step.facts.worker == claimed.lost_owner for step in state.steps.values()

@@ -25,13 +25,16 @@ from kronos.kernel.hashing import GENESIS, content_hash, input_digest
 from kronos.kernel.ids import IncarnationId, RunId, StepName
 from kronos.ports.queue import BlobWrite, ClaimedRun, DeadLetter, EventRow, Head, LoadedRun
 
-__all__ = ["BLOB_MIN", "HEAD_EVERY", "Buffer", "OwnedRun"]
+__all__ = ["BLOB_MIN", "HEAD_EVERY", "TAKEOVERS_MAX", "Buffer", "OwnedRun"]
 
 BLOB_MIN: Final = 8 * 1024
 """Values larger than this are blobs."""
 
 HEAD_EVERY: Final = 1_000
 """A long run's head is noted on its row each time it passes a multiple of this."""
+
+TAKEOVERS_MAX: Final = 3
+"""Takeovers without progress after which a run goes to the dead letters."""
 
 _LOGGED: Final = {StepStatus.PENDING: 0, StepStatus.RETRYING: 0, StepStatus.SCHEDULED: 1, StepStatus.RUNNING: 3}
 """How many of a step's facts are on record already, by its status."""
@@ -61,8 +64,8 @@ class OwnedRun:
         "_left",
         "_now_ns",
         "_outputs",
-        "_probation",
         "_served",
+        "_takeovers",
         "_worker",
         "active",
         "buffer",
@@ -73,6 +76,7 @@ class OwnedRun:
         "inbox_seen",
         "retries",
         "state",
+        "suspects",
         "uuid",
     )
 
@@ -95,6 +99,8 @@ class OwnedRun:
         """Attempts that were handed to slots, or wait for a flush to be."""
         self.retries: list[tuple[int, str]] = []
         """(due ns, step) of attempts that wait for their backoff; the loop empties it into its timers."""
+        self.suspects: list[Task] = []
+        """Attempts of a run on probation; the loop begins them one by one, as slots are free."""
         self.flushing = False
         self.buffer = Buffer()
         self._served = served
@@ -104,17 +110,17 @@ class OwnedRun:
         self._outputs: dict[str, bytes] = {}
         self._left = {step: len(before) for step, before in served.graph.predecessors.items()}
         self._failing: tuple[str, Failure] | None = None
-        self._probation = False
+        self._takeovers = 0
         self._before_end: tuple[Run, bytes] | None = None
 
     # ── beginning ──
 
-    def begin(self, *, probation: bool = False) -> list[Task]:
+    def begin(self, *, takeovers: int = 0) -> list[Task]:
         """Record the start and return the attempts that can run at once.
 
-        On `probation` (the worker died over this run) every attempt is on record before it runs.
+        After `takeovers` without progress the run is on probation: every attempt is on record before it runs.
         """
-        self._probation = probation
+        self._takeovers = takeovers
         definition = self._served.definition
         facts = RunFacts(
             workflow=definition.workflow,
@@ -127,11 +133,11 @@ class OwnedRun:
         self.end_if_due()
         return tasks
 
-    def take_over(self, loaded: LoadedRun, outputs: dict[str, bytes], *, probation: bool) -> list[Task]:
+    def take_over(self, loaded: LoadedRun, outputs: dict[str, bytes], *, takeovers: int) -> list[Task]:
         """Go on where the record ends; lost attempts are recorded as lost and tried again."""
         self._load(loaded)
         self._outputs = outputs
-        self._probation = probation
+        self._takeovers = takeovers
         for step in outputs:
             self._release(step)
         tasks: list[Task] = []
@@ -178,6 +184,15 @@ class OwnedRun:
 
     # ── steps ──
 
+    @property
+    def has_last_chance(self) -> bool:
+        """Whether one more death of its worker sends this run to the dead letters."""
+        return self._takeovers >= TAKEOVERS_MAX - 1
+
+    def awaits(self, task: Task) -> bool:
+        """Whether an outcome of `task` would count."""
+        return not self.is_over and self.active.get(task.step) == task.attempt
+
     def retry(self, step: str) -> list[Task]:
         """Return the next attempt of a step whose backoff is over."""
         if self.is_over or self._failing is not None or self.state.steps[step].status is not StepStatus.RETRYING:
@@ -201,7 +216,7 @@ class OwnedRun:
         """Record how an attempt ended; what depends on it goes behind the commit.  A late outcome of an attempt that
         was given up is dropped.
         """
-        if self.active.get(task.step) != task.attempt or self.is_over:
+        if not self.awaits(task):
             return
         del self.active[task.step]
         facts = self._started(task, outcome.started_ns)
@@ -226,7 +241,7 @@ class OwnedRun:
         )
         self._append_outcome(Kind.STEP_COMPLETED, done, task.step, task.attempt, outcome.finished_ns)
         self._outputs[task.step] = output
-        self._probation = False
+        self._takeovers = 0
         ready = self._release(task.step)
         if self._failing is None:
             self.buffer.after_commit += self._prepare(ready)
@@ -324,12 +339,18 @@ class OwnedRun:
             if task is None:
                 continue
             self.active[step] = task.attempt
-            if self._probation or node.options.effect == "external":
-                self.note_started(task, self._now_ns())
-                self.buffer.after_commit.append(task)
+            if self._takeovers:
+                self.suspects.append(task)
+            elif node.options.effect == "external":
+                self.begin_on_record(task)
             else:
                 now.append(task)
         return now
+
+    def begin_on_record(self, task: Task) -> None:
+        """Record that an attempt runs before it does."""
+        self.note_started(task, self._now_ns())
+        self.buffer.after_commit.append(task)
 
     def _bind(self, step: str, node: Node, known: StepState | None) -> Task | None:
         attempt = 1

@@ -23,6 +23,7 @@ from kronos.engine.clock import RunClock
 from kronos.engine.owned import HEAD_EVERY, Buffer, OwnedRun
 from kronos.engine.slots.slots import Slots
 from kronos.engine.tasks import Task
+from kronos.engine.trial import Trial
 from kronos.kernel.ids import RunId
 from kronos.ports.queue import Command, Flush, Verdict
 
@@ -113,6 +114,7 @@ class OwnerLoop:
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._timer_number = 0
         self._handed: dict[Task, float] = {}
+        self._trial: Final = Trial(slots)
         self._refused: dict[OwnedRun, None] = {}
         self._rejected: set[RunId] = set()
         self._seen: set[int] = set()
@@ -158,6 +160,7 @@ class OwnerLoop:
             self._take_commands()
             self._fire_timers()
             self._tick()
+            self._begin_suspects()
             self._flush()
             self._ask_for_more()
             if self._stopping and not self._dirty and not self._flushing:
@@ -206,6 +209,7 @@ class OwnerLoop:
                     log.error("run %s: the database refused its events: %s", run.id, verdict.rejected[run.uuid])
                     del self._runs[run.id]
                     self._dirty.pop(run, None)
+                    run.active.clear()
                     if run.id not in self._rejected:  # a run whose very failure is refused is left alone, and logged
                         self._rejected.add(run.id)
                         self._ports.reload(run, verdict.rejected[run.uuid])
@@ -313,13 +317,22 @@ class OwnerLoop:
             for due, step in run.retries:
                 self._at(due, lambda run=run, step=step: self._retry(run, step))  # type: ignore[misc]
             run.retries.clear()
+        if run.suspects:
+            self._trial.add(run)
         if not run.flushing and (run.buffer.rows or run.buffer.drained):
             self._dirty[run] = None
             self._dirty_rows += 1
 
+    def _begin_suspects(self) -> None:
+        if not self._holding:
+            for run, task in self._trial.admit():
+                run.begin_on_record(task)
+                self._touch(run)
+
     def _hand_out(self, tasks: list[Task]) -> None:
         if not tasks or self._holding:
             return
+        self._trial.forget(tasks)
         now = time.monotonic()
         self._handed.update(dict.fromkeys(tasks, now))
         self._slots.submit(tasks)
@@ -343,7 +356,7 @@ class OwnerLoop:
         """Claim when slots would idle: the more runs are waiting for a commit, the larger the next claim."""
         room = min(OWNED_MAX - len(self._runs), CLAIM_MAX)
         idle = self._slots.free("thread")
-        busy = self._holding or room <= 0 or not idle or not self._slots.free("process")
+        busy = self._holding or room <= 0 or not idle or not self._slots.free("process") or self._trial.waiting
         self._ports.want(0 if busy else min(room, max(idle, len(self._runs))))
 
 

@@ -1,0 +1,138 @@
+"""Workers to be killed, and what a test needs to look at them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psycopg
+import pytest
+
+from kronos import Kronos
+
+__all__ = ["LEASE_S", "Fleet", "Member", "Scene", "until"]
+
+ROOT = Path(__file__).resolve().parents[2]
+LEASE_S = 1.0
+
+
+class Fleet:
+    """Worker processes of one database, and the ledger that they sign."""
+
+    def __init__(self, url: str, folder: Path, *, lease_s: float = LEASE_S) -> None:
+        self.url = url
+        self.folder = folder
+        self.ledger = folder / "ledger"
+        self.gate = folder / "gate"
+        self.log = folder / "workers.log"
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "KRONOS_LEASE": f"{lease_s:g}s",
+            "KRONOS_DATA_DIR": str(folder / "data"),
+            "KRONOS_TEST_LEDGER": str(self.ledger),
+            "KRONOS_TEST_GATE": str(self.gate),
+        }
+        self._all: list[Member] = []
+
+    def warm(self, *, url: str | None = None, **environment: str) -> Member:
+        """Return a worker process that has imported everything and waits to be told to begin."""
+        member = Member(self, url or self.url, environment)
+        self._all.append(member)
+        return member
+
+    def worker(self, *, url: str | None = None, **environment: str) -> Member:
+        """Return a worker that works."""
+        return self.warm(url=url, **environment).begin()
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for member in self._all:
+            member.kill()
+        if error is not None and self.log.exists():
+            print(f"the workers said:\n{self.log.read_text()[-6000:]}")
+
+
+class Member:
+    """One worker process."""
+
+    def __init__(self, fleet: Fleet, url: str, environment: dict[str, str]) -> None:
+        with fleet.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.durability.worker", url, str(fleet.folder / "data")],
+                cwd=ROOT,
+                env=fleet.environment | environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        self.incarnation = 0
+        self._begun = False
+
+    def begin(self, *, wait: bool = True) -> Member:
+        """Tell it to begin; return once it is registered, unless told not to wait."""
+        if not self._begun:
+            self._begun = True
+            self._read("warm")
+            assert self.process.stdin is not None
+            self.process.stdin.write("go\n")
+            self.process.stdin.flush()
+        if wait:
+            self.incarnation = int(self._read("ready").split()[1])
+        return self
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _read(self, wanted: str) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith(wanted), f"a worker said {line!r} instead of {wanted!r}: {self.process.poll()}"
+        return line
+
+
+class Scene:
+    """A database, the fleet of its workers, and a client."""
+
+    def __init__(self, app: Kronos, fleet: Fleet) -> None:
+        self.app = app
+        self.fleet = fleet
+
+    def sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.fleet.url, autocommit=True) as connection:
+            return connection.execute(query, values or None).fetchall()
+
+    def open_runs(self) -> int:
+        (row,) = self.sql("SELECT count(*) FROM kronos.runs WHERE finished_at IS NULL")
+        return int(row[0])
+
+    def await_all(self, within_s: float) -> None:
+        """Wait until no run is open."""
+        until(lambda: self.open_runs() == 0, within_s, lambda: f"{self.open_runs()} runs are still open")
+
+
+def until(
+    holds: Callable[[], object], within_s: float, what: Callable[[], str] | str, *, every_s: float = 0.02
+) -> None:
+    """Wait until `holds()`; fail with `what` after `within_s`."""
+    deadline = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {within_s:g} s: {what if isinstance(what, str) else what()}")
+        time.sleep(every_s)

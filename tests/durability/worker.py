@@ -1,0 +1,40 @@
+"""A worker process for the tests: imports, says "warm", waits for a line, works until SIGTERM or a kill.
+
+    python -m tests.durability.worker URL DATA_DIR
+
+Waiting warm keeps the cost of importing out of the time between a kill and the next worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+from kronos import Kronos
+from kronos.settings import read_settings
+from tests.durability import flows
+
+
+def main(url: str, folder: str) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(threadName)s %(message)s")
+    leave = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: leave.set())
+    print("warm", flush=True)
+    if not sys.stdin.readline():
+        return
+    settings = replace(read_settings(), data_dir=Path(folder))
+    with Kronos.open(settings, database_url=url, workflows=[flows.__name__]) as app:
+        worker = app.worker(name=f"test-{os.getpid()}").start()
+        print(f"ready {worker.worker.incarnation}", flush=True)
+        leave.wait()
+        worker.stop(drain_s=float(os.environ.get("KRONOS_TEST_DRAIN", "20")))
+        print("left", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
