@@ -24,6 +24,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("import")
 def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, Feather or Parquet.")],
+    *,
     name: Annotated[str | None, typer.Option(help="Default: the file's name.")] = None,
     instrument: Annotated[str | None, typer.Option(help="Such as BTCUSDT; default: the name.")] = None,
     tick: Annotated[str | None, typer.Option(help="Price step, such as 0.01; default: the finest that occurs.")] = None,

@@ -28,6 +28,7 @@ _COLOURS: Final = {"OK": "green", "SERVED": "cyan", "SKIPPED": "yellow"}
 
 def replay(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
+    *,
     step: Annotated[str | None, typer.Option("--step", metavar="NAME", help="Replay only this step.")] = None,
     break_at: Annotated[
         str | None, typer.Option("--break-at", metavar="STEP", help="Stop on the first line of this step's function.")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,9 +30,10 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")
 
 def start(
     workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of a registered workflow.")],
-    input: Annotated[
+    *,
+    run_input: Annotated[
         str, typer.Option("--input", metavar="JSON|@FILE", help="The run's input; @- reads stdin.")
-    ] = "{}",  # noqa: A002
+    ] = "{}",
     version: Annotated[str, typer.Option(help="Default: the one registered last.")] = "",
     timeout: Annotated[str, typer.Option(help='How long the run may take, such as "10m".')] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit 1 unless it completes.")] = False,
@@ -44,7 +45,7 @@ def start(
     from kronos.cli.runs_source import run_fields, server_client
 
     with server_client(address, token) as client:
-        run_id = client.start_json(workflow, read_input(input), version=version, timeout=timeout)
+        run_id = client.start_json(workflow, read_input(run_input), version=version, timeout=timeout)
         if not wait:
             print_json({"run_id": run_id}) if json else print(run_id)
             return
@@ -57,6 +58,7 @@ def start(
 
 @app.command("list")
 def list_runs(
+    *,
     phase: Annotated[list[str] | None, typer.Option(help="Only runs in this phase; may be repeated.")] = None,
     workflow: Annotated[str, typer.Option(help="Only runs of this workflow.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
@@ -67,7 +69,7 @@ def list_runs(
 ) -> None:
     """Runs, newest first."""
     with source(address, token) as runs:
-        page, cursor = runs.list(phases=phase or [], workflow=workflow, limit=limit, before=before)
+        page, cursor = runs.page(phases=phase or [], workflow=workflow, limit=limit, before=before)
     if json:
         print_json({"runs": page, "next": cursor})
         return

@@ -31,7 +31,7 @@ class Source(Protocol):
     """Where runs are on record."""
 
     def get(self, run: str) -> Fields: ...
-    def list(
+    def page(
         self, *, phases: Sequence[str], workflow: str, limit: int, before: str | None
     ) -> tuple[list[Fields], str | None]: ...
     def events(self, run: str, after: int) -> list[Fields]: ...
@@ -53,7 +53,7 @@ class ServerSource:
     def get(self, run: str) -> Fields:
         return run_fields(self._client.get(parse_run_id(run)))
 
-    def list(
+    def page(
         self, *, phases: Sequence[str], workflow: str, limit: int, before: str | None
     ) -> tuple[list[Fields], str | None]:
         page = self._client.list(phases=phases, workflow=workflow, limit=limit, cursor=before)
@@ -75,7 +75,7 @@ class DatabaseSource:
     def get(self, run: str) -> Fields:
         return run_fields(self._record(self._app.history.run(parse_run_id(run))))
 
-    def list(
+    def page(
         self, *, phases: Sequence[str], workflow: str, limit: int, before: str | None
     ) -> tuple[list[Fields], str | None]:
         chosen = RunFilter(

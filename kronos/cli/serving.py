@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from kronos.app import Kronos
+    from kronos.server import RunningServer
 
 __all__ = ["DEMO_WORKFLOWS", "Stop", "dev", "server", "show_logs", "token", "worker"]
 
