@@ -145,24 +145,29 @@ class PostgresHistory:
 
     def verify(self, run_id: RunId) -> int:
         """Recompute the chained hashes of a run and return its last seq; raise `CorruptHistory` at the first fault."""
-        summary = self.run(run_id)
+        noted_seq, noted_hash, is_over = self._noted(run_id)
         head, last = GENESIS, 0
         for event, body, stored in self._all(run_id):
             if event.first_seq != last + 1:
-                raise CorruptHistory(
-                    f"run {run_id}: seq {last} is followed by {event.first_seq}", run_id=run_id, seq=event.seq
-                )
+                raise _corrupt(run_id, event.seq, f"seq {last} is followed by {event.first_seq}")
             head = head_after_body(head, event, body)
             if head != stored:
-                raise CorruptHistory(
-                    f"run {run_id}: the event at seq {event.seq} does not match its hash", run_id=run_id, seq=event.seq
-                )
+                raise _corrupt(run_id, event.seq, f"the event at seq {event.seq} does not match its hash")
+            if event.seq == noted_seq and head != noted_hash:
+                raise _corrupt(run_id, event.seq, f"the history up to seq {event.seq} is not the one that was recorded")
+            if is_over and event.seq > noted_seq:
+                raise _corrupt(run_id, event.seq, f"the event at seq {event.seq} was added after the end")
             last = event.seq
-        if last < summary.head_seq:
-            raise CorruptHistory(
-                f"run {run_id}: events {last + 1} to {summary.head_seq} are missing", run_id=run_id, seq=last
-            )
+        if last < noted_seq:
+            raise _corrupt(run_id, last, f"events {last + 1} to {noted_seq} are missing")
         return last
+
+    def _noted(self, run_id: RunId) -> tuple[int, bytes | None, bool]:
+        with self._session.connection() as connection:
+            row = connection.execute(statement("read_head"), {"run": run_id}).fetchone()
+        if row is None:
+            self.run(run_id)
+        return cast("tuple[int, bytes | None, bool]", row)
 
     def _all(self, run_id: RunId, *, upto: int | None = None) -> Iterator[_Stored]:
         after = 0
@@ -177,12 +182,7 @@ class PostgresHistory:
         at = {"run": run_id, "after": after, "limit": limit}
         with self._session.connection() as connection:
             rows = connection.execute(statement("read_events"), at, binary=True).fetchall()
-        return [
-            _Stored(read_event(seq, count, kind, step, attempt, at_ns, body), body, stored)
-            for seq, count, kind, step, attempt, at_ns, body, stored in cast(
-                "list[tuple[int, int, str, str, int, int, bytes, bytes]]", rows
-            )
-        ]
+        return [_stored(run_id, cast("tuple[Any, ...]", row)) for row in rows]
 
     def _lines(self, query: sa.Select[Any]) -> list[RunSummary]:
         compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
@@ -211,6 +211,17 @@ class PostgresHistory:
 
 
 _DIALECT: Final = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+
+
+def _stored(run_id: RunId, row: tuple[Any, ...]) -> _Stored:
+    try:
+        return _Stored(read_event(*row[:7]), body=row[6], hash=row[7])
+    except CorruptHistory as error:
+        raise _corrupt(run_id, row[0], f"the event at seq {row[0]} cannot be read: {error.message}") from error
+
+
+def _corrupt(run_id: RunId, seq: int, what: str) -> CorruptHistory:
+    return CorruptHistory(f"run {run_id}: {what}", run_id=run_id, seq=seq)
 
 
 def _summary(row: tuple[Any, ...]) -> RunSummary:

@@ -284,7 +284,6 @@ BEGIN
     RETURN made;
 END
 $$;
-SELECT kronos.ensure_partitions();
 
 -- ─── Recordings of trading steps ────────────────────────────────────────────────────────────────────────────────
 
@@ -324,16 +323,25 @@ INSERT INTO kronos.schema_version VALUES (1, 1);
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'kronos_runtime') THEN
-        CREATE ROLE kronos_runtime NOLOGIN;
+        BEGIN
+            CREATE ROLE kronos_runtime NOLOGIN;
+        EXCEPTION -- roles belong to the whole server: another database is being migrated this very moment
+            WHEN duplicate_object OR unique_violation THEN NULL;
+        END;
     END IF;
-    EXECUTE format('GRANT kronos_runtime TO %I', current_user);
+    IF NOT pg_has_role(current_user, 'kronos_runtime', 'MEMBER') THEN
+        EXECUTE format('GRANT kronos_runtime TO %I', current_user);
+    END IF;
     GRANT USAGE ON SCHEMA kronos TO kronos_runtime;
     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA kronos TO kronos_runtime;
     GRANT USAGE ON ALL SEQUENCES IN SCHEMA kronos TO kronos_runtime;
     REVOKE UPDATE, DELETE, TRUNCATE ON kronos.events, kronos.journal_segments FROM kronos_runtime;
     REVOKE INSERT, UPDATE, DELETE ON kronos.schema_version, kronos.retention_classes FROM kronos_runtime;
 EXCEPTION
-    WHEN insufficient_privilege OR duplicate_object OR unique_violation THEN
+    WHEN insufficient_privilege THEN
         RAISE NOTICE 'the role kronos_runtime was not set up: %', SQLERRM;
 END
 $$;
+
+-- Made last, so that the grants above reach no partition: the runtime role works through kronos.events alone.
+SELECT kronos.ensure_partitions();

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ def test_gaps_grow_until_the_longest_whatever_the_jitter(backoff_s, times, chanc
     for number, gap in enumerate(gaps, start=1):
         planned = min(options.backoff_max_s, backoff_s * 2 ** (number - 1))
         assert planned * (1 - JITTER) <= gap <= planned * (1 + JITTER)
-    for number, (gap, later) in enumerate(zip(gaps, gaps[1:], strict=False), start=1):
+    for number, (gap, later) in enumerate(itertools.pairwise(gaps), start=1):
         if backoff_s * 2**number <= options.backoff_max_s:
             assert later > gap
 

@@ -1,0 +1,94 @@
+"""Weekly partitions, made ahead of time by whoever comes first."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+
+import psycopg
+
+from kronos.storage.queue import PostgresQueue
+
+LEAVES = """
+SELECT c.relname FROM pg_partition_tree('kronos.events') t JOIN pg_class c ON c.oid = t.relid
+WHERE t.isleaf ORDER BY 1
+"""
+
+
+def leaves(connection):
+    return [name for (name,) in connection.execute(LEAVES).fetchall()]
+
+
+def test_there_is_one_for_last_week_for_this_one_and_for_four_ahead(owner):
+    owner.execute("SET kronos.now = '2030-01-09 12:00+00'")
+    owner.execute("SELECT kronos.ensure_partitions()")
+    assert [name for name in leaves(owner) if "_2029" in name or "_2030" in name] == [
+        "events_standard_20291231",
+        "events_standard_20300107",
+        "events_standard_20300114",
+        "events_standard_20300121",
+        "events_standard_20300128",
+        "events_standard_20300204",
+    ]
+
+
+def test_making_them_again_makes_none(owner):
+    before = leaves(owner)
+    assert owner.execute("SELECT kronos.ensure_partitions()").fetchone() == (0,)
+    assert leaves(owner) == before
+    assert len(before) == 6
+
+
+def test_a_week_later_one_more_is_made(owner):
+    owner.execute("SET kronos.now = '2030-01-09 12:00+00'")
+    assert owner.execute("SELECT kronos.ensure_partitions()").fetchone() == (6,)
+    owner.execute("SET kronos.now = '2030-01-16 12:00+00'")
+    assert owner.execute("SELECT kronos.ensure_partitions()").fetchone() == (1,)
+
+
+def test_two_workers_that_make_them_at_once_make_each_once(owner, database_url):
+    made: list[int] = []
+
+    def make() -> None:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("SET kronos.now = '2033-01-09 12:00+00'")
+            row = connection.execute("SELECT kronos.ensure_partitions()").fetchone()
+            assert row is not None
+            made.append(row[0])
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(made) == [0, 0, 0, 6]
+
+
+def test_a_worker_makes_them_with_rights_that_its_work_connections_lack(database_url, owner):
+    owner.execute("DROP TABLE kronos.%s" % leaves(owner)[-1])  # noqa: UP031
+    queue = PostgresQueue(database_url)
+    queue.maintain()
+    queue.close()
+    assert len(leaves(owner)) == 6
+
+
+def test_bounds_meet_without_gap_or_overlap_and_ids_fall_into_their_week(owner):
+    bounds = [
+        (low, high)
+        for low, high in owner.execute(
+            "SELECT (regexp_match(b, $$FROM \\('([^']*)$$))[1]::uuid, (regexp_match(b, $$TO \\('([^']*)$$))[1]::uuid"
+            " FROM (SELECT pg_get_expr(c.relpartbound, c.oid) AS b FROM pg_partition_tree('kronos.events') t"
+            " JOIN pg_class c ON c.oid = t.relid WHERE t.isleaf) x ORDER BY 1"
+        ).fetchall()
+    ]
+    assert len(bounds) == 6
+    assert all(high == low for (_, high), (low, _) in zip(bounds, bounds[1:], strict=False))
+    (now,) = owner.execute("SELECT kronos.uuid7()").fetchone()
+    assert isinstance(now, uuid.UUID)
+    assert bounds[1][0] <= now < bounds[1][1]
+
+
+def test_a_new_retention_class_gets_its_own_tree(owner):
+    owner.execute("INSERT INTO kronos.retention_classes VALUES (2, 'short')")
+    assert owner.execute("SELECT kronos.ensure_partitions()").fetchone() == (6,)
+    assert len([name for name in leaves(owner) if name.startswith("events_short_")]) == 6
