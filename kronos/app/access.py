@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import threading
 import time
@@ -15,7 +14,7 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
-from kronos.app.working import WorkerProcess, dataset_cache
+from kronos.app.working import WorkerProcess, checkpoint_key, dataset_cache
 from kronos.core.definition import WorkflowDefinition
 from kronos.core.events import Event
 from kronos.engine.news import RunNews
@@ -235,7 +234,7 @@ class Kronos:
     @property
     def checkpoint_key(self) -> bytes:
         """The secret that authenticates checkpoints made in this data folder; made on first use, mode 0600."""
-        return _secret(self.settings.data_dir / "checkpoint.key")
+        return checkpoint_key(self.settings)
 
     def close(self) -> None:
         """Leave: connections are closed, and the embedded server stops when nobody else uses it."""
@@ -252,14 +251,3 @@ class Kronos:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _secret(path: Path) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(32))
-    return path.read_bytes()

@@ -22,7 +22,7 @@ from kronos.storage.notices import Listener, Notifier
 from kronos.storage.queue import PostgresQueue
 from kronos.storage.recordings import PostgresRecorder
 
-__all__ = ["WorkerProcess", "dataset_cache"]
+__all__ = ["WorkerProcess", "checkpoint_key", "dataset_cache"]
 
 
 class WorkerProcess:
@@ -90,6 +90,7 @@ class WorkerProcess:
             blobs=self._blobs,
             index=self._index,
             open_datasets=lambda: self._catalog,
+            checkpoint_key=checkpoint_key(self._settings),
             datasets_in_child=(
                 "kronos.market.catalog:Catalog",
                 {"cache_dir": str(dataset_cache(self._settings))},
@@ -100,3 +101,17 @@ class WorkerProcess:
 def dataset_cache(settings: Settings) -> Path:
     """Return the folder of mapped dataset files; it may be deleted at any time."""
     return settings.data_dir / "cache" / "datasets"
+
+
+def checkpoint_key(settings: Settings) -> bytes:
+    """Return the secret that authenticates checkpoints made in this data folder; made on first use, mode 0600."""
+    path = settings.data_dir / "checkpoint.key"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    key = secrets.token_bytes(32)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key)
+    return key

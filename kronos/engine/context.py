@@ -43,7 +43,7 @@ class Services:
     """What slots need of the engine; one object for all tasks.
 
     `now_ns` reads the run clock (ns since the epoch), `entropy(n)` gives n random bytes, `effects` the source of
-    answers for one attempt (a recording, in replay), `recorder` its journal.  `open_datasets` returns `ctx.datasets`;
+    answers for one attempt (a recording, in replay), `recorder` its journal, `checkpoint_key` what seals its checkpoints.  `open_datasets` returns `ctx.datasets`;
     `datasets_in_child` names how a process child makes its own: (`module:function`, its keyword arguments), called
     with `blobs=` and `index=` added, both of which ask this process.
     """
@@ -55,6 +55,7 @@ class Services:
     blobs: Blobs | None = None
     index: DatasetIndex | None = None
     open_datasets: Callable[[], Any] = lambda: None
+    checkpoint_key: bytes | None = None
     datasets_in_child: tuple[str, dict[str, Any]] | None = None
     on_progress: Callable[[Task, float, float | None], None] = _ignore
     on_log: Callable[[Task, str, dict[str, Any]], None] = _ignore
@@ -133,6 +134,11 @@ class StepContext(Injected):
         if self._recorder is None:
             self._recorder = self._services.recorder(self._task)
         return self._recorder
+
+    @property
+    def checkpoint_key(self) -> bytes | None:
+        """What authenticates checkpoints; without one none are made."""
+        return self._services.checkpoint_key
 
     @property
     def blobs(self) -> Blobs:

@@ -1,7 +1,9 @@
 """What comes in from the store: runs to own, and commands for the runs that are owned.
 
 Rule 1: a claimed run reaches the loop complete: its history is loaded and folded, its takeover is counted durably.
-Rule 2: it claims when the loop wants runs, at each notice, and every `poll_s` in any case; it looks for commands at
+Rule 2: where the answer to a claim was lost, runs that are ours and in nobody's hands are given back, else they would
+        wait for the end of this incarnation.
+Rule 3: it claims when the loop wants runs, at each notice, and every `poll_s` in any case; it looks for commands at
         each notice and every COMMANDS_S: a command becomes an event at most that late.
 """
 
@@ -25,7 +27,7 @@ from kronos.engine.owner import Inbox
 from kronos.engine.serving import Serving
 from kronos.engine.tasks import Task
 from kronos.errors import Unavailable
-from kronos.kernel.ids import BlobHash, IncarnationId
+from kronos.kernel.ids import BlobHash, IncarnationId, RunId
 from kronos.ports.blobs import Blobs
 from kronos.ports.queue import ClaimedRun, LoadedRun, Queue, Takeover
 
@@ -48,6 +50,7 @@ class Intake:
         clock: RunClock,
         inbox: Inbox,
         poll_s: float,
+        held: Callable[[], set[RunId]],
         on_lost: Callable[[BaseException], None],
     ) -> None:
         self._queue = queue
@@ -57,12 +60,15 @@ class Intake:
         self._clock = clock
         self._inbox = inbox
         self._poll_s = poll_s
+        self._held = held
         self._on_lost = on_lost
         self._wanted = 0
         self._reloads: deque[tuple[OwnedRun, str]] = deque()
         self._wake = threading.Event()
         self._stopping = False
         self._hinted = True
+        self._unsure = False
+        """Whether a claim may have been made whose answer was lost."""
         self._thread = threading.Thread(target=self._run, name="kronos-intake", daemon=True)
 
     def start(self) -> None:
@@ -119,7 +125,12 @@ class Intake:
 
     def _claim(self) -> bool:
         """Claim what is wanted; return whether there may be more."""
+        if self._unsure:
+            kept = self._held() | {run.id for run, _ in self._reloads.copy()}
+            self._queue.disown(self._incarnation, [uuid.UUID(run) for run in kept])
+            self._unsure = False
         wanted, self._wanted = self._wanted, 0
+        self._unsure = True  # until every run that the store says is ours is in the loop's hands
         claimed = self._queue.claim(self._incarnation, self._serving.ids, wanted)
         fresh = [run for run in claimed if run.claims == 1]
         for run in fresh:
@@ -129,6 +140,7 @@ class Intake:
         if len(fresh) < len(claimed):
             self._take_over([run for run in claimed if run.claims > 1])
             self._inbox.wake.set()
+        self._unsure = False
         if len(claimed) < wanted:
             self._wanted = self._wanted or wanted - len(claimed)
             return False

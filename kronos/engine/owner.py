@@ -130,6 +130,11 @@ class OwnerLoop:
         """How many runs are in hand."""
         return len(self._runs)
 
+    def held(self) -> set[RunId]:
+        """Return the ids of the runs in hand or on their way here; may be called from the intake."""
+        waiting = {run.id for run, _ in self._inbox.claimed.copy()}
+        return waiting | set(self._runs)
+
     def in_hand(self) -> list[OwnedRun]:
         """Return the runs in hand; call after the loop has ended."""
         return list(self._runs.values())
@@ -172,8 +177,9 @@ class OwnerLoop:
         claimed = self._inbox.claimed
         tasks: list[Task] = []
         for _ in range(len(claimed)):
-            run, ready = claimed.popleft()
+            run, ready = claimed[0]
             self._runs[run.id] = run
+            claimed.popleft()  # only now: `held` sees a run here or there, never in neither place
             self._stats.runs_claimed += 1
             if run.claimed.timeout_ms is not None:
                 due = run.claimed.created_ns + run.claimed.timeout_ms * 1_000_000
@@ -207,12 +213,12 @@ class OwnerLoop:
                 run.flushing = False
                 if run.uuid in verdict.rejected:
                     log.error("run %s: the database refused its events: %s", run.id, verdict.rejected[run.uuid])
-                    del self._runs[run.id]
-                    self._dirty.pop(run, None)
-                    run.active.clear()
                     if run.id not in self._rejected:  # a run whose very failure is refused is left alone, and logged
                         self._rejected.add(run.id)
                         self._ports.reload(run, verdict.rejected[run.uuid])
+                    del self._runs[run.id]
+                    self._dirty.pop(run, None)
+                    run.active.clear()
                 elif run.uuid in verdict.refused:
                     run.reopen()
                     self._refused[run] = None

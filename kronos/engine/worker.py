@@ -176,6 +176,7 @@ class _Life:
             clock=clock,
             inbox=self._inbox,
             poll_s=options.poll_s,
+            held=lambda: self.loop.held(),  # noqa: PLW0108 - the loop comes after the intake
             on_lost=self._lost,
         )
         self._commits = Commits(

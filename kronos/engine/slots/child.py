@@ -133,7 +133,7 @@ def main(descriptor: int) -> None:
     sys.path[:] = hello.sys_path
     worker = Worker(connection)
     threading.Thread(target=worker.listen, name="kronos-worker-link", daemon=True).start()
-    datasets = _Datasets(worker, hello.datasets)
+    datasets = _Datasets(worker, hello.datasets, hello.checkpoint_key)
     while True:
         worker.say(_run(worker.runs.get(), worker, datasets))
 
@@ -141,9 +141,10 @@ def main(descriptor: int) -> None:
 class _Datasets:
     """Makes `ctx.datasets` when the first step asks for it."""
 
-    def __init__(self, worker: Worker, recipe: tuple[str, dict[str, Any]] | None) -> None:
+    def __init__(self, worker: Worker, recipe: tuple[str, dict[str, Any]] | None, key: bytes | None) -> None:
         self._worker = worker
         self._recipe = recipe
+        self.checkpoint_key = key
 
     @lru_cache(maxsize=1)  # noqa: B019 - one object for the life of the process
     def open(self) -> Any:
@@ -180,6 +181,7 @@ def _services(run: wire.Run, worker: Worker, datasets: _Datasets) -> Services:
         blobs=AskedBlobs(worker),
         index=AskedIndex(worker),
         open_datasets=datasets.open,
+        checkpoint_key=datasets.checkpoint_key,
         on_progress=lambda _task, done, total: worker.tell("progress", done=done, total=total),
         on_log=lambda _task, message, fields: worker.tell("log", message=message, fields=_sayable(fields)),
     )

@@ -224,7 +224,8 @@ class _Slot:
                 start_new_session=True,
             )
         self._connection = ours
-        wire.send(ours, wire.Hello(list(sys.path), os.getpid(), self._services.datasets_in_child))
+        given = self._services
+        wire.send(ours, wire.Hello(list(sys.path), os.getpid(), given.datasets_in_child, given.checkpoint_key))
         return ours
 
     def _failed(self, failure: Failure) -> Outcome:

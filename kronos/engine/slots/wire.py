@@ -52,11 +52,12 @@ class Answer(msgspec.Struct):
 
 
 class Hello(msgspec.Struct, tag=True):
-    """How to be like the worker: where to import from, and how to make `ctx.datasets`."""
+    """How to be like the worker: where to import from, how to make `ctx.datasets`, what seals checkpoints."""
 
     sys_path: list[str]
     worker_pid: int
     datasets: tuple[str, dict[str, Any]] | None
+    checkpoint_key: bytes | None = None
 
 
 class Run(msgspec.Struct, tag=True):
