@@ -23,7 +23,8 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 @step(effect="read")
 def find_dataset(ctx: StepContext, dataset: str) -> Dataset:
     """Return the dataset of that name or id; what a name stands for is recorded."""
-    return ctx.call(ctx.datasets.find, dataset)
+    found: Dataset = ctx.call(ctx.datasets.find, dataset)
+    return found
 
 
 @workflow(name="backtest", version="1")

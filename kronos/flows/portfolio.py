@@ -10,7 +10,7 @@ import numpy as np
 
 from kronos.errors import InvalidInput
 from kronos.flows.steps import BacktestResult
-from kronos.trading.stats import cagr, max_drawdown
+from kronos.trading.stats import cagr
 
 __all__ = ["BestSet", "PortfolioPoint", "SetMetrics", "best_of", "combine"]
 
@@ -28,7 +28,8 @@ class PortfolioPoint(msgspec.Struct, frozen=True, array_like=True):
 class SetMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One parameter set over all stocks.
 
-    `sharpe` is the mean of the stocks' Sharpe ratios; the others are the portfolio's own: the sum of the accounts.
+    `sharpe` is the mean of the stocks' Sharpe ratios and `worst_drawdown` the deepest of theirs; the others are those of
+    the accounts added up.  `curve` is for drawing: the sum of thinned curves.
     """
 
     name: str
@@ -38,7 +39,7 @@ class SetMetrics(msgspec.Struct, frozen=True, kw_only=True):
     total_return: float
     cagr: float
     sharpe: float
-    max_drawdown: float
+    worst_drawdown: float
     trades: int
     win_rate: float
     fees: Decimal
@@ -78,7 +79,7 @@ def combine(name: str, results: list[BacktestResult]) -> SetMetrics:
         total_return=float(final / initial) - 1.0,
         cagr=cagr(equity, float(initial), float(times[-1] - times[0]) / YEAR_NS),
         sharpe=sum(ratios) / len(ratios) if ratios else math.nan,
-        max_drawdown=max_drawdown(np.concatenate(([float(initial)], equity))),
+        worst_drawdown=min(each.statistics.max_drawdown for each in results),
         trades=closed,
         win_rate=wins / closed if closed else math.nan,
         fees=sum((each.fees for each in results), Decimal(0)),

@@ -87,11 +87,11 @@ def _sets_table(best: BestSet, sets: Sequence[SetMetrics]) -> str:
     rows = [
         f"<tr{' class=best' if each.name == best.name else ''}><td>{'★ ' if each.name == best.name else ''}"
         f"{escape(each.name)}</td><td>{each.final_equity:,.2f}</td>{_percent(each.total_return, signed=True)}"
-        f"{_percent(each.cagr, signed=True)}<td>{_ratio(each.sharpe)}</td>{_percent(each.max_drawdown)}"
+        f"{_percent(each.cagr, signed=True)}<td>{_ratio(each.sharpe)}</td>{_percent(each.worst_drawdown)}"
         f"<td>{each.trades:,}</td>{_percent(each.win_rate)}<td>{each.fees:,.2f}</td></tr>"
         for each in sets
     ]
-    heads = ("set", "equity, USD", "return", "CAGR", "Sharpe", "max drawdown", "trades", "won", "fees, USD")
+    heads = ("set", "equity, USD", "return", "CAGR", "mean Sharpe", "worst drawdown", "trades", "won", "fees, USD")
     return _table(heads, rows)
 
 
