@@ -115,6 +115,7 @@ class Intake:
                     claimed_all = not self._claim()
                     next_claim = now + self._poll_s
             except Unavailable:
+                self._unsure = True
                 time.sleep(COMMANDS_S)
             except BaseException as error:
                 self._on_lost(error)

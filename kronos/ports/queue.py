@@ -178,6 +178,10 @@ class Queue(Protocol):
         """Give runs back in order, and note where their histories stand."""
         ...
 
+    def disown(self, incarnation: IncarnationId, kept: Sequence[uuid.UUID]) -> None:
+        """Give back every run of the incarnation but `kept`: what it owns without knowing, after a lost answer."""
+        ...
+
     def retire(self, incarnation: IncarnationId, why: str) -> None:
         """End an incarnation in order."""
         ...

@@ -152,6 +152,11 @@ class PostgresQueue:
             runs = [head.run for head in heads]
             connection.execute(statement("release_runs"), {"incarnation": incarnation, "runs": runs})
 
+    def disown(self, incarnation: IncarnationId, kept: Sequence[uuid.UUID]) -> None:
+        """Give back every run of the incarnation but `kept`."""
+        with self._fenced(incarnation) as connection:
+            connection.execute(statement("disown_runs"), {"incarnation": incarnation, "kept": list(kept)})
+
     def maintain(self) -> None:
         """Make the partitions of the coming weeks, on a connection that keeps its full rights."""
         with connect(self._url, purpose="partitions", role=False) as connection:

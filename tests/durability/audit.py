@@ -71,9 +71,7 @@ def audit(url: str, *, workflow: str | None = None, ended: bool = True) -> dict[
                 last = seq
             _check_outcomes(one)
             if phase in ("completed", "failed", "cancelled", "dead"):
-                assert (last, head) == (head_seq, head_hash), (
-                    f"{run_id}: the noted head {head_seq} is not the last, {last}"
-                )
+                assert (last, head) == (head_seq, head_hash), f"{run_id}: head {head_seq} noted, {last} found"
                 assert one.rows[-1][2] in ENDS, f"{run_id}: ends with {one.rows[-1][2]}"
                 assert inbox_n == inbox_seen, f"{run_id}: {inbox_n} commands, {inbox_seen} seen"
                 assert owner is None, f"{run_id}: ended, and owned by {owner}"

@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 import pytest
 
 from kronos import Kronos
+from kronos.errors import Unavailable
 
 __all__ = ["LEASE_S", "Fleet", "Member", "Scene", "until"]
 
@@ -51,7 +52,7 @@ class Fleet:
         """Return a worker that works."""
         return self.warm(url=url, **environment).begin()
 
-    def __enter__(self) -> Fleet:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -117,6 +118,17 @@ class Scene:
     def sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.fleet.url, autocommit=True) as connection:
             return connection.execute(query, values or None).fetchall()
+
+    def reconnect(self) -> None:
+        """Have the client notice that its connection is gone, so that a start is not the one to find out."""
+
+        def answers() -> bool:
+            try:
+                return bool(self.app.ready())
+            except Unavailable:
+                return False
+
+        until(answers, 20, "the database does not answer the client")
 
     def open_runs(self) -> int:
         (row,) = self.sql("SELECT count(*) FROM kronos.runs WHERE finished_at IS NULL")
