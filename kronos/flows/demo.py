@@ -45,10 +45,9 @@ class SampleBars(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome: every parameter set's figures, the best one's name, and the page that shows it."""
+    """A page that shows every parameter set, the best one stock by stock."""
 
-    best: str
-    metrics: list[SetMetrics]
+    title: str
     html: str
 
 
@@ -90,12 +89,12 @@ def report(
 ) -> DemoReport:
     """Draw equity, drawdown and trades of every set, the best one first."""
     actions = {symbol: [each.row for each in found.splits] for symbol, found in market.items()}
-    return DemoReport(best=best.name, metrics=sets, html=render(best, sets, results, splits=actions))
+    return DemoReport(title=best.name, html=render(best, sets, results, splits=actions))
 
 
 @workflow(version="1")
-def sma_research(request: DemoRequest) -> DemoReport:
-    """Compare three parameter sets over four stocks."""
+def sma_research(request: DemoRequest) -> BestSet:
+    """Compare three parameter sets over four stocks, report on them, and return the best."""
     market = load_bars()
     sets, everything = [], []
     for fast, slow in PARAMETER_SETS:
@@ -105,4 +104,5 @@ def sma_research(request: DemoRequest) -> DemoReport:
         sets.append(metrics.named(f"metrics-{fast}-{slow}")(name, results))
         everything += results
     best = choose_best(sets)
-    return report(best, sets, everything, market)
+    report(best, sets, everything, market)
+    return best

@@ -28,8 +28,8 @@ class PortfolioPoint(msgspec.Struct, frozen=True, array_like=True):
 class SetMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One parameter set over all stocks.
 
-    `sharpe` is the mean of the stocks' Sharpe ratios and `worst_drawdown` the deepest of theirs; the others are those of
-    the accounts added up.  `curve` is for drawing: the sum of thinned curves.
+    `sharpe` is the mean of the stocks' Sharpe ratios and `worst_drawdown` the deepest of theirs; the others are those
+    of the accounts added up.  `curve` is for drawing: the sum of thinned curves.
     """
 
     name: str
@@ -47,10 +47,16 @@ class SetMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BestSet(msgspec.Struct, frozen=True, kw_only=True):
-    """The chosen set, and the ranking it came from (name, Sharpe ratio)."""
+    """The chosen set's figures, as in `SetMetrics`, and the ranking it came from (name, Sharpe ratio)."""
 
     name: str
     sharpe: float
+    final_equity: Decimal
+    total_return: float
+    cagr: float
+    worst_drawdown: float
+    trades: int
+    win_rate: float
     ranking: list[tuple[str, float]]
 
 
@@ -92,7 +98,16 @@ def combine(name: str, results: list[BacktestResult]) -> SetMetrics:
 
 def best_of(sets: list[SetMetrics]) -> BestSet:
     """Return the set with the highest Sharpe ratio, the first of equals; an undefined ratio ranks last."""
-    ranking = sorted(
-        ((each.name, each.sharpe) for each in sets), key=lambda pair: -math.inf if math.isnan(pair[1]) else pair[1]
-    )[::-1]
-    return BestSet(name=ranking[0][0], sharpe=ranking[0][1], ranking=ranking)
+    ranked = sorted(sets, key=lambda each: math.inf if math.isnan(each.sharpe) else -each.sharpe)
+    best = ranked[0]
+    return BestSet(
+        name=best.name,
+        sharpe=best.sharpe,
+        final_equity=best.final_equity,
+        total_return=best.total_return,
+        cagr=best.cagr,
+        worst_drawdown=best.worst_drawdown,
+        trades=best.trades,
+        win_rate=best.win_rate,
+        ranking=[(each.name, each.sharpe) for each in ranked],
+    )
