@@ -1,0 +1,234 @@
+"""From the history to shapes: runs, events, payloads.
+
+Rule 1: nothing is decided here; what the history says is cut to size and spelled for the wire.
+Rule 2: every read is bounded: pages, payloads, and the bytes of one response.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from kronos.core import events as core
+from kronos.core.events import Event, RunFacts, StepFacts, expand
+from kronos.core.state import Phase, StepStatus
+from kronos.errors import InvalidInput
+from kronos.kernel import canonical
+from kronos.kernel.ids import RunId
+from kronos.ports.history import History, RunFilter, RunSummary
+from kronos.server import shapes
+
+__all__ = ["Budget", "Reading", "failure_of", "ns"]
+
+EVENTS_MAX: Final = 1_000
+COUNTED_MAX: Final = 4_096
+NOTE_MAX: Final = 160
+GLANCE_FIELDS: Final = 3
+GLANCE_BYTES_MAX: Final = 65_536
+CODE_SHOWN: Final = 12
+
+
+@dataclass
+class Budget:
+    """How many bytes of recorded values one response may still carry, and each of them at most."""
+
+    each: int = 4_096
+    left: int = 1_048_576
+
+    def take(self, data: bytes, href: str) -> shapes.Payload:
+        """Return `data` as a payload, cut at a character where it is too large."""
+        size = min(self.each, self.left)
+        self.left -= min(len(data), size)
+        text = data[:size].decode("utf-8", errors="ignore")
+        return shapes.Payload(json=text, bytes=len(data), truncated=len(data) > size, href=href)
+
+
+class Reading:
+    """Reads runs for one server."""
+
+    def __init__(self, history: History) -> None:
+        self.history: Final = history
+        self._counted: OrderedDict[tuple[RunId, int], int] = OrderedDict()
+        self._guard = Lock()
+
+    def runs(self, chosen: RunFilter) -> shapes.RunList:
+        """Return a page of runs."""
+        page = self.history.runs(chosen)
+        return shapes.RunList(runs=[self.line(run) for run in page.runs], next=page.next_before)
+
+    def line(self, run: RunSummary) -> shapes.RunLine:
+        """Return a run's line with its progress."""
+        total = len(self.history.definition(run.definition).graph.nodes)
+        return shapes.RunLine(
+            id=run.id,
+            workflow=run.workflow,
+            version=run.version,
+            phase=run.phase,
+            created_at=str(run.created_at),
+            started_at=ns(run.started_at),
+            finished_at=ns(run.finished_at),
+            head_seq=run.head_seq,
+            steps_total=total,
+            steps_done=total if run.phase is Phase.COMPLETED else self._steps_done(run),
+            glance=self._glance(run),
+            failed_step=run.failed_step,
+        )
+
+    def detail(self, run_id: RunId, budget: Budget) -> shapes.RunDetail:
+        """Return a run with its graph."""
+        run = self.history.run(run_id)
+        graph = self.history.definition(run.definition).graph
+        level: dict[str, int] = {}
+        for node in graph.nodes:
+            level[node.name] = 1 + max((level[name] for name in graph.predecessors[node.name]), default=-1)
+        return shapes.RunDetail(
+            run=self.line(run),
+            definition=run.definition,
+            input=self.payload(run.input, budget, href(run_id, "input")),
+            output=None if run.output is None else self.payload(run.output, budget, href(run_id, "output")),
+            failure=None if run.failure is None else failure_of(run.failure),
+            steps=[
+                shapes.GraphNode(
+                    step=node.name,
+                    target=node.target,
+                    needs=list(node.needs),
+                    after=list(node.after),
+                    level=level[node.name],
+                    retries=node.options.retries,
+                )
+                for node in graph.nodes
+            ],
+        )
+
+    def events(self, run_id: RunId, *, after: int, limit: int, budget: Budget | None) -> shapes.EventPage:
+        """Return up to `limit` single facts after `after`; with a `budget`, each with what it made known."""
+        if not 1 <= limit <= EVENTS_MAX:
+            raise InvalidInput(f"limit {limit} is outside 1..{EVENTS_MAX}", field="limit", value=limit)
+        facts = self.facts(run_id, after=after, limit=limit)
+        lines = [event_line(run_id, fact, budget) for fact in facts]
+        # an event that a moment ago was not there may be there now: the head is never behind the page
+        return shapes.EventPage(
+            events=lines, head_seq=max(self.history.run(run_id).head_seq, facts[-1].seq if facts else 0)
+        )
+
+    def facts(self, run_id: RunId, *, after: int, limit: int) -> list[Event]:
+        """Return up to `limit` single facts after `after`."""
+        stored = self.history.events(run_id, after=after, limit=limit)
+        return [fact for event in stored for fact in expand(event) if fact.seq > after][:limit]
+
+    def payload(self, value: bytes | msgspec.Raw, budget: Budget, where: str) -> shapes.Payload:
+        """Return a recorded value, fetched where it is kept as a blob."""
+        return budget.take(self.history.payload(value), where)
+
+    def workflows(self) -> shapes.WorkflowList:
+        """Return the registered workflows, by name."""
+        newest: dict[str, shapes.WorkflowLine] = {}
+        for each in self.history.definitions():
+            line = shapes.WorkflowLine(workflow=each.workflow, version=each.version, steps=len(each.graph.nodes))
+            newest.setdefault(each.workflow, line)
+        return shapes.WorkflowList(workflows=[newest[name] for name in sorted(newest)])
+
+    def _steps_done(self, run: RunSummary) -> int:
+        key = (run.id, run.head_seq)
+        with self._guard:
+            if key in self._counted:
+                return self._counted[key]
+        steps = self.history.state_at(run.id, run.head_seq).steps
+        done = sum(step.status is StepStatus.COMPLETED for step in steps.values())
+        with self._guard:
+            self._counted[key] = done
+            if len(self._counted) > COUNTED_MAX:
+                self._counted.popitem(last=False)
+        return done
+
+    def _glance(self, run: RunSummary) -> str:
+        if run.failure is not None:
+            return _cut(f"{run.failure.type}: {run.failure.message}")
+        if run.output is None or len(run.output) > GLANCE_BYTES_MAX:
+            return ""
+        return _cut(" · ".join(_scalars(canonical.decode(self.history.payload(run.output)))[:GLANCE_FIELDS]))
+
+
+def event_line(run_id: RunId, fact: Event, budget: Budget | None = None) -> shapes.EventLine:
+    """Return one single fact."""
+    shown = None
+    if budget is not None:
+        shown = budget.take(core.encode_facts(fact.facts), f"/api/v1/runs/{run_id}/events/{fact.seq}")
+    return shapes.EventLine(
+        seq=fact.seq,
+        kind=fact.kind,
+        at=str(fact.at),
+        step=fact.step,
+        attempt=fact.attempt,
+        note=_cut(_note(fact)),
+        facts=shown,
+    )
+
+
+def failure_of(failure: core.Failure) -> shapes.Failure:
+    """Return a failure for the wire."""
+    return shapes.Failure(type=failure.type, message=failure.message, cause=failure.cause, traceback=failure.traceback)
+
+
+def href(run_id: RunId, part: str, *, step: str = "", seq: int | None = None) -> str:
+    """Return where a recorded value is whole."""
+    at = "" if seq is None else f"&seq={seq}"
+    of = f"&step={quote(step, safe='')}" if step else ""
+    return f"/api/v1/runs/{run_id}/payload?part={part}{of}{at}"
+
+
+def ns(value: int | None) -> str | None:
+    """Return a time for the wire."""
+    return None if value is None else str(value)
+
+
+def _note(fact: Event) -> str:
+    facts = fact.facts
+    if facts.failure is not None and fact.kind != core.Kind.STEP_RETRIED:
+        return f"{facts.failure.type}: {facts.failure.message}"
+    if isinstance(facts, RunFacts):
+        return facts.reason or (f"{facts.workflow} {facts.version}" if facts.workflow else "")
+    return _step_note(fact.kind, facts)
+
+
+def _step_note(kind: core.Kind, facts: StepFacts) -> str:
+    if kind is core.Kind.STEP_STARTED and facts.worker is not None:
+        return f"worker {facts.worker}"
+    if kind is core.Kind.STEP_INPUT_RECORDED and facts.input:
+        return f"input {facts.input[:CODE_SHOWN]}"
+    if kind is core.Kind.STEP_COMPLETED and facts.started and facts.finished:
+        return f"took {(facts.finished - facts.started) / 1e9:,.3f} s"
+    return ""
+
+
+def _scalars(value: Any, depth: int = 0) -> list[str]:
+    if isinstance(value, bool | int | float | str) or value is None:
+        return [_short(value)]
+    if not isinstance(value, dict) or depth > 1:
+        return []
+    found = [f"{k} {_short(v)}" for k, v in value.items() if isinstance(v, bool | int | float | str) and _is_brief(v)]
+    return found or [text for v in value.values() for text in _scalars(v, depth + 1)]
+
+
+def _is_brief(value: Any) -> bool:
+    return not isinstance(value, str) or 0 < len(value) <= 40
+
+
+def _short(value: Any) -> str:
+    return (
+        f"{value:,.4g}"
+        if isinstance(value, float) and abs(value) < 1e6
+        else f"{value:,.0f}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= NOTE_MAX else line[: NOTE_MAX - 1] + "…"

@@ -1,0 +1,200 @@
+"""kronos.v1 over gRPC: each call is one question to the application.
+
+Rule 1: a request is checked before anything happens, and a refusal names the field and its value.
+Rule 2: `open_to` alone says which calls need no token.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Final, NoReturn, TypeVar
+
+import grpc
+import msgspec
+
+from kronos._proto.v1 import service_pb2 as pb
+from kronos._proto.v1 import service_pb2_grpc
+from kronos.app import Kronos
+from kronos.core.events import Event, Failure, encode_facts, expand
+from kronos.core.state import Phase
+from kronos.errors import InvalidInput, KronosError
+from kronos.kernel.ids import RunId, parse_run_id
+from kronos.ports.history import RunFilter, RunSummary
+from kronos.server.reading import Reading
+from kronos.server.status import Busy, facts_of, public, status_of
+from kronos.settings import parse_duration
+
+__all__ = ["KronosServicer", "abort"]
+
+T = TypeVar("T")
+
+STREAMS_MAX: Final = 16
+WAIT_S: Final = 1.0
+PAGE: Final = 1_000
+
+
+class KronosServicer(service_pb2_grpc.KronosServiceServicer):
+    """The service."""
+
+    def __init__(self, app: Kronos) -> None:
+        self._app = app
+        self._reading = Reading(app.history)
+        self._streams = threading.BoundedSemaphore(STREAMS_MAX)
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End every stream."""
+        self._stopping.set()
+
+    def StartWorkflow(  # noqa: N802
+        self, request: pb.StartWorkflowRequest, context: grpc.ServicerContext
+    ) -> pb.StartWorkflowResponse:
+        def start() -> pb.StartWorkflowResponse:
+            if not request.workflow_name:
+                raise InvalidInput("workflow_name is empty: name a workflow", field="workflow_name", value="")
+            run_id = self._app.start_json(
+                request.workflow_name,
+                request.input or "null",
+                version=request.version or None,
+                timeout_s=_timeout(request.timeout),
+            )
+            return pb.StartWorkflowResponse(run_id=run_id)
+
+        return _answer(context, "StartWorkflow", start)
+
+    def GetRun(self, request: pb.GetRunRequest, context: grpc.ServicerContext) -> pb.Run:  # noqa: N802
+        return _answer(context, "GetRun", lambda: self._run(self._app.history.run(_run_id(request.run_id))))
+
+    def ListRuns(self, request: pb.ListRunsRequest, context: grpc.ServicerContext) -> pb.ListRunsResponse:  # noqa: N802
+        def listed() -> pb.ListRunsResponse:
+            chosen = RunFilter(
+                phases=tuple(_phase(text) for text in request.phases),
+                workflow=request.workflow_name or None,
+                before=_run_id(request.cursor, field="cursor") if request.cursor else None,
+                limit=request.limit or 50,
+            )
+            page = self._app.history.runs(chosen)
+            return pb.ListRunsResponse(runs=[self._run(run) for run in page.runs], next_cursor=page.next_before or "")
+
+        return _answer(context, "ListRuns", listed)
+
+    def CancelRun(self, request: pb.CancelRunRequest, context: grpc.ServicerContext) -> pb.CancelRunResponse:  # noqa: N802
+        def cancel() -> pb.CancelRunResponse:
+            run_id = _run_id(request.run_id)
+            self._app.history.run(run_id)
+            self._app.cancel(run_id, reason=request.reason, by="grpc")
+            return pb.CancelRunResponse()
+
+        return _answer(context, "CancelRun", cancel)
+
+    def GetRunEvents(self, request: pb.GetRunEventsRequest, context: grpc.ServicerContext) -> pb.GetRunEventsResponse:  # noqa: N802
+        def events() -> pb.GetRunEventsResponse:
+            run_id, after, limit = _run_id(request.run_id), _after(request.after_seq), request.limit or PAGE
+            if not 1 <= limit <= PAGE:
+                raise InvalidInput(f"limit {limit} is outside 1..{PAGE}", field="limit", value=limit)
+            facts = self._reading.facts(run_id, after=after, limit=limit)
+            head = self._app.history.run(run_id).head_seq
+            return pb.GetRunEventsResponse(events=[_event(fact) for fact in facts], head_seq=head)
+
+        return _answer(context, "GetRunEvents", events)
+
+    def StreamRunHistory(  # noqa: N802
+        self, request: pb.StreamRunHistoryRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.Event]:
+        if not self._streams.acquire(blocking=False):
+            abort(context, Busy(f"{STREAMS_MAX} streams are open, which is the limit: end one", limit=STREAMS_MAX))
+        try:
+            run_id, after = _run_id(request.run_id), _after(request.after_seq)
+            while context.is_active() and not self._stopping.is_set():
+                run = self._app.history.run(run_id)
+                for fact in self._news(run, after):
+                    yield _event(fact)
+                    after = fact.seq
+                if run.phase.is_final and after >= run.head_seq:
+                    return
+        except Exception as error:
+            abort(context, public(error, where="StreamRunHistory"))
+        finally:
+            self._streams.release()
+
+    def _news(self, run: RunSummary, after: int) -> list[Event]:
+        stored = self._app.events_since(run.id, after, wait_s=0.0 if run.phase.is_final else WAIT_S)
+        return [fact for event in stored for fact in expand(event) if fact.seq > after]
+
+    def _run(self, run: RunSummary) -> pb.Run:
+        return pb.Run(
+            run_id=run.id,
+            workflow_name=run.workflow,
+            version=run.version,
+            phase=run.phase.value,
+            created_at_ns=run.created_at,
+            started_at_ns=run.started_at or 0,
+            finished_at_ns=run.finished_at or 0,
+            head_seq=run.head_seq,
+            input=self._app.history.payload(run.input).decode(),
+            output="" if run.output is None else self._app.history.payload(run.output).decode(),
+            failure=None if run.failure is None else _failure(run.failure),
+            failed_step=run.failed_step or "",
+            definition_id=run.definition,
+        )
+
+
+def abort(context: grpc.ServicerContext, error: KronosError) -> NoReturn:
+    """End the call with the status, the message and the facts of `error`."""
+    facts = msgspec.json.encode(facts_of(error))
+    # trailing metadata is ASCII; JSON of non-ASCII facts travels under a -bin key, which carries bytes
+    context.set_trailing_metadata((("kronos-code", error.code), ("kronos-facts-bin", facts)))
+    context.abort(status_of(error).grpc, error.message)
+    raise AssertionError("abort raises")
+
+
+def _answer(context: grpc.ServicerContext, name: str, ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except Exception as error:
+        abort(context, public(error, where=name))
+
+
+def _event(fact: Event) -> pb.Event:
+    return pb.Event(
+        seq=fact.seq,
+        kind=fact.kind.value,
+        at_ns=fact.at,
+        step=fact.step,
+        attempt=fact.attempt,
+        facts=encode_facts(fact.facts).decode(),
+    )
+
+
+def _failure(failure: Failure) -> pb.Failure:
+    return pb.Failure(type=failure.type, message=failure.message, cause=failure.cause, traceback=failure.traceback)
+
+
+def _run_id(text: str, *, field: str = "run_id") -> RunId:
+    if not text:
+        raise InvalidInput(f"{field} is empty: give the id of a run", field=field, value=text)
+    return parse_run_id(text)
+
+
+def _phase(text: str) -> Phase:
+    try:
+        return Phase(text)
+    except ValueError:
+        known = ", ".join(Phase)
+        raise InvalidInput(f"phase {text!r} is unknown; known: {known}", field="phases", value=text) from None
+
+
+def _after(seq: int) -> int:
+    if seq < 0:
+        raise InvalidInput(f"after_seq {seq} is negative", field="after_seq", value=seq)
+    return seq
+
+
+def _timeout(text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise InvalidInput(f"timeout is {text!r}, which cannot be used: {error}", field="timeout", value=text) from None
