@@ -1,4 +1,159 @@
-"""stub"""
+"""`kronos backtest`: one backtest as a durable run, from a file or a dataset."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from kronos.cli.datasets import pairs, read_decimal
+from kronos.cli.output import note, print_fields, print_json, print_rows, show_time
+from kronos.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from kronos.app import Kronos
+    from kronos.market import Dataset
+
+__all__ = ["backtest"]
+
+WORKFLOW: Final = "backtest"
+TRADES_SHOWN: Final = 10
 
 
-def backtest() -> None: ...
+def backtest(
+    *,
+    data: Annotated[str, typer.Option("--data", metavar="FILE|DATASET", help="A file of bars, or a dataset's name.")],
+    strategy: Annotated[str, typer.Option("--strategy", metavar="MODULE:CLASS", help="The strategy's class.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; may be repeated.")
+    ] = None,
+    cash: Annotated[str, typer.Option(help="At the start.")] = "1000000",
+    fee: Annotated[str, typer.Option(help="A side, as a fraction: 0.001 is 0.1 %.")] = "0",
+    since: Annotated[str | None, typer.Option("--from", metavar="DATE", help="First bar, ISO 8601 in UTC.")] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Before this bar, ISO 8601.")] = None,
+    mapping: Annotated[list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="For a file.")] = None,
+    tick: Annotated[str | None, typer.Option(help="Price step of a file.")] = None,
+    gaps: Annotated[str, typer.Option(help="For a file: refuse or accept.")] = "refuse",
+    short: Annotated[bool, typer.Option("--short", help="Allow positions below zero.")] = False,
+    overdraw: Annotated[bool, typer.Option("--overdraw", help="Do not refuse buys that exceed the cash.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Run a strategy over bars and print result, trades and hashes."""
+    from kronos.app import Kronos
+    from kronos.market import ImportOptions
+    from kronos.market.plans import plan_from_text
+    from kronos.trading.config import BacktestConfig
+
+    chosen = pairs(settings or [], "--set")
+    money, rate = read_decimal(cash, "--cash"), read_decimal(fee, "--fee")
+    assert money is not None, "a text was given"
+    assert rate is not None, "a text was given"
+    with Kronos.open(workflows=["kronos.flows.backtest"]) as opened:
+        name = Path(data).stem
+        options = ImportOptions(
+            name=name,
+            instrument=name,
+            mapping=pairs(mapping or [], "--map") or None,
+            tick=read_decimal(tick, "--tick"),
+            gaps=gaps,  # type: ignore[arg-type]  # checked by ImportOptions, in our words
+        )
+        dataset = _dataset(opened, data, options)
+        first, stop = _rows(opened, dataset, since, until)
+        config = BacktestConfig(
+            cash=money, fee_rate=rate, first_row=first, stop_row=stop, long_only=not short, check_cash=not overdraw
+        )
+        plan = plan_from_text(strategy, chosen, config)
+        found = _run(opened, {"dataset": dataset.id, "plan": plan})
+    print_json(found) if json else _print(found)
+    if found["status"] != "completed":
+        sys.exit(1)
+
+
+def _dataset(opened: Kronos, data: str, options: Any) -> Dataset:
+    """Return the dataset of that name, or of the file, which is imported (the same bytes are the same dataset)."""
+    from kronos.cli.progress import progress_bar
+
+    path = Path(data)
+    if not path.is_file():
+        return opened.catalog.find(data)
+    with progress_bar(f"importing {path.name}") as advance:
+        return opened.catalog.import_file(path, options, progress=advance).dataset
+
+
+def _rows(opened: Kronos, dataset: Dataset, since: str | None, until: str | None) -> tuple[int, int | None]:
+    if since is None and until is None:
+        return 0, None
+    bars = opened.catalog.open(dataset)
+    first = 0 if since is None else bars.row_at(_instant(since, "--from"))
+    stop = None if until is None else bars.row_at(_instant(until, "--to"))
+    return first, stop
+
+
+def _instant(text: str, option: str) -> int:
+    """Return an ISO 8601 date or time, UTC where it names no zone, in ns since the epoch."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(f"{option} {text}: give a date such as 2020-01-01", field=option, value=text) from None
+    aware = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return int(aware.timestamp()) * 1_000_000_000
+
+
+def _run(opened: Kronos, request: dict[str, Any]) -> dict[str, Any]:
+    from kronos.cli.demo import replay_command
+    from kronos.kernel import canonical
+
+    working = opened.worker().start()
+    try:
+        run_id = opened.start(WORKFLOW, request)
+        note(f"run {run_id} started")
+        run = opened.wait(run_id)
+    finally:
+        working.stop(10.0)
+    result = None if run.output is None else canonical.decode(opened.history.payload(run.output))
+    failure = run.failure
+    return {
+        "run_id": run.id,
+        "workflow": run.workflow,
+        "status": run.phase.value,
+        "seconds": round(((run.finished_at or 0) - run.created_at) / 1e9, 3),
+        "events": run.head_seq,
+        "result": result,
+        "failure": None
+        if failure is None
+        else {"step": run.failed_step, "type": failure.type, "message": failure.message},
+        "replay_command": replay_command(run.id, opened.settings),
+    }
+
+
+def _print(found: dict[str, Any]) -> None:
+    result, failure = found["result"], found["failure"]
+    print_fields({key: found[key] for key in ("run_id", "status", "seconds")})
+    if failure is not None:
+        note(f"step {failure['step']} failed: {failure['type']}: {failure['message']}")
+    if result is not None:
+        hidden = ("trades", "curve", "statistics")
+        print_fields({key: value for key, value in result.items() if key not in hidden})
+        print()
+        print_fields(result["statistics"])
+        print()
+        _print_trades(result["trades"])
+    print_fields({"replay": found["replay_command"]})
+
+
+def _print_trades(trades: list[dict[str, Any]]) -> None:
+    if not trades:
+        note("no trades")
+        return
+    titles = list(trades[0])
+    shown = trades[-TRADES_SHOWN:]
+    print_rows(titles, [[_cell(title, trade[title]) for title in titles] for trade in shown])
+    if len(trades) > len(shown):
+        note(f"the last {len(shown)} of {len(trades)} trades; --json prints all")
+
+
+def _cell(title: str, value: Any) -> Any:
+    return show_time(value) if title.endswith("_ns") and isinstance(value, int) else value

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from kronos.cli import backtest, database, datasets, demo, replay, runs, serving, state
+from kronos.cli.backtest import backtest
+from kronos.cli.database import app as database
+from kronos.cli.datasets import app as datasets
+from kronos.cli.demo import demo
+from kronos.cli.replay import replay
+from kronos.cli.runs import app as runs
+from kronos.cli.runs import start
+from kronos.cli.serving import dev, server, token, worker
+from kronos.cli.state import state
 
 __all__ = ["app"]
 
@@ -17,15 +25,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("demo")(demo.demo)
-app.command("dev")(serving.dev)
-app.command("server")(serving.server)
-app.command("worker")(serving.worker)
-app.command("token")(serving.token)
-app.command("start")(runs.start)
-app.add_typer(runs.app, name="runs", help="What is on record of runs.")
-app.command("state")(state.state)
-app.command("replay")(replay.replay)
-app.command("backtest")(backtest.backtest)
-app.add_typer(datasets.app, name="data", help="Market data: import, list, show.")
-app.add_typer(database.app, name="db", help="The embedded Postgres of this data folder.")
+for command in (demo, dev, server, worker, token, start, state, replay, backtest):
+    app.command()(command)
+app.add_typer(runs, name="runs", help="What is on record of runs.")
+app.add_typer(datasets, name="data", help="Market data: import, list, show.")
+app.add_typer(database, name="db", help="The embedded Postgres of this data folder.")

@@ -14,7 +14,7 @@ from kronos.errors import InvalidInput
 if TYPE_CHECKING:
     from kronos.market import Manifest
 
-__all__ = ["app", "pairs"]
+__all__ = ["app", "pairs", "read_decimal"]
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -51,8 +51,8 @@ def import_file(
         name=name or file.stem,
         instrument=instrument or name or file.stem,
         mapping=pairs(mapping or [], "--map") or None,
-        tick=_decimal(tick, "--tick"),
-        volume_step=_decimal(volume_step, "--volume-step"),
+        tick=read_decimal(tick, "--tick"),
+        volume_step=read_decimal(volume_step, "--volume-step"),
         interval_ns=interval_ns,
         gaps=gaps,  # type: ignore[arg-type]  # checked by ImportOptions, in our words
         calendar=calendar,
@@ -102,7 +102,7 @@ def pairs(texts: list[str], option: str) -> dict[str, str]:
     return found
 
 
-def _decimal(text: str | None, option: str) -> Decimal | None:
+def read_decimal(text: str | None, option: str) -> Decimal | None:
     if text is None:
         return None
     try:

@@ -17,17 +17,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from kronos.cli.output import note, print_fields, print_json
+from kronos.cli.output import note, print_fields, print_json, print_rows
 from kronos.cli.serving import DEMO_WORKFLOWS, Stop, show_logs
 
 if TYPE_CHECKING:
     from kronos.client import Client, RunRecord
+    from kronos.server import RunningServer
     from kronos.settings import Settings
 
 __all__ = ["demo", "replay_command"]
 
 WORKFLOW: Final = "sma_research"
 RUN_TIMEOUT_S: Final = 600.0
+TEXT_MAX: Final = 1_000
+LIST_MAX: Final = 20
 _PORTS: Final = {"GRPC_ADDR": "grpc_addr", "ADMIN_ADDR": "admin_addr", "METRICS_ADDR": "metrics_addr"}
 
 
@@ -42,9 +45,9 @@ def demo(
     stays = not leave and sys.stdout.isatty()
     with ExitStack() as stack:
         stop = Stop() if stays else None
-        client, url, steps = stack.enter_context(_everything(free_ports(_settings())))
+        client, server, steps = stack.enter_context(_everything(free_ports(_settings())))
         run = _run(client, steps)
-        found = _outcome(run, steps, url)
+        found = _outcome(run, steps, server.run_url(run.run_id, with_token=True))
         print_json(found) if json else _print(found)
         if stop is not None:
             note("\nup until Ctrl-C")
@@ -85,12 +88,12 @@ def _settings() -> Settings:
 
 
 @contextmanager
-def _everything(settings: Settings) -> Iterator[tuple[Client, str, int]]:
-    """Start database, server and worker; yield a client, the debugger's address, and how many steps there will be."""
+def _everything(settings: Settings) -> Iterator[tuple[Client, RunningServer, int]]:
+    """Start database, server and worker; yield a client, the server, and how many steps there will be."""
     note("starting the database" if settings.database_url is None else "connecting to the database")
     from kronos.app import Kronos
     from kronos.client import Client
-    from kronos.server import read_or_create, serve
+    from kronos.server import serve
 
     with ExitStack() as stack:
         opened = stack.enter_context(Kronos.open(settings, workflows=DEMO_WORKFLOWS))
@@ -98,10 +101,10 @@ def _everything(settings: Settings) -> Iterator[tuple[Client, str, int]]:
         stack.callback(running.stop)
         working = opened.worker().start()
         stack.callback(working.stop, 10.0)
-        client = stack.enter_context(Client(str(running.grpc), read_or_create(settings.data_dir)))
+        client = stack.enter_context(Client(str(running.grpc_address), running.token))
         served = opened.definitions.named(WORKFLOW)
         assert served is not None, "the demo workflow is among those served"
-        yield client, running.url, len(served.graph.nodes)
+        yield client, running, len(served.graph.nodes)
 
 
 def _run(client: Client, steps: int) -> RunRecord:
@@ -126,16 +129,33 @@ def _outcome(run: RunRecord, steps: int, url: str) -> dict[str, Any]:
         "steps": steps,
         "events": run.head_seq,
         "seconds": round((ended - run.created_at_ns) / 1e9, 3),
-        "result": run.output if run.failure is None else {"failure": run.failure, "step": run.failed_step},
+        "result": shortened(run.output) if run.failure is None else {"failure": run.failure, "step": run.failed_step},
         "debugger_url": url,
         "replay_command": replay_command(run.run_id, _settings()),
     }
+
+
+def shortened(value: Any) -> Any:
+    """Return a result without what only a page can show: long texts and long lists are told by their size."""
+    if isinstance(value, dict):
+        return {key: shortened(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return f"({len(value)} items)" if len(value) > LIST_MAX else [shortened(each) for each in value]
+    return f"({len(value):,} characters)" if isinstance(value, str) and len(value) > TEXT_MAX else value
 
 
 def _print(found: dict[str, Any]) -> None:
     result = found["result"] if isinstance(found["result"], dict) else {"result": found["result"]}
     print_fields({key: found[key] for key in ("run_id", "workflow", "status", "steps", "events", "seconds")})
     print()
-    print_fields({key: value for key, value in result.items() if not isinstance(value, list | dict)})
+    print_fields({key: value for key, value in result.items() if not isinstance(value, list)})
+    for rows in (value for value in result.values() if isinstance(value, list)):
+        print()
+        titles = [key for key, value in rows[0].items() if not isinstance(value, list | dict)] if rows else []
+        print_rows(titles, [[_figure(row[title]) for title in titles] for row in rows])
     print()
     print_fields({"debugger": found["debugger_url"], "replay": found["replay_command"]})
+
+
+def _figure(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value

@@ -101,7 +101,7 @@ def _serve(opened: Kronos) -> RunningServer:
     from kronos.server import serve
 
     running = serve(opened)
-    note(f"gRPC      {running.grpc}")
-    note(f"metrics   http://{running.metrics}/metrics")
-    note(f"debugger  {running.url}")
+    note(f"gRPC      {running.grpc_address}")
+    note(f"metrics   http://{running.metrics_address}/metrics")
+    note(f"debugger  {running.login_url}")
     return running
