@@ -37,10 +37,20 @@ class PostgresBlobs:
     def get(self, blob: BlobHash) -> bytes:
         """Return the bytes of `blob`; raise `NotFound` or `CorruptHistory`."""
         with self._session.connection() as connection:
-            row = connection.execute(statement("get_blob"), {"hash": bytes.fromhex(blob)}, binary=True).fetchone()
+            row = connection.execute(statement("get_blob"), {"hash": _bytes_of(blob)}, binary=True).fetchone()
         if row is None:
             raise NotFound(f"blob {blob} is not stored", blob=blob)
-        data = zstandard.ZstdDecompressor().decompress(cast("bytes", row[0]), max_output_size=BLOB_BYTES_MAX)
+        try:
+            data = zstandard.ZstdDecompressor().decompress(cast("bytes", row[0]), max_output_size=BLOB_BYTES_MAX)
+        except zstandard.ZstdError as error:
+            raise CorruptHistory(f"blob {blob} is damaged: {error}", blob=blob) from error
         if content_hash(data) != blob:
             raise CorruptHistory(f"blob {blob} is damaged: its bytes have another hash", blob=blob)
         return data
+
+
+def _bytes_of(blob: BlobHash) -> bytes:
+    try:
+        return bytes.fromhex(blob)
+    except ValueError:
+        raise NotFound(f"{blob!r} is no blob: a blob is named by 64 hex digits", blob=blob) from None

@@ -8,6 +8,7 @@ from psycopg import errors as pg
 from psycopg import sql
 
 from kronos.storage.database import ROLE, connect
+from tests.storage.conftest import begun, rows_of, scheduled
 
 TABLES = """
 SELECT c.relname FROM pg_partition_tree('kronos.events') t JOIN pg_class c ON c.oid = t.relid ORDER BY t.level, 1
@@ -34,7 +35,7 @@ def test_the_owner_cannot_change_history_at_any_level_of_the_tree(owner, leaf, c
     assert {"events", "events_standard", leaf} <= set(names)
     before = owner.execute("SELECT count(*) FROM kronos.events").fetchone()
     for name in ("events", "events_standard", leaf):
-        with pytest.raises(pg.RestrictViolation, match="append-only: (UPDATE|DELETE|TRUNCATE) is refused"):
+        with pytest.raises(pg.RestrictViolation, match=r"append-only: (UPDATE|DELETE|TRUNCATE) is refused"):
             owner.execute(sql.SQL(change).format(sql.Identifier(name)))
     assert owner.execute("SELECT count(*) FROM kronos.events").fetchone() == before
 
@@ -98,8 +99,6 @@ def test_partitions_made_later_are_guarded_like_the_first(owner, database_url):
 
 
 def test_a_seq_is_written_once(desk):
-    from tests.storage.conftest import begun, rows_of, scheduled
-
     run = desk.one()
     desk.write(run, [begun(), scheduled(2)])
     again = rows_of(run, [begun(), scheduled(2)])

@@ -42,7 +42,9 @@ def test_ids_are_ordered_by_the_microsecond_of_their_making(owner):
     start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     made = []
     for us in (0, 1, 2, 3, 998, 999, 1000, 1001, 999_999, 1_000_000):
-        owner.execute("SELECT set_config('kronos.now', %s, false)", ((start + dt.timedelta(microseconds=us)).isoformat(),))
+        owner.execute(
+            "SELECT set_config('kronos.now', %s, false)", ((start + dt.timedelta(microseconds=us)).isoformat(),)
+        )
         made.append(owner.execute("SELECT kronos.uuid7()").fetchone()[0])
     assert made == sorted(made)
     ms = [found.int >> 80 for found in made]

@@ -36,7 +36,9 @@ def test_migrating_twice_changes_nothing(empty_database):
 def test_processes_that_migrate_at_once_leave_one_schema(empty_database):
     url = empty_database()
     started = [
-        subprocess.Popen([sys.executable, "-c", MIGRATE, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", MIGRATE, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(3)
     ]
     ended = [(*process.communicate(timeout=60), process.returncode) for process in started]
@@ -48,7 +50,9 @@ def test_processes_that_migrate_at_once_leave_one_schema(empty_database):
 def test_two_databases_of_one_server_can_be_migrated_at_once(empty_database):
     urls = [empty_database() for _ in range(3)]
     started = [
-        subprocess.Popen([sys.executable, "-c", MIGRATE, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", MIGRATE, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for url in urls
     ]
     ended = [(*process.communicate(timeout=60), process.returncode) for process in started]

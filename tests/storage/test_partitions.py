@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import uuid
 
@@ -82,7 +83,7 @@ def test_bounds_meet_without_gap_or_overlap_and_ids_fall_into_their_week(owner):
         ).fetchall()
     ]
     assert len(bounds) == 6
-    assert all(high == low for (_, high), (low, _) in zip(bounds, bounds[1:], strict=False))
+    assert all(high == low for (_, high), (low, _) in itertools.pairwise(bounds))
     (now,) = owner.execute("SELECT kronos.uuid7()").fetchone()
     assert isinstance(now, uuid.UUID)
     assert bounds[1][0] <= now < bounds[1][1]

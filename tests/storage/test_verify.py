@@ -5,7 +5,10 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from kronos.core.chaining import head_after, head_after_body
+from kronos.core.events import Event, Kind, StepFacts, encode_facts
 from kronos.errors import CorruptHistory, NotFound
+from kronos.kernel.hashing import GENESIS
 
 
 @pytest.fixture
@@ -17,7 +20,9 @@ def tamper(owner):
 
     def change(statement: str, *values: object) -> None:
         with owner.transaction():
-            for table in owner.execute("SELECT relid::regclass::text FROM pg_partition_tree('kronos.events')").fetchall():
+            for table in owner.execute(
+                "SELECT relid::regclass::text FROM pg_partition_tree('kronos.events')"
+            ).fetchall():
                 owner.execute(f"ALTER TABLE {table[0]} DISABLE TRIGGER ALL")
             cursor = owner.execute(statement, values)
             assert cursor.rowcount >= 1
@@ -103,16 +108,10 @@ def test_a_truncated_tail_is_found(app, finished_run, owner, tamper, kept):
 
 
 def test_a_history_that_was_forged_consistently_is_found_by_the_head_on_the_runs_row(app, finished_run, owner, tamper):
-    from kronos.kernel.hashing import GENESIS
-    from tests.storage.conftest import head_after_body
-
     head, last = GENESIS, 0
-    for event, body in [(event, None) for event in app.history.events(finished_run)]:
-        from kronos.core.events import encode_facts
-
+    for event in app.history.events(finished_run):
         body = encode_facts(event.facts).replace(b'"output":12', b'"output":13')
-        head = head_after_body(head, event, body)
-        last = event.seq
+        head, last = head_after_body(head, event, body), event.seq
         tamper(
             "UPDATE kronos.events SET body = %s, hash = %s WHERE run_id = %s AND seq = %s",
             body,
@@ -126,9 +125,6 @@ def test_a_history_that_was_forged_consistently_is_found_by_the_head_on_the_runs
 
 def test_events_after_the_end_of_a_run_are_found(app, finished_run, owner):
     last = rows(owner, finished_run)[-1]
-    from kronos.core.chaining import head_after
-    from kronos.core.events import Event, Kind, StepFacts, encode_facts
-
     event = Event(seq=last[0] + 1, kind=Kind.STEP_SCHEDULED, at=1, facts=StepFacts(), step="more", attempt=1)
     owner.execute(
         "INSERT INTO kronos.events VALUES (1, %s, %s, 1, %s, 'more', 1, 1, %s, %s)",
