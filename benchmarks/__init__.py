@@ -1,0 +1,1 @@
+"""One module a claim: `python -m benchmarks.NAME [--json]` measures it, its peers in the same run."""
