@@ -39,6 +39,7 @@ format: setup-dev
 	@$(BIN)/ruff check --fix .
 
 bench: setup-dev
+	@$(BIN)/python tools/peers.py
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 wheel: setup-dev

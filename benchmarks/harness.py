@@ -98,7 +98,7 @@ def peer_python(name: str) -> Path | None:
 
 @contextmanager
 def database_folder() -> Iterator[Path]:
-    """Yield a fresh data folder that the server's user can reach; its server is stopped and it is deleted at the end."""
+    """Yield a fresh data folder that the server's user can reach; at the end it is deleted, its server stopped."""
     folder = Path(tempfile.mkdtemp(prefix="kronos-bench-"))
     folder.chmod(0o755)
     try:
