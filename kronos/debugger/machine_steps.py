@@ -1,0 +1,170 @@
+"""A trading step on record: which attempt, what it was given, and the journal that it left.
+
+Rule: a trading step is recognised by shape: one argument is a dataset, another a plan (strategy, parameters, config).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, Final
+
+from kronos.debugger.machine_journal import Journal
+from kronos.debugger.replay_recording import RecordedAttempt, Recording, read_recording
+from kronos.errors import Conflict, InvalidInput, KronosError, NotFound
+from kronos.kernel import canonical
+from kronos.kernel.ids import RunId, StepName
+from kronos.market.catalog import Catalog
+from kronos.market.dataset import Dataset
+from kronos.market.plans import BacktestPlan
+from kronos.ports import Blobs, Recordings
+from kronos.ports.history import Definition, History
+from kronos.trading.bars import Bars
+from kronos.trading.config import instrument_of, rows_of
+from kronos.trading.instruments import Instrument
+
+__all__ = ["TradingStep", "TradingSteps"]
+
+STEPS_KEPT_MAX: Final = 16
+"""Steps whose input and decoded journal stay in memory."""
+
+
+class TradingStep:
+    """One ended attempt; rows first_row..last_row can be shown, and the journal covers those up to its end."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        attempt: RecordedAttempt,
+        *,
+        dataset: Dataset,
+        plan: BacktestPlan,
+        bars: Bars,
+        journal: Journal,
+    ) -> None:
+        self.run_id: Final[RunId] = recording.run.id
+        self.step: Final[StepName] = attempt.step
+        self.attempt: Final = attempt.number
+        self.definition: Final[Definition] = recording.definition
+        self.dataset, self.plan, self.bars, self.journal = dataset, plan, bars, journal
+        self.instrument: Final[Instrument] = instrument_of(bars, plan.config)
+        self.first_row, stop_row = rows_of(bars, plan.config)
+        self.sealed_row: Final = self.first_row - 1 if journal.end_row is None else journal.end_row
+        self.last_row: Final = self.sealed_row if attempt.failure is None else stop_row
+
+    @property
+    def strategy_module(self) -> str:
+        return self.plan.strategy.partition(":")[0]
+
+    def check_row(self, row: int, field: str = "row") -> None:
+        """Raise `InvalidInput`, naming the range, for a row that the step never stood before."""
+        if not self.first_row <= row <= self.last_row:
+            raise InvalidInput(
+                f"{field} {row} is outside the rows of step {self.step!r}: {self.first_row} to {self.last_row} "
+                f"({self.last_row} is the state after the last row)",
+                field=field,
+                value=row,
+            )
+
+
+class TradingSteps:
+    """Finds trading steps in the history."""
+
+    def __init__(self, history: History, recordings: Recordings, blobs: Blobs, catalog: Catalog) -> None:
+        self._history, self._recordings = history, recordings
+        self._blobs, self._catalog = blobs, catalog
+        self._kept: OrderedDict[tuple[str, str, int | None], TradingStep] = OrderedDict()
+
+    def find(self, run_id: RunId, step: str, attempt: int | None = None) -> TradingStep:
+        """Return an ended attempt of a step (None: the last).
+
+        Raises `NotFound` for an unknown run, step or attempt and for a step that records no journal, `Conflict`
+        while the attempt runs.
+        """
+        name = (run_id, step, attempt)
+        found = self._kept.get(name)
+        if found is None:
+            recording = read_recording(self._history, run_id)
+            found = self._make(recording, step, attempt)
+            if recording.run.phase.is_final or attempt is not None:
+                self._kept[name] = found
+            if len(self._kept) > STEPS_KEPT_MAX:
+                self._kept.popitem(last=False)
+            return found
+        self._kept.move_to_end(name)
+        return found
+
+    def names(self, run_id: RunId) -> list[str]:
+        """Return the steps of a run that can be asked about, in order."""
+        recording = read_recording(self._history, run_id)
+        found = []
+        for node in recording.definition.graph.nodes:
+            ended = recording.attempts.get(node.name, [])
+            if any(self._recordings.segments(run_id, each.step, each.number) for each in ended):
+                found.append(node.name)
+        return found
+
+    def _make(self, recording: Recording, step: str, number: int | None) -> TradingStep:
+        node = recording.definition.graph.node(step)
+        attempt = self._attempt(recording, step, number)
+        refs = self._recordings.segments(recording.run.id, attempt.step, attempt.number)
+        try:
+            given = _given(recording.bound_input(node))
+        except (KeyError, InvalidInput):
+            given = None
+        if given is None or (not refs and attempt.failure is None):
+            raise self._no_journal(recording, step)
+        dataset, plan = given
+        return TradingStep(
+            recording,
+            attempt,
+            dataset=dataset,
+            plan=plan,
+            bars=self._catalog.open(dataset),
+            journal=Journal(refs, self._blobs),
+        )
+
+    def _attempt(self, recording: Recording, step: str, number: int | None) -> RecordedAttempt:
+        run_id, ended = recording.run.id, recording.attempts.get(step, [])
+        known = ", ".join(str(each.number) for each in ended) or "none"
+        state = self._history.state_at(run_id).steps.get(step)
+        running = state is not None and state.status in ("scheduled", "running", "retrying")
+        if running and state is not None and number in (None, state.attempt) and not recording.run.phase.is_final:
+            raise Conflict(
+                f"attempt {state.attempt} of step {step!r} is {state.status}: its rows can be asked for when it has "
+                f"ended (ended attempts: {known})",
+                run_id=run_id,
+                step=step,
+                attempt=state.attempt,
+            )
+        for each in reversed(ended):
+            if number in (None, each.number):
+                return each
+        which = f"has no ended attempt {number}" if number is not None else "has not run"
+        raise NotFound(f"step {step!r} of run {run_id} {which}; ended attempts: {known}", run_id=run_id, step=step)
+
+    def _no_journal(self, recording: Recording, step: str) -> KronosError:
+        names = ", ".join(self.names(recording.run.id)) or "none"
+        return NotFound(
+            f"step {step!r} of run {recording.run.id} records no journal, so there is nothing inside it to see; "
+            f"steps that record one: {names}",
+            run_id=recording.run.id,
+            step=step,
+        )
+
+
+def _given(data: bytes) -> tuple[Dataset, BacktestPlan] | None:
+    """Return the dataset and the plan among a step's arguments, None where there is not exactly one of each."""
+    arguments = canonical.decode(data)
+    values = list(arguments.values()) if isinstance(arguments, dict) else []
+    datasets = [found for value in values if (found := _as(value, Dataset)) is not None]
+    plans = [found for value in values if (found := _as(value, BacktestPlan)) is not None]
+    return (datasets[0], plans[0]) if len(datasets) == len(plans) == 1 else None
+
+
+def _as(value: Any, kind: Any) -> Any:
+    if not isinstance(value, dict):
+        return None
+    try:
+        return canonical.decode(canonical.encode(value), kind)
+    except InvalidInput:
+        return None
