@@ -40,7 +40,7 @@ _parts = itertools.count(1)
 """Numbers of the parts of a bisected flush: negative, unique in this process."""
 
 _ENDS: Final = frozenset({Kind.RUN_COMPLETED, Kind.RUN_FAILED, Kind.RUN_CANCELLED})
-_COMPRESSOR: Final = zstandard.ZstdCompressor(level=3)
+COMPRESSION: Final = 3
 
 
 class Committer:
@@ -98,12 +98,12 @@ class Committer:
             if flush.noted:
                 connection.execute(statement("note_heads"), noted(incarnation, flush.noted))
             if flush.drained:
-                connection.execute(statement("delete_inbox"), {"ids": flush.drained})
+                connection.execute(statement("delete_inbox"), _drained(flush))
             if flush.dead:
                 connection.execute(statement("insert_dead_letters"), _dead(flush))
             connection.execute(statement("insert_flush"), {"incarnation": incarnation, "number": flush.number})
             if flush.number % FORGET_EVERY == 0:
-                old = {"incarnation": incarnation, "acknowledged": flush.number - FORGET_EVERY}
+                old = {"incarnation": incarnation, "acknowledged": flush.acknowledged}
                 connection.execute(statement("forget_flushes"), old)
             if closing is not None:
                 closed = {cast("uuid.UUID", row[0]) for row in closing.fetchall()}
@@ -175,13 +175,14 @@ class Committer:
 
 def write_blobs(connection: Connection, blobs: list[BlobWrite], kind: str = "run") -> None:
     """Store `blobs` and who refers to them, in the caller's transaction; sorted, so that two writers never deadlock."""
+    compressor = zstandard.ZstdCompressor(level=COMPRESSION)  # not safe to share: two threads in one corrupt the heap
     unique = {blob.hash: blob for blob in sorted(blobs, key=lambda each: each.hash)}
     connection.execute(
         statement("put_blobs"),
         {
             "hashes": [bytes.fromhex(name) for name in unique],
             "sizes": [len(blob.data) for blob in unique.values()],
-            "datas": [_COMPRESSOR.compress(blob.data) for blob in unique.values()],
+            "datas": [compressor.compress(blob.data) for blob in unique.values()],
         },
     )
     connection.execute(
@@ -229,6 +230,12 @@ def noted(incarnation: IncarnationId, heads: Sequence[Head]) -> dict[str, object
         "hashes": [head.hash for head in ordered],
         "seens": [head.inbox_seen for head in ordered],
     }
+
+
+def _drained(flush: Flush) -> dict[str, object]:
+    ending = [head.run for head in flush.ended]
+    runs = {row.run for row in flush.rows} | {head.run for head in flush.noted} | set(ending)
+    return {"ids": flush.drained, "runs": list(runs), "ending": ending}
 
 
 def _dead(flush: Flush) -> dict[str, object]:
