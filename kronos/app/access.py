@@ -144,7 +144,9 @@ class Kronos:
         checked = [self._checked(workflow, canonical.encode(each), None) for each in inputs]
         if not checked:
             return []
-        return self._submission.start_many(checked[0][0].id, [data for _, data in checked])
+        definition = checked[0][0]
+        timeout_s = definition.graph.timeout_s
+        return self._submission.start_many(definition.id, [data for _, data in checked], timeout_s=timeout_s)
 
     def cancel(self, run_id: RunId, *, reason: str = "", by: str = "") -> None:
         """Ask for the end of a run; raise `Conflict` when it has ended already."""

@@ -29,7 +29,7 @@ from kronos.engine.tasks import Task
 from kronos.errors import Unavailable
 from kronos.kernel.ids import BlobHash, IncarnationId, RunId
 from kronos.ports.blobs import Blobs
-from kronos.ports.queue import ClaimedRun, LoadedRun, Queue, Takeover
+from kronos.ports.queue import ClaimedRun, Command, LoadedRun, Queue, Takeover
 
 __all__ = ["COMMANDS_S", "Intake"]
 
@@ -133,13 +133,14 @@ class Intake:
         wanted, self._wanted = self._wanted, 0
         self._unsure = True  # until every run that the store says is ours is in the loop's hands
         claimed = self._queue.claim(self._incarnation, self._serving.ids, wanted)
+        waiting = self._commands_of(claimed)
         fresh = [run for run in claimed if run.claims == 1]
         for run in fresh:
             owned = self._own(run)
-            self._inbox.put_claimed(owned, owned.begin())
+            self._hand_over(owned, owned.begin(), waiting)
         self._inbox.wake.set()
         if len(fresh) < len(claimed):
-            self._take_over([run for run in claimed if run.claims > 1])
+            self._take_over([run for run in claimed if run.claims > 1], waiting)
             self._inbox.wake.set()
         self._unsure = False
         if len(claimed) < wanted:
@@ -156,7 +157,20 @@ class Intake:
             chance=random.random,  # jitter only: it keeps a crowd from coming back together
         )
 
-    def _take_over(self, claimed: list[ClaimedRun]) -> None:
+    def _commands_of(self, claimed: list[ClaimedRun]) -> dict[RunId, list[Command]]:
+        """Return what the inboxes of `claimed` hold already: a run that was cancelled must not begin to execute."""
+        waiting: dict[RunId, list[Command]] = {run.id: [] for run in claimed if run.has_commands}
+        for command in self._queue.commands(self._incarnation) if waiting else ():
+            waiting.get(command.run_id, []).append(command)
+        return waiting
+
+    def _hand_over(self, run: OwnedRun, tasks: list[Task], waiting: dict[RunId, list[Command]]) -> None:
+        for command in waiting.get(run.id, ()):
+            if not run.is_over:
+                run.obey(command)
+        self._inbox.put_claimed(run, [] if run.is_over else tasks)
+
+    def _take_over(self, claimed: list[ClaimedRun], waiting: dict[RunId, list[Command]]) -> None:
         loaded = self._queue.load(claimed)
         states = {run.id: fold(run.id, loaded[run.id].events) for run in claimed}
         counts = {run.id: _takeovers(run, states[run.id], loaded[run.id]) for run in claimed}
@@ -175,7 +189,7 @@ class Intake:
             else:
                 outputs = self._outputs(state)
                 tasks = owned.take_over(loaded[run.id], outputs, takeovers=takeovers)
-            self._inbox.put_claimed(owned, tasks)
+            self._hand_over(owned, tasks, waiting)
 
     def _reload(self, run: OwnedRun, reason: str) -> None:
         loaded = self._queue.load([run.claimed])[run.id]

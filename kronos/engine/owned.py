@@ -23,7 +23,7 @@ from kronos.engine.tasks import Outcome, Task
 from kronos.errors import InvalidInput
 from kronos.kernel.hashing import GENESIS, content_hash, input_digest
 from kronos.kernel.ids import IncarnationId, RunId, StepName
-from kronos.ports.queue import BlobWrite, ClaimedRun, DeadLetter, EventRow, Head, LoadedRun
+from kronos.ports.queue import BlobWrite, ClaimedRun, Command, DeadLetter, EventRow, Head, LoadedRun
 
 __all__ = ["BLOB_MIN", "HEAD_EVERY", "TAKEOVERS_MAX", "Buffer", "OwnedRun"]
 
@@ -299,6 +299,14 @@ class OwnedRun:
         """End the run by request, whatever runs."""
         if not self.is_over:
             self._end(Kind.RUN_CANCELLED, RunFacts(reason=reason, by=by))
+
+    def obey(self, command: Command) -> None:
+        """Turn an inbox row into events; it is deleted in the flush that makes them durable."""
+        self.inbox_seen += 1
+        self.buffer.drained.append(command.id)
+        if command.kind == "cancel":
+            wish = msgspec.json.decode(command.body, type=dict[str, str])
+            self.cancel(reason=wish.get("reason", ""), by=wish.get("by", ""))
 
     def reopen(self) -> None:
         """Take back an end that the store refused because the inbox holds something unseen."""

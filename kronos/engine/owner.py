@@ -16,8 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import msgspec
-
 from kronos.core.events import Failure
 from kronos.engine.clock import RunClock
 from kronos.engine.owned import HEAD_EVERY, Buffer, OwnedRun
@@ -111,6 +109,7 @@ class OwnerLoop:
         self._dirty_rows = 0
         self._flushing = 0
         self._number = 0
+        self._under_way: set[int] = set()
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._timer_number = 0
         self._handed: dict[Task, float] = {}
@@ -184,6 +183,7 @@ class OwnerLoop:
             if run.claimed.timeout_ms is not None:
                 due = run.claimed.created_ns + run.claimed.timeout_ms * 1_000_000
                 self._at(due, lambda run=run: self._run_timed_out(run))  # type: ignore[misc]
+            self._seen.update(run.buffer.drained)
             tasks += ready
             self._touch(run)
         self._hand_out(tasks)
@@ -205,12 +205,15 @@ class OwnerLoop:
         tasks: list[Task] = []
         for _ in range(len(committed)):
             flush, members, verdict = committed.popleft()
+            self._under_way.discard(flush.number)
             self._flushing -= 1
             self._stats.flushes += 1
             self._stats.rows += len(flush.rows)
             self._seen.difference_update(flush.drained)
             for run, buffer in members:
                 run.flushing = False
+                if run.uuid in verdict.refused or run.uuid in verdict.rejected:
+                    run.inbox_seen -= len(buffer.drained)  # these commands are still there, and are read again
                 if run.uuid in verdict.rejected:
                     log.error("run %s: the database refused its events: %s", run.id, verdict.rejected[run.uuid])
                     if run.id not in self._rejected:  # a run whose very failure is refused is left alone, and logged
@@ -247,11 +250,7 @@ class OwnerLoop:
                 if run is None or run.is_over or command.id in self._seen:
                     continue  # of a run whose end is under way: it is read again should the end be refused
                 self._seen.add(command.id)
-                run.inbox_seen += 1
-                run.buffer.drained.append(command.id)
-                if command.kind == "cancel":
-                    wish = msgspec.json.decode(command.body, type=dict[str, str])
-                    run.cancel(reason=wish.get("reason", ""), by=wish.get("by", ""))
+                run.obey(command)
                 self._touch(run)
         if polled and self._refused:
             for run in self._refused:
@@ -348,7 +347,8 @@ class OwnerLoop:
             if self._flushing and self._dirty_rows < FLUSH_ROWS_MIN:
                 return
             self._number += 1
-            flush = Flush(self._number)
+            self._under_way.add(self._number)
+            flush = Flush(self._number, acknowledged=min(self._under_way) - 1)
             members: list[tuple[OwnedRun, Buffer]] = []
             while self._dirty and len(flush.rows) < FLUSH_ROWS_MAX:
                 run = next(iter(self._dirty))

@@ -42,6 +42,12 @@ class ClaimedRun(NamedTuple):
     inbox_seen: int
     timeout_ms: int | None
     created_ns: int
+    inbox_n: int
+
+    @property
+    def has_commands(self) -> bool:
+        """Whether its inbox holds something that no owner has seen."""
+        return self.inbox_n > self.inbox_seen
 
 
 class LoadedRun(NamedTuple):
@@ -119,6 +125,8 @@ class Flush:
     """One group commit: everything in it becomes durable, or nothing."""
 
     number: int
+    acknowledged: int = 0
+    """Every flush up to this number is known to be durable: nobody will ask for its proof again."""
     rows: list[EventRow] = field(default_factory=list)
     ended: list[Head] = field(default_factory=list)
     noted: list[Head] = field(default_factory=list)

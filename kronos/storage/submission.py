@@ -49,17 +49,19 @@ class Submission:
 
     def start(self, definition: DefinitionId, run_input: bytes, *, timeout_s: float | None = None) -> RunId:
         """Record a new run and wake the workers."""
-        timeout_ms = None if timeout_s is None else max(1, int(timeout_s * 1000))
-        at = {"definition": definition, "input": run_input, "timeout_ms": timeout_ms}
+        at = {"definition": definition, "input": run_input, "timeout_ms": _ms(timeout_s)}
         with self._session.connection() as connection, connection.pipeline():
             row = connection.execute(statement("start_run"), at).fetchone()
             connection.execute("NOTIFY kronos_work")
         return RunId(str(cast("tuple[uuid.UUID]", row)[0]))
 
-    def start_many(self, definition: DefinitionId, inputs: list[bytes]) -> list[RunId]:
+    def start_many(
+        self, definition: DefinitionId, inputs: list[bytes], *, timeout_s: float | None = None
+    ) -> list[RunId]:
         """Record many runs of one workflow in one transaction, in the order of `inputs`."""
+        at = {"definition": definition, "inputs": inputs, "timeout_ms": _ms(timeout_s)}
         with self._session.transaction() as connection:
-            rows = connection.execute(statement("start_runs"), {"definition": definition, "inputs": inputs}).fetchall()
+            rows = connection.execute(statement("start_runs"), at).fetchall()
             connection.execute("NOTIFY kronos_work")
         return [RunId(str(row[0])) for row in rows]
 
@@ -70,3 +72,7 @@ class Submission:
             sent = connection.execute(statement("send_to_inbox"), at).fetchone() is not None
             connection.execute("NOTIFY kronos_work")
         return sent
+
+
+def _ms(timeout_s: float | None) -> int | None:
+    return None if timeout_s is None else max(1, int(timeout_s * 1000))

@@ -43,7 +43,8 @@ def test_an_untouched_history_verifies_to_its_last_seq(app, finished_run):
 def test_an_edited_body_is_found_at_its_seq(app, finished_run, owner, tamper):
     seq = rows(owner, finished_run)[1][0]
     tamper(
-        "UPDATE kronos.events SET body = convert_to(replace(convert_from(body, 'UTF8'), '\"output\":6', '\"output\":7'),"
+        "UPDATE kronos.events SET body ="
+        " convert_to(replace(convert_from(body, 'UTF8'), '\"output\":6', '\"output\":7'),"
         " 'UTF8') WHERE run_id = %s AND seq = %s",
         finished_run,
         seq,
