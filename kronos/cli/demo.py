@@ -146,15 +146,20 @@ def shortened(value: Any) -> Any:
 
 def _print(found: dict[str, Any]) -> None:
     result = found["result"] if isinstance(found["result"], dict) else {"result": found["result"]}
+    tables = {key: value for key, value in result.items() if _is_table(value)}
     print_fields({key: found[key] for key in ("run_id", "workflow", "status", "steps", "events", "seconds")})
     print()
-    print_fields({key: value for key, value in result.items() if not isinstance(value, list)})
-    for rows in (value for value in result.values() if isinstance(value, list)):
+    print_fields({key: value for key, value in result.items() if key not in tables})
+    for rows in tables.values():
         print()
-        titles = [key for key, value in rows[0].items() if not isinstance(value, list | dict)] if rows else []
-        print_rows(titles, [[_figure(row[title]) for title in titles] for row in rows])
+        titles = [key for key, value in rows[0].items() if not isinstance(value, list | dict)]
+        print_rows(titles, [[_figure(row.get(title)) for title in titles] for row in rows])
     print()
     print_fields({"debugger": found["debugger_url"], "replay": found["replay_command"]})
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
 def _figure(value: Any) -> Any:

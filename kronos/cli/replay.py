@@ -51,6 +51,7 @@ def replay(
 
         restart_without_frozen_modules(sys.argv[1:])
     from kronos.app import Kronos
+    from kronos.app.working import dataset_cache
     from kronos.debugger.replay import Replay, exit_code
     from kronos.kernel.ids import parse_run_id
 
@@ -61,7 +62,8 @@ def replay(
             history=opened.history,
             recordings=opened.recordings,
             blobs=opened.blobs,
-            open_datasets=lambda: opened.catalog,
+            index=opened.datasets,
+            cache_dir=dataset_cache(opened.settings),
             root=Path.cwd(),
         )
         for name in (step, break_at):

@@ -21,7 +21,11 @@ def state(
     position: Annotated[
         str | None, typer.Argument(metavar="STEP@row=N", help="A market event inside a trading step.")
     ] = None,
+    *,
     seq: Annotated[int | None, typer.Option(min=0, help="The run as of this event; default: now.")] = None,
+    working_tree: Annotated[
+        bool, typer.Option("--working-tree", help="Variables by the code checked out here, not by that of the run.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """The state of a run at an event, or portfolio and strategy variables of a step at a market event."""
@@ -29,13 +33,14 @@ def state(
     from kronos.kernel.ids import parse_run_id
 
     run_id = parse_run_id(run)
+    place = None if position is None else parse_position(position)
     if position is not None and seq is not None:
         raise InvalidInput("--seq and STEP@row=N ask for two different positions: give one", field="seq", value=seq)
     with Kronos.open() as opened:
-        if position is not None:
+        if place is not None:
             from kronos.cli.state_trading import print_trading_state
 
-            print_trading_state(opened, run_id, *parse_position(position), json=json)
+            print_trading_state(opened, run_id, *place, working_tree=working_tree, json=json)
             return
         found = opened.history.state_at(run_id, seq)
         steps = _steps(opened, found)

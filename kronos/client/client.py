@@ -127,7 +127,7 @@ class Client:
         details = error.details() or str(error.code())
         known = _KINDS.get(str(trailers.get("kronos-code", "")))
         if known is not None:
-            facts = msgspec.json.decode(trailers.get("kronos-facts") or "{}")
+            facts = msgspec.json.decode(trailers.get("kronos-facts-bin") or b"{}")
             return known(details, **{str(key): value for key, value in facts.items()})
         match error.code():
             case grpc.StatusCode.UNAVAILABLE:

@@ -2,7 +2,8 @@
 
 Rule 1: each step gets the input that the run gave it and the answers that the run got; what happened upstream in the
         replay changes nothing downstream, so the first difference is where the code differs.
-Rule 2: nothing is stored and nothing leaves: external steps are not executed, unrecorded effects stop the step.
+Rule 2: nothing is stored (what a step writes goes nowhere) and nothing leaves: external steps are not executed, and an
+        effect that was not recorded stops the step.
 Rule 3: a failure that the run recorded is an outcome like any other: the same failure again is equal.
 Rule 4: everything runs in this thread and without limits, so that a debugger may stand still in it.
 """
@@ -27,13 +28,15 @@ from kronos.debugger.guard import guarded
 from kronos.debugger.replay_code import CheckedOutCode
 from kronos.debugger.replay_journal import JournalDifference, ReplayedJournal
 from kronos.debugger.replay_recording import RecordedAttempt, Recording, read_recording
+from kronos.debugger.replay_shelf import ReadOnlyBlobs, ReadOnlyIndex
 from kronos.engine.context import Services
 from kronos.engine.effects import RecordedEffects
 from kronos.engine.execution import execute, failure_of
 from kronos.engine.tasks import Outcome, Task
 from kronos.errors import EffectBlocked
 from kronos.kernel.ids import RunId
-from kronos.ports import Blobs, Recordings
+from kronos.market.catalog import Catalog
+from kronos.ports import Blobs, DatasetIndex, Recordings
 from kronos.ports.history import History
 
 __all__ = ["Replay", "Status", "Verdict", "exit_code"]
@@ -75,7 +78,11 @@ def exit_code(verdicts: Collection[Verdict]) -> int:
 
 
 class Replay:
-    """One run, ready to be replayed; raises `NotFound` for an unknown run."""
+    """One run, ready to be replayed; raises `NotFound` for an unknown run.
+
+    `root` is where the checked-out code lies, `cache_dir` where datasets are mapped from; `known_steps` are steps that
+    no import can reach, by target.
+    """
 
     def __init__(
         self,
@@ -84,15 +91,17 @@ class Replay:
         history: History,
         recordings: Recordings,
         blobs: Blobs,
-        open_datasets: Callable[[], Any] = lambda: None,
+        index: DatasetIndex,
+        cache_dir: Path,
         root: Path,
         known_steps: dict[str, Step] | None = None,
     ) -> None:
         self.recording: Final[Recording] = read_recording(history, run_id)
         self.code: Final = CheckedOutCode(self.recording.definition, root, known_steps)
         self._recordings = recordings
-        self._blobs = blobs
-        self._datasets = open_datasets
+        self._blobs = ReadOnlyBlobs(blobs)
+        self._index = ReadOnlyIndex(index)
+        self._catalog = Catalog(self._blobs, self._index, cache_dir)
 
     @property
     def steps(self) -> list[str]:
@@ -148,7 +157,8 @@ class Replay:
             effects=lambda _task: effects,
             recorder=lambda _task: journal,
             blobs=self._blobs,
-            open_datasets=self._datasets,
+            index=self._index,
+            open_datasets=lambda: self._catalog,
         )
         task = Task(
             run_id=self.recording.run.id, step=attempt.step, attempt=attempt.number, target=node.target, input=data
