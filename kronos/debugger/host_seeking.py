@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -28,6 +28,7 @@ from kronos.market.plans import BacktestPlan, prepare
 from kronos.ports import Blobs, DatasetRow
 from kronos.trading.backtest import Backtest
 from kronos.trading.checkpoint import BYTES_MAX
+from kronos.trading.context import Context
 from kronos.trading.positions import BLOCK_ROWS, Position, block_end
 from kronos.trading.state import encode_state
 
@@ -79,7 +80,7 @@ class _Kept:
 
 
 class Seeker:
-    """Answers seeks; `row` is where the run of the present seek stands (None before it was made)."""
+    """Answers seeks; `row` is where the strategy raised in the present one (None: it did not)."""
 
     def __init__(self, blobs: Blobs, say: Callable[[wire.FromHost], None], hello: wire.Hello) -> None:
         self._index = _Index()
@@ -126,7 +127,7 @@ class Seeker:
             key=self._key,
             progress=self._tell,
         )
-        self._first_row = self.row = run.row
+        self._first_row = run.row
         return run
 
     def _restore(self, run: Backtest, seek: wire.Seek, kept: _Kept, notes: list[str]) -> tuple[int | None, bool]:
@@ -144,13 +145,17 @@ class Seeker:
 
     def _advance(self, run: Backtest, seek: wire.Seek, found: dict[int, wire.Head]) -> None:
         with guarded(seek.step) as stopped:
-            run.run(Position(run.row))
-            while run.row < min(seek.row, run.stop_row):
-                run.run(Position(min(seek.row, block_end(run.row))))
-                self.row = run.row
-                if run.row % BLOCK_ROWS == 0:
-                    found[run.row] = wire.Head(run.row, *run.heads())
+            try:
+                run.run(Position(run.row))
+                while run.row < min(seek.row, run.stop_row):
+                    run.run(Position(min(seek.row, block_end(run.row))))
+                    if run.row % BLOCK_ROWS == 0:
+                        found[run.row] = wire.Head(run.row, *run.heads())
+            except Exception:
+                self.row = cast("Context", run.world()["context"]).row
+                raise
         if stopped:
+            self.row = run.row
             raise stopped[0]
 
     def _kept_of(self, seek: wire.Seek) -> _Kept:
@@ -164,10 +169,9 @@ class Seeker:
     def _tell(self, done: int, _total: int) -> None:
         """Say where the run stands, a few times a second."""
         now = time.monotonic()
-        self.row = self._first_row + done
         if now - self._told_at >= _TOLD_EVERY_S:
             self._told_at = now
-            self._say(wire.Working(self.row))
+            self._say(wire.Working(self._first_row + done))
 
 
 def _user_files() -> dict[str, int]:

@@ -94,7 +94,7 @@ class Seen(msgspec.Struct, tag=True):
 
 
 class Failed(msgspec.Struct, tag=True):
-    """Something was raised: by us (`known`: `error` is a type of `kronos.errors`) or by the strategy, before `row`."""
+    """Something was raised: by us (`known`: `error` is a type of `kronos.errors`) or by the strategy, at `row`."""
 
     error: str
     message: str

@@ -17,11 +17,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from kronos import errors
 from kronos.debugger import host_wire as wire
-from kronos.errors import Conflict, KronosError, NotFound, Unavailable
+from kronos.errors import Conflict, KronosError, Unavailable
 from kronos.kernel.ids import BlobHash
 from kronos.ports import Blobs
 
@@ -161,15 +161,17 @@ class _Host:
 
 
 def _error(failed: wire.Failed, seek: wire.Seek) -> KronosError:
-    kind: Any = getattr(errors, failed.error, None) if failed.known else None
-    if kind is not None and failed.row is None:
-        error: KronosError = kind(failed.message)
-        return error
-    where = "before its first row" if failed.row is None else f"at or after row {failed.row}"
+    if failed.known and failed.row is None:
+        return _named(failed.error)(failed.message)
+    where = "before its first row" if failed.row is None else f"at row {failed.row}"
     told = f"re-executing step {seek.step!r} raised {failed.error} {where}: {failed.message}"
-    if failed.error == "ModuleNotFoundError":
-        return NotFound(told, step=seek.step, traceback=failed.traceback)
-    return Conflict(told, step=seek.step, row=failed.row, traceback=failed.traceback)
+    kind = _named(failed.error) if failed.known else Conflict
+    return kind(told, step=seek.step, row=failed.row, traceback=failed.traceback)
+
+
+def _named(error: str) -> type[KronosError]:
+    kind: type[KronosError] = getattr(errors, error)
+    return kind
 
 
 def _modified(file: str) -> int | None:
