@@ -80,13 +80,13 @@ def test_between_attempts_a_step_shows_as_retrying_with_the_time_of_the_next(mak
 def test_an_error_that_says_it_cannot_be_retried_is_not(make_engine):
     ran = []
 
-    class Refused(Exception):
+    class RefusedError(Exception):
         retryable = False
 
     @step(retries=5, backoff="10ms")
     def refuse() -> int:
         ran.append(1)
-        raise Refused("never")
+        raise RefusedError("never")
 
     @workflow(version="1")
     def refused() -> int:

@@ -308,7 +308,7 @@ def test_a_run_can_be_started_by_name_without_its_code(make_engine, make_app):
     with pytest.raises(InvalidInput, match=r"^\$\.b: ") as refused:
         app.start("hypotenuse_squared", {"a": 6, "b": "eight"})
     assert refused.value.facts["field"] == "$.b"
-    with pytest.raises(InvalidInput, match="'b' is a required property|required"):
+    with pytest.raises(InvalidInput, match=r"'b' is a required property|required"):
         app.start_json("hypotenuse_squared", '{"a": 6}')
 
 
