@@ -116,7 +116,9 @@ def read_query(request: Request, query: type[NoQuery]) -> Any:
     given: dict[str, Any] = {}
     known = {field.name: field.type for field in msgspec.structs.fields(query)}
     for name in request.query_params:
-        values = request.query_params.getlist(name)
+        values = [value for value in request.query_params.getlist(name) if value]  # an empty form field says nothing
+        if not values:
+            continue
         many = "tuple" in str(known.get(name, ""))
         if len(values) > 1 and not many:
             raise InvalidInput(f"parameter {name!r} is given {len(values)} times", field=name, value=values)

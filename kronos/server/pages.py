@@ -6,6 +6,7 @@ Rule 2: templates escape everything; data reaches a script as JSON from the API,
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,6 +20,7 @@ from kronos.errors import NotFound
 from kronos.kernel.ids import RunId, parse_run_id
 from kronos.ports.history import RunFilter
 from kronos.resources import resource_folder
+from kronos.server import shapes
 from kronos.server.api import Desk, RunsQuery, read_query, run_id_of
 from kronos.server.reading import Budget
 from kronos.server.reports import html_of, policy
@@ -54,7 +56,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters.update(clock=_clock, day=_day, duration=duration_text, thousands="{:,}".format)
+        self._templates.filters.update(clock=_clock, day=_day, took=_took)
         self._templates.globals.update(glyphs=GLYPHS, phases=[phase.value for phase in Phase])
 
     def runs(self, request: Request) -> Response:
@@ -76,7 +78,6 @@ class Pages:
             more=more,
             is_filtered=bool(query.phase or query.workflow),
             workflows=self._desk.reading.workflows().workflows,
-            now=datetime.now(UTC),
         )
 
     def run(self, request: Request) -> Response:
@@ -120,6 +121,10 @@ def duration_text(start: str | None, end: str | None) -> str:
 
 def _cursor(text: str | None) -> RunId | None:
     return None if text is None else parse_run_id(text)
+
+
+def _took(run: shapes.RunLine) -> str:
+    return duration_text(run.started_at, run.finished_at or str(time.time_ns()))
 
 
 def _clock(value: str | None) -> str:
