@@ -7,7 +7,7 @@ import { VirtualList } from "./virtual.js";
 import { duration, glyph, thousands } from "./words.js";
 
 const LEVELS_SHOWN = 6;
-const LABEL_PX = 64;
+const CHARACTER_PX = 6.7;
 
 export class Gantt {
   constructor({ onselect, onseek }) {
@@ -131,7 +131,7 @@ export class Gantt {
   #lane(step) {
     const folds = this.scale.folds().map((fold) => place(h("i", { class: "fold-band" }), fold.x, fold.width));
     if (step === null) return [...folds, ...this.#runBar()];
-    return [...folds, ...(this.bars.get(step) ?? []).flatMap((bar) => this.#bar(bar))];
+    return [...folds, ...(this.bars.get(step) ?? []).flatMap((bar, i, all) => this.#bar(bar, all[i + 1]))];
   }
 
   #runBar() {
@@ -140,7 +140,7 @@ export class Gantt {
     return [this.#box("bar-run", start, known, null)];
   }
 
-  #bar(bar) {
+  #bar(bar, next) {
     const scheduled = bar.scheduled_seq <= this.seq;
     const begun = bar.started_seq !== null && bar.started_seq <= this.seq;
     const over = bar.finished_seq !== null && bar.finished_seq <= this.seq;
@@ -148,6 +148,7 @@ export class Gantt {
     const begin = bar.started ?? bar.scheduled;
     const found = [];
     if (!over) found.push(this.#box("bar-ghost", begin, end, null));
+    if (over && next) found.push(this.#box("bar-wait", end, next.scheduled, "waiting for the next attempt"));
     if (scheduled && bar.started !== null) found.push(this.#box("bar-queue", bar.scheduled, begin, null));
     if (begun) {
       const until = over ? end : this.seq >= this.timeline.head_seq ? this.until : max(begin, this.at);
@@ -156,10 +157,17 @@ export class Gantt {
       const text = `${bar.merged > 1 ? `${thousands(bar.merged)} attempts · ` : ""}${took}`;
       const box = this.#box(`bar is-bar-${tone}`, begin, until, `${bar.step}, attempt ${bar.attempt}: ${tone}, ${text}`);
       found.push(box);
-      const right = this.scale.x(this.#offset(until));
-      if (right + LABEL_PX < this.scale.width) found.push(place(h("span", { class: "took mono" }, `${tone === "failed" ? "✖\uFE0E " : ""}${text}`), right + 6));
+      this.#label(found, box, `${tone === "failed" ? "✖\uFE0E " : ""}${text}`, this.scale.x(this.#offset(begin)), this.scale.x(this.#offset(until)), next);
     }
     return found;
+  }
+
+  // Inside where there is room, else behind the bar, else only in its title.
+  #label(found, box, text, left, right, next) {
+    const width = text.length * CHARACTER_PX + 12;
+    const limit = next ? this.scale.x(this.#offset(next.scheduled)) : this.scale.width;
+    if (right - left > width) box.append(h("span", { class: "bar-text mono" }, text));
+    else if (right + width < limit) found.push(place(h("span", { class: "took mono" }, text), right + 6));
   }
 
   #box(name, from, to, title) {

@@ -50,7 +50,7 @@ export class Inspector {
       facts([
         ["scheduled", view.scheduled && stamp(view.scheduled)],
         ["started", view.started && stamp(view.started)],
-        ["waited", view.started && duration(BigInt(view.started) - BigInt(view.scheduled ?? view.started))],
+        ["waited", view.started && view.scheduled && BigInt(view.started) > BigInt(view.scheduled) && duration(BigInt(view.started) - BigInt(view.scheduled))],
         ["finished", view.finished && stamp(view.finished)],
         ["took", view.finished && view.started && duration(BigInt(view.finished) - BigInt(view.started))],
         ["next try", view.retry_due && stamp(view.retry_due)],
