@@ -38,21 +38,26 @@ def import_file(
     json: Json = False,
 ) -> None:
     """Import a file of bars; whatever is wrong with it is refused, naming the row."""
-    from kronos.app import Kronos
-    from kronos.cli.progress import progress_bar
-    from kronos.market import ImportOptions
     from kronos.settings import parse_duration
 
+    if not file.is_file():
+        raise InvalidInput(f"{file}: there is no such file", field="file", value=str(file))
+    fields = pairs(mapping or [], "--map") or None
+    steps = read_decimal(tick, "--tick"), read_decimal(volume_step, "--volume-step")
     try:
         interval_ns = None if interval is None else round(parse_duration(interval) * 1e9)
     except ValueError as error:
         raise InvalidInput(f"--interval {interval}: {error}", field="interval", value=interval) from None
+    from kronos.app import Kronos
+    from kronos.cli.progress import progress_bar
+    from kronos.market import ImportOptions
+
     options = ImportOptions(
         name=name or file.stem,
         instrument=instrument or name or file.stem,
-        mapping=pairs(mapping or [], "--map") or None,
-        tick=read_decimal(tick, "--tick"),
-        volume_step=read_decimal(volume_step, "--volume-step"),
+        mapping=fields,
+        tick=steps[0],
+        volume_step=steps[1],
         interval_ns=interval_ns,
         gaps=gaps,  # type: ignore[arg-type]  # checked by ImportOptions, in our words
         calendar=calendar,

@@ -50,15 +50,17 @@ def replay(
         from kronos.debugger.breakpoints_attach import restart_without_frozen_modules
 
         restart_without_frozen_modules(sys.argv[1:])
+    from kronos.kernel.ids import parse_run_id
+
+    run_id = parse_run_id(run)
     from kronos.app import Kronos
     from kronos.app.working import dataset_cache
     from kronos.debugger.replay import Replay, exit_code
-    from kronos.kernel.ids import parse_run_id
 
     with ExitStack() as stack:
         opened = stack.enter_context(Kronos.open())
         ready = Replay(
-            parse_run_id(run),
+            run_id,
             history=opened.history,
             recordings=opened.recordings,
             blobs=opened.blobs,

@@ -29,13 +29,14 @@ def state(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """The state of a run at an event, or portfolio and strategy variables of a step at a market event."""
-    from kronos.app import Kronos
     from kronos.kernel.ids import parse_run_id
 
     run_id = parse_run_id(run)
     place = None if position is None else parse_position(position)
     if position is not None and seq is not None:
         raise InvalidInput("--seq and STEP@row=N ask for two different positions: give one", field="seq", value=seq)
+    from kronos.app import Kronos
+
     with Kronos.open() as opened:
         if place is not None:
             from kronos.cli.state_trading import print_trading_state

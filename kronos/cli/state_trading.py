@@ -8,7 +8,7 @@ import msgspec
 
 from kronos.app import Kronos
 from kronos.app.working import dataset_cache
-from kronos.cli.output import note, print_fields, print_json, print_rows
+from kronos.cli.output import note, print_fields, print_json, print_rows, show_time
 from kronos.cli.progress import progress_bar
 from kronos.debugger.machine import Machine
 from kronos.kernel.ids import RunId
@@ -44,7 +44,7 @@ def _print(title: str, found: dict[str, Any]) -> None:
     """Print what is plain as lines, then each part under its name."""
     if title:
         print(f"\n{title}")
-    print_fields({name: value for name, value in found.items() if not _is_part(value)})
+    print_fields({name: _text(name, value) for name, value in found.items() if not _is_part(value)})
     for name, value in found.items():
         if name == "notes":
             for text in value:
@@ -55,6 +55,10 @@ def _print(title: str, found: dict[str, Any]) -> None:
             print(f"\n{name}")
             titles = list(value[0])
             print_rows(titles, [[row.get(each) for each in titles] for row in value])
+
+
+def _text(name: str, value: Any) -> Any:
+    return show_time(value) if name == "time_ns" else value
 
 
 def _is_part(value: Any) -> bool:

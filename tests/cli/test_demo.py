@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import pytest
@@ -48,24 +50,48 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """A data folder on which the demo ran once, what it printed, and how long it took."""
-    import shutil
-    import tempfile
+class Shown(NamedTuple):
+    """What a command printed, how long it took, and what it left running."""
 
+    done: subprocess.CompletedProcess[str]
+    seconds: float
+    left: list[str]
+
+
+def show(folder: Path, *arguments: str) -> Shown:
+    started = time.monotonic()
+    done = type_command(folder, *arguments)
+    return Shown(done, time.monotonic() - started, processes_of(folder))
+
+
+class Demo(NamedTuple):
+    folder: Path
+    first: Shown
+    second: Shown
+    url: str
+
+    @property
+    def run_id(self) -> str:
+        return str(json.loads(self.first.done.stdout)["run_id"])
+
+
+@pytest.fixture(scope="module")
+def demo():
+    """A fresh data folder on which the demo ran twice; from then on its database is kept up, which is quicker."""
     folder = Path(tempfile.mkdtemp(prefix="kronos-demo-"))
     folder.chmod(0o755)
-    started = time.monotonic()
-    done = type_command(folder, "demo", "--exit", "--json")
-    seconds = time.monotonic() - started
-    yield folder, done, seconds
-    type_command(folder, "db", "stop")
+    first, second = show(folder, "demo", "--exit", "--json"), show(folder, "demo")
+    kept = type_command(folder, "db", "start")
+    assert kept.returncode == 0, kept.stderr
+    yield Demo(folder, first, second, kept.stdout.strip())
+    assert type_command(folder, "db", "stop").returncode == 0
+    assert type_command(folder, "db", "url").returncode == 1
+    assert processes_of(folder) == []
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_the_demo_prints_one_object_in_time_and_leaves_nothing_running(demo):
-    folder, done, seconds = demo
+    done = demo.first.done
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert set(found) == {
@@ -75,58 +101,67 @@ def test_the_demo_prints_one_object_in_time_and_leaves_nothing_running(demo):
     assert found["steps"] > 10
     assert found["events"] >= 5 * found["steps"]
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/runs/[0-9a-f-]{36}\?token=\S+", found["debugger_url"])
-    assert seconds < 60
-    assert processes_of(folder) == []
+    assert demo.first.seconds < 60
+    assert demo.first.left == []
 
 
 def test_the_second_demo_is_quicker_and_prints_for_people_without_json(demo):
-    folder, _, _ = demo
-    started = time.monotonic()
-    done = type_command(folder, "demo")
-    assert time.monotonic() - started < 20
+    done = demo.second.done
     assert done.returncode == 0, done.stderr
     for word in ("run_id", "completed", "debugger", "replay", "sharpe"):
         assert word in done.stdout
     assert len(done.stdout) < 10_000
+    assert demo.second.seconds < 20
+    assert demo.second.left == []
 
 
 def test_the_replay_command_works_as_printed_and_every_outcome_is_equal(demo):
-    folder, done, _ = demo
-    command = json.loads(done.stdout)["replay_command"]
+    found = json.loads(demo.first.done.stdout)
     replayed = subprocess.run(
-        command,
+        found["replay_command"],
         shell=True,
-        env=environment(folder),
-        cwd=folder,
+        env=environment(demo.folder),
+        cwd=demo.folder,
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
     )
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
-    assert len(replayed.stdout.splitlines()) == json.loads(done.stdout)["steps"]
-    assert "replay" in shlex.split(command)
+    assert len(replayed.stdout.splitlines()) == found["steps"]
 
 
-def test_a_replay_from_elsewhere_reads_the_database_that_is_kept_up(demo, tmp_path):
-    folder, done, _ = demo
-    run = json.loads(done.stdout)["run_id"]
-    started = type_command(folder, "db", "start")
-    assert started.returncode == 0, started.stderr
-    url = type_command(folder, "db", "url").stdout.strip()
-    assert url == started.stdout.strip()
-    try:
-        replayed = type_command(tmp_path, "replay", run, "--json", DATABASE_URL=url)
-        assert replayed.returncode == 0, replayed.stdout + replayed.stderr
-        assert json.loads(replayed.stdout)["equal"] is True
-    finally:
-        assert type_command(folder, "db", "stop").returncode == 0
-    assert type_command(folder, "db", "url").returncode == 1
-    assert processes_of(folder) == []
+def test_a_replay_from_elsewhere_needs_only_the_url(demo, tmp_path):
+    assert type_command(demo.folder, "db", "url").stdout.strip() == demo.url
+    replayed = type_command(tmp_path, "replay", demo.run_id, "--json", DATABASE_URL=demo.url)
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    assert json.loads(replayed.stdout)["equal"] is True
+
+
+def test_the_state_inside_a_backtest_of_the_demo_is_shown_at_any_row(demo):
+    done = type_command(demo.folder, "state", demo.run_id, "aapl-10-30@row=500", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["row"], found["labels"]["portfolio"], found["verification"]["ok"]) == (500, "recorded", True)
+    assert len(found["variables"]["closes"]) == 30
+    as_text = type_command(demo.folder, "state", demo.run_id, "aapl-10-30@row=500")
+    for word in ("portfolio", "cash", "variables", "fast_sum"):
+        assert word in as_text.stdout
+
+
+def test_the_state_of_a_run_is_that_of_the_event(demo):
+    found = json.loads(type_command(demo.folder, "state", demo.run_id, "--seq", "1", "--json").stdout)
+    assert {step["status"] for step in found["steps"]} == {"pending"}
+    assert {step["output"] for step in found["steps"]} == {None}
+    found = json.loads(type_command(demo.folder, "state", demo.run_id, "--json").stdout)
+    assert {step["status"] for step in found["steps"]} == {"completed"}
+    beyond = type_command(demo.folder, "state", demo.run_id, "--seq", "100000")
+    assert beyond.returncode == 2
+    assert "beyond the last event" in beyond.stderr
 
 
 def test_a_backtest_is_a_durable_run_with_trades_and_hashes_and_the_same_twice(demo):
-    folder, _, _ = demo
+    folder = demo.folder
     arguments = ["backtest", "--data", "sample-aapl", "--strategy", "kronos.trading.sma_cross:SmaCross", "--json"]
     first = json.loads(type_command(folder, *arguments, "--set", "fast=5", "--set", "slow=20").stdout)
     second = json.loads(type_command(folder, *arguments, "--set", "fast=5", "--set", "slow=20").stdout)
@@ -152,7 +187,7 @@ def test_a_backtest_is_a_durable_run_with_trades_and_hashes_and_the_same_twice(d
     ],
 )
 def test_a_backtest_that_cannot_be_is_refused_in_one_line(demo, arguments, message):
-    folder, _, _ = demo
+    folder = demo.folder
     done = type_command(folder, "backtest", *arguments)
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr
@@ -163,7 +198,7 @@ def test_a_backtest_that_cannot_be_is_refused_in_one_line(demo, arguments, messa
 @pytest.fixture
 def dev(demo):
     """`kronos dev` on free ports: its process, the gRPC address, the debugger's URL."""
-    folder, _, _ = demo
+    folder = demo.folder
     ports = dict.fromkeys(("GRPC_ADDR", "ADMIN_ADDR", "METRICS_ADDR"), "127.0.0.1:0")
     process = subprocess.Popen(
         [*KRONOS, "dev"], env=environment(folder, **ports), cwd=folder, stderr=subprocess.PIPE, text=True
@@ -184,7 +219,7 @@ def dev(demo):
 
 
 def test_a_client_starts_follows_and_reads_a_run(demo, dev):
-    folder, _, _ = demo
+    folder = demo.folder
     _, address, _ = dev
     token = type_command(folder, "token").stdout.strip()
     with Client(address, token) as client:
@@ -193,7 +228,7 @@ def test_a_client_starts_follows_and_reads_a_run(demo, dev):
         assert seen == list(range(1, len(seen) + 1))
         run = client.result(run_id, timeout_s=60)
         assert (run.phase, run.head_seq) == ("completed", len(seen))
-        assert run.output["best"].startswith("sma-")
+        assert run.output["name"].startswith("sma-")
         assert [event.seq for event in client.events(run_id, after=3)] == seen[3:]
         first = client.list(limit=1)
         assert first.runs[0].run_id == run_id
@@ -209,7 +244,7 @@ def test_a_client_starts_follows_and_reads_a_run(demo, dev):
 
 
 def test_start_with_wait_prints_the_run_and_the_server_lists_it(demo, dev):
-    folder, _, _ = demo
+    folder = demo.folder
     _, address, _ = dev
     done = type_command(folder, "start", "sma_research", "--wait", "--json", "--address", address)
     assert done.returncode == 0, done.stderr
@@ -234,7 +269,7 @@ def test_sigterm_ends_everything_in_order(dev):
 
 
 def test_a_worker_finishes_what_runs_before_it_leaves(demo):
-    folder, _, _ = demo
+    folder = demo.folder
     (folder / "slowly.py").write_text(
         "import time\n"
         "from kronos import step, workflow\n\n\n"
@@ -272,7 +307,7 @@ def test_a_worker_finishes_what_runs_before_it_leaves(demo):
 
 
 def test_a_busy_port_names_the_setting(demo, dev):
-    folder, _, _ = demo
+    folder = demo.folder
     _, address, _ = dev
     done = type_command(folder, "server", GRPC_ADDR=address, ADMIN_ADDR="127.0.0.1:0", METRICS_ADDR="127.0.0.1:0")
     assert done.returncode == 1
