@@ -65,7 +65,7 @@ def chart(
         parts.append(f'<path class="grid" d="M{LEFT} {y(tick)}H{width - 8}"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y(tick) + 4}" text-anchor="end">{tick:,.0f}</text>')
     parts.append(f'<text x="{LEFT - 8}" y="{height - 6}" text-anchor="end">{escape(unit)}</text>')
-    parts += [_year(at, x(at), height) for at in _years(start, stop, width)]
+    parts += [_year(at, min(x(at), width - 20), height) for at in _years(start, stop, width)]
     parts += [f'<path class="split" d="M{x(at)} {ABOVE}V{height - BELOW}"/>' for at in rules]
     for line in lines:
         path = "L".join(f"{x(at)} {y(value)}" for at, value in line.points)

@@ -19,7 +19,8 @@ from kronos.flows.steps import BacktestResult
 __all__ = ["render"]
 
 STYLE: Final = """
-:root{--bg:#fbfbfa;--ink:#1c1d20;--dim:#6b6f76;--line:#e3e3e0;--accent:#2f6fde;--up:#1a8754;--down:#c2413b;
+:root{color-scheme:light dark;
+--bg:#fbfbfa;--ink:#1c1d20;--dim:#6b6f76;--line:#e3e3e0;--accent:#2f6fde;--up:#1a8754;--down:#c2413b;
 --s0:#2f6fde;--s1:#b7791f;--s2:#7a5cc9;--fill:#2f6fde1f}
 @media(prefers-color-scheme:dark){:root{--bg:#131417;--ink:#e8e8e6;--dim:#9297a0;--line:#2a2c31;--accent:#6ea2ff;
 --up:#4cc38a;--down:#ff7b72;--s0:#6ea2ff;--s1:#e3b341;--s2:#b49cff;--fill:#6ea2ff26}}
@@ -27,7 +28,8 @@ STYLE: Final = """
 body{margin:0 auto;padding:32px 24px 64px;max-width:1080px;background:var(--bg);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
 h1{font-size:24px;margin:0 0 4px}h2{font-size:16px;margin:40px 0 8px}p{margin:0;color:var(--dim)}
-.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+.scroll{overflow-x:auto}.wide svg{min-width:860px}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:6px 12px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--dim);font-weight:500}th:first-child,td:first-child{text-align:left;padding-left:0}
 tr.best td{font-weight:600}.up{color:var(--up)}.down{color:var(--down)}
@@ -38,6 +40,7 @@ svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font:11px ui-m
 .legend{display:flex;flex-wrap:wrap;gap:4px 20px;margin:4px 0 8px;padding:0;list-style:none;color:var(--dim)}
 .legend i{display:inline-block;width:16px;height:0;border-top:2px solid;margin:0 6px 4px 0}
 .k0{color:var(--s0)}.k1{color:var(--s1)}.k2{color:var(--s2)}
+@media(max-width:560px){body{padding:24px 16px 48px}svg text{font-size:13px}}
 .stocks{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(440px,100%),1fr));gap:24px 32px}
 """
 
@@ -49,6 +52,7 @@ def render(
     chosen = next(each for each in sets if each.name == best.name)
     place = [each.name for each in sets].index(best.name)
     stocks = results[place * chosen.stocks : (place + 1) * chosen.stocks]
+    # A close is stamped with the end of its day, which is the next day's midnight.
     first, last = chosen.curve[0].time_ns, chosen.curve[-1].time_ns
     return "".join(
         [
@@ -56,23 +60,31 @@ def render(
             '<meta name="viewport" content="width=device-width,initial-scale=1">',
             f"<title>{escape(best.name)} · Kronos</title><style>{STYLE}</style></head><body>",
             f"<h1>{escape(best.name)} has the best Sharpe ratio: {_ratio(best.sharpe)}</h1>",
-            f"<p>{len(sets)} parameter sets over {chosen.stocks} stocks, {day(first)} to {day(last)}. ",
+            f"<p>{len(sets)} parameter sets over {chosen.stocks} stocks, {day(first - 1)} to {day(last - 1)}. ",
             "Raw prices, splits applied, dividends not credited.</p>",
             "<h2>Parameter sets</h2>",
             _sets_table(best, sets),
             "<h2>Equity</h2>",
             _legend(sets),
-            chart(
-                [Line([(p.time_ns, p.equity) for p in each.curve], f"l{i % 3}") for i, each in enumerate(sets)],
-                label="Portfolio equity of every parameter set",
-                unit="USD",
+            _scroll(
+                "wide",
+                "Equity",
+                chart(
+                    [Line([(p.time_ns, p.equity) for p in each.curve], f"l{i % 3}") for i, each in enumerate(sets)],
+                    label="Portfolio equity of every parameter set",
+                    unit="USD",
+                ),
             ),
             "<h2>Drawdown</h2>",
-            chart(
-                [Line([(p.time_ns, p.drawdown * 100) for p in chosen.curve], f"l{place % 3}", filled=True)],
-                label=f"Drawdown of {best.name} in percent",
-                unit="%",
-                height=160,
+            _scroll(
+                "wide",
+                "Drawdown",
+                chart(
+                    [Line([(p.time_ns, p.drawdown * 100) for p in chosen.curve], f"l{place % 3}", filled=True)],
+                    label=f"Drawdown of {best.name} in percent",
+                    unit="%",
+                    height=160,
+                ),
             ),
             f"<h2>{escape(best.name)}, stock by stock</h2>",
             _stocks_table(stocks),
@@ -92,7 +104,7 @@ def _sets_table(best: BestSet, sets: Sequence[SetMetrics]) -> str:
         for each in sets
     ]
     heads = ("set", "equity, USD", "return", "CAGR", "mean Sharpe", "worst drawdown", "trades", "won", "fees, USD")
-    return _table(heads, rows)
+    return _table("Parameter sets", heads, rows)
 
 
 def _stocks_table(stocks: Sequence[BacktestResult]) -> str:
@@ -108,12 +120,17 @@ def _stocks_table(stocks: Sequence[BacktestResult]) -> str:
         "stock", "equity, USD", "return", "Sharpe", "Sortino", "max drawdown", "trades", "won", "profit factor",
         "exposure",
     )  # fmt: skip
-    return _table(heads, rows)
+    return _table("Stocks", heads, rows)
 
 
-def _table(heads: Sequence[str], rows: Sequence[str]) -> str:
+def _table(label: str, heads: Sequence[str], rows: Sequence[str]) -> str:
     head = "".join(f'<th scope="col">{each}</th>' for each in heads)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    return _scroll("", label, f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
+
+
+def _scroll(style: str, label: str, inner: str) -> str:
+    """Return `inner` in a box that scrolls sideways where the screen is narrow, with the keyboard too."""
+    return f'<div class="{f"scroll {style}".strip()}" role="region" aria-label="{label}" tabindex="0">{inner}</div>'
 
 
 def _stock(result: BacktestResult, splits: list[int], place: int) -> str:

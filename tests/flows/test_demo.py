@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,7 +50,7 @@ def test_the_demo_runs_its_branches_side_by_side_and_joins_them_once(engine: Eng
     assert {step.status for step in run.steps.values()} == {StepStatus.COMPLETED}
     assert set(backtests) <= set(run.steps)
     spans = sorted((run.steps[name].facts.started or 0, run.steps[name].facts.finished or 0) for name in backtests)
-    assert any(after[0] < before[1] for before, after in zip(spans, spans[1:], strict=False)), "two backtests overlap"
+    assert any(after[0] < before[1] for before, after in pairwise(spans)), "two backtests overlap"
     joined = run.steps["choose_best"].facts.started or 0
     assert all((run.steps[f"metrics-{fast}-{slow}"].facts.finished or 0) <= joined for fast, slow in PARAMETER_SETS)
     assert best.name == best.ranking[0][0]
@@ -107,6 +108,7 @@ def test_the_report_needs_nothing_but_itself(engine: Engine) -> None:
     report: DemoReport = output(engine, run, "report", DemoReport)
     assert best.name in report.html
     assert "<svg" in report.html
+    assert "2000-03-01 to 2013-03-01" in report.html, "the days of the first and the last bar"
     for foreign in ("<script", "http://", "https://", "src=", "@import", "url("):
         assert foreign not in report.html
 
