@@ -204,15 +204,19 @@ def hanging_process(release_after_s: float) -> None:
     hang_in_process(release_after_s)
 
 
-@pytest.mark.parametrize("hanging", [hanging_thread, hanging_loop, hanging_process], ids=["thread", "async", "process"])
-def test_a_hung_step_fails_at_its_limit(make_engine, hanging):
+@pytest.mark.parametrize(
+    ("hanging", "hangs_s"),
+    [(hanging_thread, 3.0), (hanging_loop, 10.0), (hanging_process, 10.0)],
+    ids=["thread", "async", "process"],
+)
+def test_a_hung_step_fails_at_its_limit(make_engine, hanging, hangs_s):
     engine = make_engine(hanging)
-    handle = engine.start(hanging, {"release_after_s": 3.0})
+    handle = engine.start(hanging, {"release_after_s": hangs_s})
     run = failure_of(engine, handle)
     assert (run.failure.type, run.failure.cause) == ("StepTimeout", "timeout")
     assert "ran past its limit of 0.2 s" in run.failure.message
     step_facts = engine.app.history.state_at(handle.run_id).steps[run.failed_step].facts
-    assert 0.2 <= (step_facts.finished - step_facts.started) / 1e9 < 1.5
+    assert 0.2 <= (step_facts.finished - step_facts.started) / 1e9 < 0.9 * hangs_s
 
 
 def test_a_timed_out_attempt_is_tried_again_and_its_late_outcome_is_dropped(make_engine):
