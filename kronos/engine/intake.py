@@ -166,8 +166,7 @@ class Intake:
 
     def _hand_over(self, run: OwnedRun, tasks: list[Task], waiting: dict[RunId, list[Command]]) -> None:
         for command in waiting.get(run.id, ()):
-            if not run.is_over:
-                run.obey(command)
+            run.obey(command)
         self._inbox.put_claimed(run, [] if run.is_over else tasks)
 
     def _take_over(self, claimed: list[ClaimedRun], waiting: dict[RunId, list[Command]]) -> None:

@@ -300,10 +300,21 @@ class OwnedRun:
         if not self.is_over:
             self._end(Kind.RUN_CANCELLED, RunFacts(reason=reason, by=by))
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the end is in a flush under way."""
+        return self.is_over and self.buffer.ended is None
+
     def obey(self, command: Command) -> None:
-        """Turn an inbox row into events; it is deleted in the flush that makes them durable."""
+        """Turn an inbox row into events; it is deleted in the flush that makes them durable.
+
+        An end that still waits for its flush is taken back: a cancel that was accepted is not forgotten.
+        """
+        assert not self.is_ending, "a command is obeyed before the end is under way, or after it was refused"
         self.inbox_seen += 1
         self.buffer.drained.append(command.id)
+        if self.buffer.ended is not None:
+            self._withdraw_end()
         if command.kind == "cancel":
             wish = msgspec.json.decode(command.body, type=dict[str, str])
             self.cancel(reason=wish.get("reason", ""), by=wish.get("by", ""))
@@ -312,6 +323,12 @@ class OwnedRun:
         """Take back an end that the store refused because the inbox holds something unseen."""
         assert self._before_end is not None, "only an end can be refused"
         self.state, self.head = self._before_end
+
+    def _withdraw_end(self) -> None:
+        self.buffer.rows.pop()
+        self.buffer.dead.clear()
+        self.buffer.ended = None
+        self.reopen()
 
     def _end(self, kind: Kind, facts: RunFacts) -> None:
         self._before_end = (self.state, self.head)

@@ -247,8 +247,8 @@ class OwnerLoop:
         for _ in range(len(commands)):
             for command in commands.popleft():
                 run = self._runs.get(command.run_id)
-                if run is None or run.is_over or command.id in self._seen:
-                    continue  # of a run whose end is under way: it is read again should the end be refused
+                if run is None or run.is_ending or command.id in self._seen:
+                    continue  # it is read again should the end, which is under way, be refused
                 self._seen.add(command.id)
                 run.obey(command)
                 self._touch(run)

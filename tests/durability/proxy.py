@@ -16,21 +16,21 @@ import socket
 import struct
 import threading
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
-__all__ = ["Fault", "Proxy", "first_line"]
+from kronos.storage.statements import statement as named
+
+__all__ = ["Fault", "Proxy", "opening"]
 
 Mode = Literal["before", "after", "middle", "late", "stall"]
-SQL = Path(__file__).resolve().parents[2] / "kronos" / "storage" / "sql"
 LATE_S = 0.5
 
 
-def first_line(statement: str) -> bytes:
-    """Return the comment that a named statement opens with: how it is told from the others on the wire."""
-    return (SQL / f"{statement}.sql").read_bytes().splitlines()[0]
+def opening(statement: str) -> bytes:
+    """Return what a named statement opens with, up to its first parameter: how it is known on the wire."""
+    return named(statement).partition("%(")[0].encode()
 
 
 class Fault:

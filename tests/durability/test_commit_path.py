@@ -5,7 +5,6 @@ Rule: whatever breaks, no outcome is lost, none is doubled, and no step stands h
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +16,12 @@ from kronos.settings import read_settings
 from tests.durability import flows
 from tests.durability.audit import audit, check_executions, read_ledger
 from tests.durability.flows import Order
-from tests.durability.proxy import Fault, Proxy, first_line
+from tests.durability.proxy import Fault, Proxy, opening
 
 pytestmark = [pytest.mark.durability, pytest.mark.timeout(100)]
 
 WITHIN_S = 15
-ENDING = first_line("finish_runs")
+ENDING = opening("finish_runs")
 
 WAYS = {
     "BEGIN": ("before", "after", "late"),
@@ -40,7 +39,7 @@ WAYS = {
 
 
 def text_of(statement: str) -> bytes:
-    return statement.encode() if statement in ("BEGIN", "COMMIT", "copy data") else first_line(statement)
+    return statement.encode() if statement in ("BEGIN", "COMMIT", "copy data") else opening(statement)
 
 
 @pytest.fixture
@@ -82,7 +81,7 @@ def test_a_link_that_breaks_at_any_statement_of_a_flush_loses_and_doubles_nothin
 @pytest.mark.parametrize("way", ["before", "after", "late"])
 def test_a_claim_whose_answer_is_lost_strands_no_run(engine: Engine, proxy: Proxy, database_url: str, way: str) -> None:
     fault = proxy.arm(
-        Fault("kronos intake", b"COMMIT", way, after_text=first_line("claim_runs"))  # type: ignore[arg-type]
+        Fault("kronos intake", b"COMMIT", way, after_text=opening("claim_runs"))  # type: ignore[arg-type]
     )
     result = engine.start(flows.storm, Order(1, pace_ms=1)).result(timeout=WITHIN_S)
     assert fault.fired.is_set()
@@ -103,12 +102,10 @@ def test_a_cancel_is_neither_lost_nor_doubled(
             "kronos flush",
             text_of(statement),
             way,  # type: ignore[arg-type]
-            after_text=first_line("delete_inbox") if statement in ("copy data", "COMMIT") else None,
+            after_text=opening("delete_inbox") if statement in ("copy data", "COMMIT") else None,
         )
     )
-    first = threading.Thread(target=engine.app.cancel, args=(handle.run_id,))
-    first.start()
-    first.join()
+    engine.app.cancel(handle.run_id)
     run = engine.app.wait(handle.run_id, WITHIN_S)
     assert fault.fired.is_set()
     assert run.phase == "cancelled"

@@ -36,11 +36,11 @@ def test_a_flush_that_hangs_on_a_dead_link_is_ended_and_records_nothing(database
             (claimed,) = partitioned.claim(doomed, [definition], 1)
             fault = proxy.arm(Fault("kronos flush", b"COMMIT", "stall"))
             raised: list[BaseException] = []
-            stuck = threading.Thread(target=_flush, args=(partitioned, doomed, claimed.id, raised))
+            stuck = threading.Thread(target=_flush, args=(partitioned, doomed, claimed.id, raised), daemon=True)
             stuck.start()
             assert fault.fired.wait(10)
             began = time.monotonic()
-            until(lambda: other.reap() == 1, 15, "the run was never given back", 0.1)
+            until(lambda: other.reap() == 1, 15, "the run was never given back", every_s=0.1)
             print(f"given back after {time.monotonic() - began:.1f} s")
             fault.release.set()
             stuck.join(15)
