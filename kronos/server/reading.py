@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
@@ -18,18 +18,15 @@ from kronos.core import events as core
 from kronos.core.events import Event, RunFacts, StepFacts, expand
 from kronos.core.state import Phase, StepStatus
 from kronos.errors import InvalidInput
-from kronos.kernel import canonical
 from kronos.kernel.ids import RunId
 from kronos.ports.history import History, RunFilter, RunSummary
 from kronos.server import shapes
+from kronos.server.glance import cut, glance_of_failure, glance_of_output
 
 __all__ = ["Budget", "Reading", "failure_of", "ns"]
 
 EVENTS_MAX: Final = 1_000
 COUNTED_MAX: Final = 4_096
-NOTE_MAX: Final = 160
-GLANCE_FIELDS: Final = 3
-GLANCE_BYTES_MAX: Final = 65_536
 CODE_SHOWN: Final = 12
 
 
@@ -148,10 +145,8 @@ class Reading:
 
     def _glance(self, run: RunSummary) -> str:
         if run.failure is not None:
-            return _cut(f"{run.failure.type}: {run.failure.message}")
-        if run.output is None or len(run.output) > GLANCE_BYTES_MAX:
-            return ""
-        return _cut(" · ".join(_scalars(canonical.decode(self.history.payload(run.output)))[:GLANCE_FIELDS]))
+            return glance_of_failure(run.failure)
+        return "" if run.output is None else glance_of_output(self.history.payload(run.output))
 
 
 def event_line(run_id: RunId, fact: Event, budget: Budget | None = None) -> shapes.EventLine:
@@ -165,7 +160,7 @@ def event_line(run_id: RunId, fact: Event, budget: Budget | None = None) -> shap
         at=str(fact.at),
         step=fact.step,
         attempt=fact.attempt,
-        note=_cut(_note(fact)),
+        note=cut(_note(fact)),
         facts=shown,
     )
 
@@ -204,31 +199,3 @@ def _step_note(kind: core.Kind, facts: StepFacts) -> str:
     if kind is core.Kind.STEP_COMPLETED and facts.started and facts.finished:
         return f"took {(facts.finished - facts.started) / 1e9:,.3f} s"
     return ""
-
-
-def _scalars(value: Any, depth: int = 0) -> list[str]:
-    if isinstance(value, bool | int | float | str) or value is None:
-        return [_short(value)]
-    if not isinstance(value, dict) or depth > 1:
-        return []
-    found = [f"{k} {_short(v)}" for k, v in value.items() if isinstance(v, bool | int | float | str) and _is_brief(v)]
-    return found or [text for v in value.values() for text in _scalars(v, depth + 1)]
-
-
-def _is_brief(value: Any) -> bool:
-    return not isinstance(value, str) or 0 < len(value) <= 40
-
-
-def _short(value: Any) -> str:
-    return (
-        f"{value:,.4g}"
-        if isinstance(value, float) and abs(value) < 1e6
-        else f"{value:,.0f}"
-        if isinstance(value, float)
-        else str(value)
-    )
-
-
-def _cut(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= NOTE_MAX else line[: NOTE_MAX - 1] + "…"

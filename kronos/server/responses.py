@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from kronos.errors import KronosError
 from kronos.server import shapes
-from kronos.server.status import facts_of, status_of
+from kronos.server.status import facts_of, message_of, status_of
 
 __all__ = ["JSON", "error_response", "json_response"]
 
@@ -24,7 +24,7 @@ def json_response(value: object, status: int = 200) -> Response:
 
 def error_response(error: KronosError) -> Response:
     """Return the envelope of `error` under its HTTP status."""
-    body = shapes.ErrorBody(code=error.code, message=error.message, facts=facts_of(error))
+    body = shapes.ErrorBody(code=error.code, message=message_of(error), facts=facts_of(error))
     answer = json_response(shapes.ErrorEnvelope(error=body), status_of(error).http)
     if answer.status_code == 401:
         answer.headers["www-authenticate"] = "Bearer"

@@ -22,7 +22,7 @@ from kronos.errors import InvalidInput, KronosError
 from kronos.kernel.ids import RunId, parse_run_id
 from kronos.ports.history import RunFilter, RunSummary
 from kronos.server.reading import Reading
-from kronos.server.status import Busy, facts_of, public, status_of
+from kronos.server.status import Busy, facts_of, message_of, public, status_of
 from kronos.settings import parse_duration
 
 __all__ = ["KronosServicer", "abort"]
@@ -145,7 +145,7 @@ def abort(context: grpc.ServicerContext, error: KronosError) -> NoReturn:
     facts = msgspec.json.encode(facts_of(error))
     # trailing metadata is ASCII; JSON of non-ASCII facts travels under a -bin key, which carries bytes
     context.set_trailing_metadata((("kronos-code", error.code), ("kronos-facts-bin", facts)))
-    context.abort(status_of(error).grpc, error.message)
+    context.abort(status_of(error).grpc, message_of(error))
     raise AssertionError("abort raises")
 
 

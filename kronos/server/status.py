@@ -16,7 +16,11 @@ import msgspec
 from kronos.errors import KronosError
 from kronos.kernel import canonical
 
-__all__ = ["STATUS", "Busy", "Status", "facts_of", "public", "status_of"]
+__all__ = ["STATUS", "Busy", "Status", "facts_of", "message_of", "public", "status_of"]
+
+FACT_MAX: Final = 400
+FACTS_MAX: Final = 8
+MESSAGE_MAX: Final = 1_500
 
 log = logging.getLogger("kronos.server")
 
@@ -60,8 +64,13 @@ def status_of(error: KronosError) -> Status:
 
 
 def facts_of(error: KronosError) -> dict[str, Any]:
-    """Return the facts of `error` as JSON-ready builtins; what is none is shown as text."""
-    return {name: _plain(value) for name, value in error.facts.items()}
+    """Return the facts of `error` as JSON-ready builtins; a large one is shown as the start of a text."""
+    return {name: _bounded(_plain(value)) for name, value in list(error.facts.items())[:FACTS_MAX]}
+
+
+def message_of(error: KronosError) -> str:
+    """Return the message, cut to what the metadata of a call can carry."""
+    return error.message if len(error.message) <= MESSAGE_MAX else error.message[: MESSAGE_MAX - 1] + "…"
 
 
 def public(error: Exception, *, where: str) -> KronosError:
@@ -70,6 +79,11 @@ def public(error: Exception, *, where: str) -> KronosError:
         return error
     log.error("%s failed", where, exc_info=error)
     return KronosError(f"{where} failed inside the server ({type(error).__name__}): its log says why")
+
+
+def _bounded(value: Any) -> Any:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return value if len(text) <= FACT_MAX else text[: FACT_MAX - 1] + "…"
 
 
 def _plain(value: object) -> Any:
