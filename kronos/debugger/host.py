@@ -8,6 +8,7 @@ Rule 3: a host ends with its machine, and after a minute without a question.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import threading
@@ -64,6 +65,7 @@ class Link:
 def main(descriptor: int) -> None:
     """Answer seeks until the machine goes away."""
     os.set_inheritable(descriptor, False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the machine's business; without it we end anyway
     link = Link(socket.socket(fileno=descriptor))
     hello = link.next()
     assert isinstance(hello, wire.Hello)

@@ -128,20 +128,30 @@ class _Host:
         return any(_modified(file) != at for file, at in self._files.items())
 
     def ask(self, seek: wire.Seek, progress: Progress | None) -> wire.Seen:
+        """Return the host's answer; a question that is left unanswered (Ctrl-C, `progress` raised) ends the host."""
         with self._guard:
-            wire.send(self._connection, seek)
-            while True:
-                match wire.receive_from_host(self._connection):
-                    case wire.Ask(blob=blob):
-                        wire.send(self._connection, self._blob(BlobHash(blob)))
-                    case wire.Working(row=row):
-                        if progress is not None:
-                            progress(row)
-                    case wire.Failed() as failed:
-                        raise _error(failed, seek)
-                    case wire.Seen() as seen:
-                        self._files = seen.files
-                        return seen
+            answer = None
+            try:
+                wire.send(self._connection, seek)
+                answer = self._answer(progress)
+            finally:
+                if answer is None:
+                    self.end()
+        if isinstance(answer, wire.Failed):
+            raise _error(answer, seek)
+        self._files = answer.files
+        return answer
+
+    def _answer(self, progress: Progress | None) -> wire.Seen | wire.Failed:
+        while True:
+            match wire.receive_from_host(self._connection):
+                case wire.Ask(blob=blob):
+                    wire.send(self._connection, self._blob(BlobHash(blob)))
+                case wire.Working(row=row):
+                    if progress is not None:
+                        progress(row)
+                case wire.Failed() | wire.Seen() as answer:
+                    return answer
 
     def end(self) -> int | None:
         """End the process at once and return its exit code; a question that waits gets `EOFError`."""

@@ -2,10 +2,12 @@
 
 Rule 1: the core state before a row is the fold of recorded facts; no user code runs for it.
 Rule 2: a decoded segment is kept with states at every 2,048th record that was passed, so that the next row is near.
+Rule 3: it is safe for several threads.
 """
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -14,7 +16,7 @@ from typing import Final
 from kronos.debugger.host_wire import Head
 from kronos.ports import Blobs, SegmentRef
 from kronos.trading.events import Origin, Record
-from kronos.trading.journal import decode_segment
+from kronos.trading.journal import Segment, decode_segment
 from kronos.trading.state import TradingState, apply, decode_state, encode_state
 
 __all__ = ["Journal"]
@@ -34,6 +36,7 @@ class Journal:
         self._blobs = blobs
         self._opened: OrderedDict[int, _Opened] = OrderedDict()
         self._heads: dict[int, list[Head]] = {}
+        self._guard = threading.RLock()
 
     @property
     def refs(self) -> list[SegmentRef]:
@@ -46,7 +49,8 @@ class Journal:
 
     def state_before(self, row: int) -> TradingState:
         """Return the core state before `row`, which is at most `end_row`."""
-        return self._open(self._holding(row)).state_before(row)
+        with self._guard:
+            return self._open(self._holding(row)).state_before(row)
 
     def records(self, row_from: int, row_to: int) -> Iterator[tuple[Origin, Record]]:
         """Yield the records of rows row_from..row_to, both included, each with who acted."""
@@ -63,9 +67,8 @@ class Journal:
         found: dict[int, Head] = {}
         for place, ref in enumerate(self._refs):
             if ref.last_row + 1 >= row_from and ref.first_row < row_to:
-                if place not in self._heads:
-                    self._open(place)
-                found |= {head.row: head for head in self._heads[place] if row_from <= head.row <= row_to}
+                heads = self._heads.get(place) or self._open(place).heads
+                found |= {head.row: head for head in heads if row_from <= head.row <= row_to}
         return found
 
     def datas(self) -> Iterator[bytes]:
@@ -77,26 +80,26 @@ class Journal:
         return max(0, bisect_left([ref.first_row for ref in self._refs], row) - 1)
 
     def _open(self, place: int) -> _Opened:
-        opened = self._opened.get(place)
-        if opened is None:
-            ref = self._refs[place]
-            segment = decode_segment(self._blobs.get(ref.blob))
-            heads = [Head(head.row, head.core, head.user) for head in segment.heads]
-            self._heads[place] = [*heads, Head(segment.last_row + 1, segment.core, segment.user)]
-            opened = self._opened[place] = _Opened(segment.state, segment.origins, segment.decode())
-        self._opened.move_to_end(place)
-        while len(self._opened) > 1 and sum(len(each.rows) for each in self._opened.values()) > RECORDS_KEPT_MAX:
-            self._opened.popitem(last=False)
-        return opened
+        with self._guard:
+            opened = self._opened.get(place)
+            if opened is None:
+                opened = self._opened[place] = _Opened(decode_segment(self._blobs.get(self._refs[place].blob)))
+                self._heads[place] = opened.heads
+            self._opened.move_to_end(place)
+            while len(self._opened) > 1 and sum(len(each.rows) for each in self._opened.values()) > RECORDS_KEPT_MAX:
+                self._opened.popitem(last=False)
+            return opened
 
 
 class _Opened:
     """One decoded segment, and the states that were passed in it."""
 
-    def __init__(self, state: bytes, origins: list[Origin], records: list[Record]) -> None:
-        self.origins, self.records = origins, records
-        self.rows = [record.row for record in records]
-        self._at, self._marks = [0], [state]
+    def __init__(self, segment: Segment) -> None:
+        self.origins, self.records = segment.origins, segment.decode()
+        self.rows = [record.row for record in self.records]
+        heads = [Head(head.row, head.core, head.user) for head in segment.heads]
+        self.heads = [*heads, Head(segment.last_row + 1, segment.core, segment.user)]
+        self._at, self._marks = [0], [segment.state]
 
     def state_before(self, row: int) -> TradingState:
         stop = bisect_left(self.rows, row)

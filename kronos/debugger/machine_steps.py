@@ -5,6 +5,7 @@ Rule: a trading step is recognised by shape: one argument is a dataset, another 
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from typing import Any, Final
 
@@ -73,6 +74,7 @@ class TradingSteps:
         self._history, self._recordings = history, recordings
         self._blobs, self._catalog = blobs, catalog
         self._kept: OrderedDict[tuple[str, str, int | None], TradingStep] = OrderedDict()
+        self._guard = threading.Lock()
 
     def find(self, run_id: RunId, step: str, attempt: int | None = None) -> TradingStep:
         """Return an ended attempt of a step (None: the last).
@@ -81,16 +83,18 @@ class TradingSteps:
         while the attempt runs.
         """
         name = (run_id, step, attempt)
-        found = self._kept.get(name)
-        if found is None:
-            recording = read_recording(self._history, run_id)
-            found = self._make(recording, step, attempt)
+        with self._guard:
+            found = self._kept.get(name)
+            if found is not None:
+                self._kept.move_to_end(name)
+                return found
+        recording = read_recording(self._history, run_id)
+        found = self._make(recording, step, attempt)
+        with self._guard:
             if recording.run.phase.is_final or attempt is not None:
                 self._kept[name] = found
             if len(self._kept) > STEPS_KEPT_MAX:
                 self._kept.popitem(last=False)
-            return found
-        self._kept.move_to_end(name)
         return found
 
     def names(self, run_id: RunId) -> list[str]:

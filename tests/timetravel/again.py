@@ -21,7 +21,7 @@ def main(url: str, folder: str, run: str, row: str) -> None:
         request = canonical.decode(app.history.payload(app.history.run(run_id).input), BacktestRequest)
         handle = engine.start(single_backtest, request)
         result = handle.result(timeout=60)
-        machine = machine_of(app, Path(folder))
+        machine = machine_of(app)
         seen = machine.state_at(run_id, "backtest", int(row))
         machine.close()
         print(

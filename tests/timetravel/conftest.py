@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pyarrow as pa
 import pytest
 
@@ -24,18 +26,31 @@ MINUTE_NS = 60_000_000_000
 MakeMachine = Callable[..., Machine]
 
 
-@pytest.fixture
-def engine(database_url: str, data_folder: Path) -> Iterator[Engine]:
-    with Engine(workflows=[single_backtest], database_url=database_url, data_dir=data_folder) as engine:
+@pytest.fixture(scope="session")
+def store(postgres_url: str, template_database: str) -> Iterator[str]:
+    """One database for all these tests: each looks at runs of its own, and an engine takes seconds to start."""
+    name = f"kronos_travel_{os.getpid()}"
+    head, mark, query = postgres_url.partition("?")
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    yield f"{head.rpartition('/')[0]}/{name}{mark}{query}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def engine(store: str, projects: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    folder = tmp_path_factory.mktemp("travel")
+    with Engine(workflows=[single_backtest], database_url=store, data_dir=folder) as engine:
         yield engine
 
 
 @pytest.fixture
-def make_machine(engine: Engine, data_folder: Path) -> Iterator[MakeMachine]:
+def make_machine(engine: Engine) -> Iterator[MakeMachine]:
     made: list[Machine] = []
 
     def make(*, key: bytes | None = None) -> Machine:
-        made.append(machine_of(engine.app, data_folder, key=key))
+        made.append(machine_of(engine.app, key=key))
         return made[-1]
 
     yield make
@@ -43,18 +58,18 @@ def make_machine(engine: Engine, data_folder: Path) -> Iterator[MakeMachine]:
         each.close()
 
 
-def machine_of(app: Kronos, folder: Path, *, key: bytes | None = None) -> Machine:
+def machine_of(app: Kronos, *, key: bytes | None = None) -> Machine:
     return Machine(
         history=app.history,
         recordings=app.recordings,
         blobs=app.blobs,
         catalog=app.catalog,
         key=key or app.checkpoint_key,
-        cache_dir=folder / "cache",
+        cache_dir=app.settings.data_dir / "cache",
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def btc_request(engine: Engine, market_data: Path) -> BacktestRequest:
     """The exactness run of the issue: rows from 2020-01-01 on, size 1, fee 0.1 % a side."""
     path = market_data / "btc_1h_spot_2017_2024" / "BTC_USDT-1h.feather"
@@ -67,11 +82,18 @@ def btc_request(engine: Engine, market_data: Path) -> BacktestRequest:
     return BacktestRequest(dataset="btc", plan=plan)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def walk(engine: Engine) -> str:
     """The name of an imported random walk of 30,000 one-minute bars."""
     import_walk(engine.app, "walk", 30_000)
     return "walk"
+
+
+@pytest.fixture(scope="session")
+def long_walk(engine: Engine) -> str:
+    """The name of a walk so long that a run over it takes checkpoints on any machine."""
+    import_walk(engine.app, "long_walk", 200_000)
+    return "long_walk"
 
 
 def import_walk(app: Kronos, name: str, rows: int, *, seed: int = 1) -> None:
@@ -156,14 +178,19 @@ class Project:
         (folder / "pyproject.toml").write_text("")
 
 
+@pytest.fixture(scope="session")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that is importable before any process of the engine starts."""
+    folder = tmp_path_factory.mktemp("projects")
+    sys.path.insert(0, str(folder))
+    yield folder
+    sys.path.remove(str(folder))
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    made = Project(tmp_path, len(_made))
-    _made.append(made)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield made
-    for name in (made.module, made.workflow_module):
-        sys.modules.pop(name, None)
+def project(projects: Path) -> Project:
+    _made.append(Project(projects, len(_made)))
+    return _made[-1]
 
 
 _made: list[Project] = []

@@ -35,12 +35,12 @@ app.close()
 
 
 def test_an_edited_checkout_with_another_key_re_executes_the_captured_runtime(
-    engine: Engine, walk: str, make_machine, tmp_path: Path
+    engine: Engine, long_walk: str, make_machine, tmp_path: Path
 ) -> None:
     plan = BacktestPlan(strategy="kronos.trading.sma_cross:SmaCross")
-    handle = engine.start(single_backtest, BacktestRequest(dataset=walk, plan=plan))
+    handle = engine.start(single_backtest, BacktestRequest(dataset=long_walk, plan=plan))
     handle.result(timeout=60)
-    row = 30_000
+    row = 200_000
     mine = make_machine().state_at(handle.run_id, "backtest", row)
     checkout = tmp_path / "checkout"
     for name in ("kronos", "migrations"):
@@ -71,8 +71,7 @@ def test_an_edited_checkout_with_another_key_re_executes_the_captured_runtime(
             text=True,
         )
         assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout)
-        return found
+        return json.loads(done.stdout)
 
     variables, chain, code, verified, notes = ask("captured")
     assert (variables, chain, code, verified) == (mine.variables, mine.core_chain, "captured", True)

@@ -72,7 +72,7 @@ def test_fifty_random_rows_equal_recomputation_also_after_all_checkpoints_are_de
 
 @pytest.mark.exactness
 def test_another_process_hash_seed_locale_and_zone_give_equal_chains(
-    engine: Engine, btc_request: BacktestRequest, make_machine, data_folder: Path
+    engine: Engine, btc_request: BacktestRequest, make_machine
 ) -> None:
     handle = engine.start(single_backtest, btc_request)
     mine = handle.result(timeout=60)
@@ -81,7 +81,15 @@ def test_another_process_hash_seed_locale_and_zone_give_equal_chains(
     root = Path(__file__).parents[2]
     for seed, locale, zone in (("1", "C", "Asia/Kolkata"), ("4242", "tr_TR.UTF-8", "America/Caracas")):
         done = subprocess.run(
-            [sys.executable, "-m", "tests.timetravel.again", engine.app.url, str(data_folder), handle.run_id, str(row)],
+            [
+                sys.executable,
+                "-m",
+                "tests.timetravel.again",
+                engine.app.url,
+                str(engine.app.settings.data_dir),
+                handle.run_id,
+                str(row),
+            ],
             env=os.environ | {"PYTHONHASHSEED": seed, "LC_ALL": locale, "TZ": zone, "PYTHONPATH": str(root)},
             cwd=root,
             capture_output=True,
@@ -103,11 +111,11 @@ def heads_of(engine: Engine, run_id: RunId) -> list[list[str]]:
     return [[str(row), head.core.hex(), head.user.hex()] for row, head in sorted(heads.items()) if row % 4096 == 0]
 
 
-def test_a_checkpoint_of_another_store_is_refused_and_said(engine: Engine, walk: str, make_machine) -> None:
-    request = BacktestRequest(dataset=walk, plan=plan_of("kronos.trading.sma_cross:SmaCross"))
+def test_a_checkpoint_of_another_store_is_refused_and_said(engine: Engine, long_walk: str, make_machine) -> None:
+    request = BacktestRequest(dataset=long_walk, plan=plan_of("kronos.trading.sma_cross:SmaCross"))
     run_id = finished(engine, request)
     ours, other = make_machine(), make_machine(key=b"x" * 32)
-    row = 30_000
+    row = 200_000
     assert ours.state_at(run_id, "backtest", row).checkpoint == "recorded"
     seen = other.state_at(run_id, "backtest", row)
     assert seen.checkpoint == "none"
