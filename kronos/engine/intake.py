@@ -1,8 +1,8 @@
 """What comes in from the store: runs to own, and commands for the runs that are owned.
 
 Rule 1: a claimed run reaches the loop complete: its history is loaded and folded, its takeover is counted durably.
-Rule 2: where the answer to a claim was lost, runs that are ours and in nobody's hands are given back, else they would
-        wait for the end of this incarnation.
+Rule 2: where the answer to a claim was lost, runs are ours and in nobody's hands: they are found and given back, else
+        they would wait for the end of this incarnation.
 Rule 3: it claims when the loop wants runs, at each notice, and every `poll_s` in any case; it looks for commands at
         each notice and every COMMANDS_S: a command becomes an event at most that late.
 """
@@ -34,6 +34,8 @@ from kronos.ports.queue import ClaimedRun, Command, LoadedRun, Queue, Takeover
 __all__ = ["COMMANDS_S", "Intake"]
 
 COMMANDS_S: Final = 0.25
+CHECK_S: Final = 5.0
+"""How often, and after each loss of the connection, the store's word on what is ours is held against what is."""
 _OUTCOMES: Final = frozenset({Kind.STEP_COMPLETED, Kind.STEP_FAILED, Kind.STEP_RETRIED})
 
 
@@ -67,8 +69,7 @@ class Intake:
         self._wake = threading.Event()
         self._stopping = False
         self._hinted = True
-        self._unsure = False
-        """Whether a claim may have been made whose answer was lost."""
+        self._next_check = 0.0
         self._thread = threading.Thread(target=self._run, name="kronos-intake", daemon=True)
 
     def start(self) -> None:
@@ -106,6 +107,9 @@ class Intake:
             try:
                 while self._reloads:
                     self._reload(*self._reloads.popleft())
+                if now >= self._next_check:
+                    self._give_back_unknown()
+                    self._next_check = now + CHECK_S
                 if self._hinted or now >= next_commands:
                     hinted, self._hinted = self._hinted, False
                     claimed_all = claimed_all and not hinted
@@ -115,7 +119,7 @@ class Intake:
                     claimed_all = not self._claim()
                     next_claim = now + self._poll_s
             except Unavailable:
-                self._unsure = True
+                self._next_check = 0.0
                 time.sleep(COMMANDS_S)
             except BaseException as error:
                 self._on_lost(error)
@@ -124,14 +128,16 @@ class Intake:
                 self._wake.wait(max(0.0, next_commands - time.monotonic()))
                 self._wake.clear()
 
+    def _give_back_unknown(self) -> None:
+        """Give back what is ours and in nobody's hands.  Not only once after a lost answer: the old connection's COMMIT
+        may yet happen, after we have looked.
+        """
+        kept = self._held() | {run.id for run, _ in self._reloads.copy()}
+        self._queue.disown(self._incarnation, [uuid.UUID(run) for run in kept])
+
     def _claim(self) -> bool:
         """Claim what is wanted; return whether there may be more."""
-        if self._unsure:
-            kept = self._held() | {run.id for run, _ in self._reloads.copy()}
-            self._queue.disown(self._incarnation, [uuid.UUID(run) for run in kept])
-            self._unsure = False
         wanted, self._wanted = self._wanted, 0
-        self._unsure = True  # until every run that the store says is ours is in the loop's hands
         claimed = self._queue.claim(self._incarnation, self._serving.ids, wanted)
         waiting = self._commands_of(claimed)
         fresh = [run for run in claimed if run.claims == 1]
@@ -142,7 +148,6 @@ class Intake:
         if len(fresh) < len(claimed):
             self._take_over([run for run in claimed if run.claims > 1], waiting)
             self._inbox.wake.set()
-        self._unsure = False
         if len(claimed) < wanted:
             self._wanted = self._wanted or wanted - len(claimed)
             return False
@@ -193,7 +198,7 @@ class Intake:
     def _reload(self, run: OwnedRun, reason: str) -> None:
         loaded = self._queue.load([run.claimed])[run.id]
         again = self._own(run.claimed)
-        again.inbox_seen = run.inbox_seen
+        again.log.inbox_seen = run.log.inbox_seen
         again.refuse(loaded, Failure(type="ValueRefused", message=f"the database refused: {reason}", retryable=False))
         self._inbox.put_claimed(again, [])
         self._inbox.wake.set()

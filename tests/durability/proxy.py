@@ -104,8 +104,9 @@ class _Link:
                 kind = self._read(1)
                 length = self._read(4)
                 body = self._read(struct.unpack(">I", length)[0] - 4)
+                text = self._text(kind, body)
                 fault = self._proxy.fault
-                if fault is not None and fault.application == application and self._hits(fault, kind, body):
+                if fault is not None and fault.application == application and self._hits(fault, text):
                     self._proxy.fault = None
                     fault.fired.set()
                     self._break(fault, kind + length + body)
@@ -127,7 +128,8 @@ class _Link:
             words = body[4:].split(b"\0")
             return dict(zip(words[::2], words[1::2], strict=False)).get(b"application_name", b"").decode()
 
-    def _hits(self, fault: Fault, kind: bytes, body: bytes) -> bool:
+    def _text(self, kind: bytes, body: bytes) -> bytes:
+        """Return the statement that a message executes, nothing for other messages."""
         text = b""
         if kind == b"P":
             name, query = body.split(b"\0")[:2]
@@ -142,6 +144,9 @@ class _Link:
             self._seen.clear()
         if text:
             self._seen.append(text)
+        return text
+
+    def _hits(self, fault: Fault, text: bytes) -> bool:
         if not text.startswith(fault.text):
             return False
         return fault.after_text is None or any(seen.startswith(fault.after_text) for seen in self._seen)
