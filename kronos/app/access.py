@@ -111,7 +111,7 @@ class Kronos:
     def start(
         self,
         workflow: Workflow | str,
-        run_input: object = None,
+        run_input: object = msgspec.UNSET,
         *,
         version: str | None = None,
         timeout_s: float | None = None,
@@ -120,7 +120,12 @@ class Kronos:
 
         Raises `NotFound` for an unknown workflow, `InvalidInput` whose `facts["field"]` is the path of a wrong value.
         """
-        return self.start_json(workflow, canonical.encode(run_input), version=version, timeout_s=timeout_s)
+        return self.start_json(
+            workflow,
+            canonical.encode({} if run_input is msgspec.UNSET else run_input),
+            version=version,
+            timeout_s=timeout_s,
+        )
 
     def start_json(
         self,

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import msgspec
+
 from kronos.app.access import Kronos, Workflow
 from kronos.core.state import Phase
 from kronos.errors import KronosError
@@ -72,7 +74,7 @@ class Engine:
         self.app: Final = Kronos.open(settings, database_url=database_url, data_dir=data_dir, workflows=workflows)
         self._worker = self.app.worker().start()
 
-    def start(self, workflow: Workflow, run_input: object = None, *, timeout_s: float | None = None) -> Handle:
+    def start(self, workflow: Workflow, run_input: object = msgspec.UNSET, *, timeout_s: float | None = None) -> Handle:
         """Start a run; it is durable when this returns."""
         return Handle(self.app, self.app.start(workflow, run_input, timeout_s=timeout_s), workflow)
 

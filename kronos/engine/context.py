@@ -43,7 +43,8 @@ class Services:
     """What slots need of the engine; one object for all tasks.
 
     `now_ns` reads the run clock (ns since the epoch), `entropy(n)` gives n random bytes, `effects` the source of
-    answers for one attempt (a recording, in replay), `recorder` its journal, `checkpoint_key` what seals its checkpoints.  `open_datasets` returns `ctx.datasets`;
+    answers for one attempt (a recording, in replay), `recorder` its journal, `checkpoint_key` what seals its
+    checkpoints.  `open_datasets` returns `ctx.datasets`;
     `datasets_in_child` names how a process child makes its own: (`module:function`, its keyword arguments), called
     with `blobs=` and `index=` added, both of which ask this process.
     """

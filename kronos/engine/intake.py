@@ -22,8 +22,8 @@ import msgspec
 from kronos.core.events import Event, Failure, Kind
 from kronos.core.state import Run, StepStatus, fold
 from kronos.engine.clock import RunClock
+from kronos.engine.inbox import Inbox
 from kronos.engine.owned import TAKEOVERS_MAX, OwnedRun
-from kronos.engine.owner import Inbox
 from kronos.engine.serving import Serving
 from kronos.engine.tasks import Task
 from kronos.errors import Unavailable

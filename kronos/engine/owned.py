@@ -1,64 +1,38 @@
 """One run in its owner's hands: what happened, what is not yet durable, and what comes next.
 
-Rule 1: an event is applied to the fold before it is buffered: an illegal one can never be written.
-Rule 2: whatever depends on an outcome waits in `after_commit` until the flush that holds the outcome is acknowledged.
-Rule 3: no thread but the owner loop's touches this object.
+Rule 1: whatever depends on an outcome waits in `after_commit` until the flush that holds the outcome is acknowledged.
+Rule 2: no thread but the owner loop's touches this object.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from kronos.core.chaining import head_after_body
-from kronos.core.events import LEADING, Event, Failure, Kind, RunFacts, StepFacts, encode_facts
+from kronos.core.events import Failure, Kind, RunFacts, StepFacts
 from kronos.core.graph import Node
 from kronos.core.retry import retry_delay_s
-from kronos.core.state import Run, StepState, StepStatus, apply, fold, new_run
+from kronos.core.state import StepState, StepStatus
+from kronos.engine.runlog import RunLog
 from kronos.engine.serving import Served
 from kronos.engine.tasks import Outcome, Task
 from kronos.errors import InvalidInput
-from kronos.kernel.hashing import GENESIS, content_hash, input_digest
-from kronos.kernel.ids import IncarnationId, RunId, StepName
-from kronos.ports.queue import BlobWrite, ClaimedRun, Command, DeadLetter, EventRow, Head, LoadedRun
+from kronos.kernel.hashing import input_digest
+from kronos.kernel.ids import IncarnationId, StepName
+from kronos.ports.queue import ClaimedRun, Command, DeadLetter, LoadedRun
 
-__all__ = ["BLOB_MIN", "HEAD_EVERY", "TAKEOVERS_MAX", "Buffer", "OwnedRun"]
-
-BLOB_MIN: Final = 8 * 1024
-"""Values larger than this are blobs."""
-
-HEAD_EVERY: Final = 1_000
-"""A long run's head is noted on its row each time it passes a multiple of this."""
+__all__ = ["TAKEOVERS_MAX", "OwnedRun"]
 
 TAKEOVERS_MAX: Final = 3
 """Takeovers without progress after which a run goes to the dead letters."""
-
-_LOGGED: Final = {StepStatus.PENDING: 0, StepStatus.RETRYING: 0, StepStatus.SCHEDULED: 1, StepStatus.RUNNING: 3}
-"""How many of a step's facts are on record already, by its status."""
-
-
-class Buffer:
-    """What one run puts into the next flush."""
-
-    __slots__ = ("after_commit", "blobs", "dead", "drained", "ended", "rows")
-
-    def __init__(self) -> None:
-        self.rows: list[EventRow] = []
-        self.blobs: list[BlobWrite] = []
-        self.dead: list[DeadLetter] = []
-        self.drained: list[int] = []
-        self.ended: Head | None = None
-        self.after_commit: list[Task] = []
 
 
 class OwnedRun:
     """A run that this incarnation advances."""
 
     __slots__ = (
-        "_before_end",
         "_chance",
         "_failing",
         "_left",
@@ -68,16 +42,12 @@ class OwnedRun:
         "_takeovers",
         "_worker",
         "active",
-        "buffer",
         "claimed",
         "flushing",
-        "head",
         "id",
-        "inbox_seen",
+        "log",
         "retries",
-        "state",
         "suspects",
-        "uuid",
     )
 
     def __init__(
@@ -91,10 +61,7 @@ class OwnedRun:
     ) -> None:
         self.claimed: Final = claimed
         self.id: Final = claimed.id
-        self.uuid: Final = uuid.UUID(claimed.id)
-        self.state: Run = new_run(claimed.id)
-        self.head: bytes = GENESIS
-        self.inbox_seen: int = claimed.inbox_seen
+        self.log: Final = RunLog(claimed, now_ns)
         self.active: dict[str, int] = {}
         """Attempts that were handed to slots, or wait for a flush to be."""
         self.retries: list[tuple[int, str]] = []
@@ -102,7 +69,6 @@ class OwnedRun:
         self.suspects: list[Task] = []
         """Attempts of a run on probation; the loop begins them one by one, as slots are free."""
         self.flushing = False
-        self.buffer = Buffer()
         self._served = served
         self._worker = worker
         self._now_ns = now_ns
@@ -111,7 +77,6 @@ class OwnedRun:
         self._left = {step: len(before) for step, before in served.graph.predecessors.items()}
         self._failing: tuple[str, Failure] | None = None
         self._takeovers = 0
-        self._before_end: tuple[Run, bytes] | None = None
 
     # ── beginning ──
 
@@ -126,22 +91,22 @@ class OwnedRun:
             workflow=definition.workflow,
             version=definition.version,
             definition=definition.id,
-            input=msgspec.Raw(self._stored(self.claimed.input)),
+            input=self.log.stored(self.claimed.input),
         )
-        self._append(Kind.RUN_STARTED, facts)
+        self.log.append(Kind.RUN_STARTED, facts)
         tasks = self._prepare(self._served.graph.roots)
         self.end_if_due()
         return tasks
 
     def take_over(self, loaded: LoadedRun, outputs: dict[str, bytes], *, takeovers: int) -> list[Task]:
         """Go on where the record ends; lost attempts are recorded as lost and tried again."""
-        self._load(loaded)
+        self.log.load(loaded)
         self._outputs = outputs
         self._takeovers = takeovers
         for step in outputs:
             self._release(step)
         tasks: list[Task] = []
-        for step, known in self.state.steps.items():
+        for step, known in self.log.state.steps.items():
             if known.status is StepStatus.RUNNING:
                 lost = Failure(type="WorkerLost", message="the worker died while this attempt ran", cause="lost")
                 self._after_failure(step, known.attempt, known.facts, lost, self._now_ns())
@@ -151,14 +116,16 @@ class OwnedRun:
                 self.retries.append((known.facts.retry_due or self._now_ns(), step))
             elif known.status is StepStatus.FAILED and known.facts.failure is not None:
                 self._failing = (step, known.facts.failure)
-        tasks += self._prepare([step for step, left in self._left.items() if not left and step not in self.state.steps])
+        tasks += self._prepare(
+            [step for step, left in self._left.items() if not left and step not in self.log.state.steps]
+        )
         self.end_if_due()
         return tasks
 
     def give_up(self, loaded: LoadedRun, *, takeovers: int) -> None:
         """End a run whose steps keep killing their worker, and put it among the dead letters."""
-        self._load(loaded)
-        suspects = [(name, step) for name, step in self.state.steps.items() if step.status is StepStatus.RUNNING]
+        self.log.load(loaded)
+        suspects = [(name, step) for name, step in self.log.state.steps.items() if step.status is StepStatus.RUNNING]
         step = suspects[0][0] if suspects else None
         attempt = suspects[0][1].attempt if suspects else 0
         failure = Failure(
@@ -168,19 +135,15 @@ class OwnedRun:
             cause="lost",
             retryable=False,
         )
-        self._end(Kind.RUN_FAILED, RunFacts(failure=failure, step=step, dead=True))
-        self.buffer.dead.append(DeadLetter(self.uuid, step, attempt, msgspec.json.encode(failure)))
+        letter = DeadLetter(self.log.uuid, step, attempt, msgspec.json.encode(failure))
+        self.log.end(Kind.RUN_FAILED, RunFacts(failure=failure, step=step, dead=True), dead=letter)
 
     def refuse(self, loaded: LoadedRun, failure: Failure) -> None:
         """End a run whose last values the store did not take."""
-        self._load(loaded)
+        self.log.load(loaded)
         if not loaded.events:
-            self._append(Kind.RUN_STARTED, RunFacts(workflow=self.claimed.workflow, version=self.claimed.version))
+            self.log.append(Kind.RUN_STARTED, RunFacts(workflow=self.claimed.workflow, version=self.claimed.version))
         self.fail(failure)
-
-    def _load(self, loaded: LoadedRun) -> None:
-        self.state = fold(self.id, loaded.events)
-        self.head = loaded.head
 
     # ── steps ──
 
@@ -195,22 +158,20 @@ class OwnedRun:
 
     def retry(self, step: str) -> list[Task]:
         """Return the next attempt of a step whose backoff is over."""
-        if self.is_over or self._failing is not None or self.state.steps[step].status is not StepStatus.RETRYING:
+        if self.is_over or self._failing is not None or self.log.state.steps[step].status is not StepStatus.RETRYING:
             return []
         return self._prepare((step,))
 
     def note_waiting(self, task: Task) -> None:
         """Record that an attempt waits for a slot, so that whoever looks can see it."""
-        if self._status(task.step) in (StepStatus.PENDING, StepStatus.RETRYING):
+        if self.log.status(task.step) in (StepStatus.PENDING, StepStatus.RETRYING):
             facts = StepFacts(scheduled=self._now_ns())
-            self._append(Kind.STEP_SCHEDULED, facts, task.step, task.attempt)
+            self.log.append(Kind.STEP_SCHEDULED, facts, task.step, task.attempt)
 
     def note_started(self, task: Task, started_ns: int) -> None:
         """Record that an attempt runs: its outcome will come in a later flush."""
-        logged = _LOGGED.get(self._status(task.step), 3)
-        if logged < 3:
-            facts = self._started(task, started_ns)
-            self._append(Kind.STEP_INPUT_RECORDED, facts, task.step, task.attempt, count=3 - logged)
+        if self.log.status(task.step) is not StepStatus.RUNNING:
+            self.log.append(Kind.STEP_INPUT_RECORDED, self._started(task, started_ns), task.step, task.attempt)
 
     def record(self, task: Task, outcome: Outcome) -> None:
         """Record how an attempt ended; what depends on it goes behind the commit.  A late outcome of an attempt that
@@ -236,18 +197,18 @@ class OwnedRun:
             input=facts.input,
             code=facts.code,
             finished=outcome.finished_ns,
-            output=msgspec.Raw(self._stored(output)),
+            output=self.log.stored(output),
             effects=outcome.effects,
         )
-        self._append_outcome(Kind.STEP_COMPLETED, done, task.step, task.attempt, outcome.finished_ns)
+        self.log.append(Kind.STEP_COMPLETED, done, task.step, task.attempt, at=outcome.finished_ns)
         self._outputs[task.step] = output
         self._takeovers = 0
         ready = self._release(task.step)
         if self._failing is None:
-            self.buffer.after_commit += self._prepare(ready)
+            self.log.buffer.after_commit += self._prepare(ready)
 
     def _after_failure(self, step: str, attempt: int, facts: StepFacts, failure: Failure, finished_ns: int) -> None:
-        failures = self.state.steps[step].failures if step in self.state.steps else 0
+        failures = self.log.state.steps[step].failures if step in self.log.state.steps else 0
         delay_s = retry_delay_s(
             self._served.graph.by_name[step].options,
             failure,
@@ -257,22 +218,18 @@ class OwnedRun:
         due = None if delay_s is None else finished_ns + int(delay_s * 1e9)
         failed = msgspec.structs.replace(facts, finished=finished_ns, failure=failure, retry_due=due)
         kind = Kind.STEP_FAILED if due is None else Kind.STEP_RETRIED
-        self._append_outcome(kind, failed, step, attempt, finished_ns)
+        self.log.append(kind, failed, step, attempt, at=finished_ns)
         if due is None:
             self._failing = self._failing or (step, failure)
         else:
             self.retries.append((due, step))
-
-    def _append_outcome(self, kind: Kind, facts: StepFacts, step: str, attempt: int, at: int) -> None:
-        count = len(LEADING[kind]) - _LOGGED[self._status(step)]
-        self._append(kind, facts, step, attempt, count=count, at=at)
 
     # ── ends ──
 
     @property
     def is_over(self) -> bool:
         """Whether the run has ended, durable or not."""
-        return self.state.phase.is_final
+        return self.log.is_over
 
     def end_if_due(self) -> None:
         """Record the end of a run that has nothing left to do: after a failure, once running siblings are done."""
@@ -280,77 +237,38 @@ class OwnedRun:
             return
         if self._failing is not None:
             step, failure = self._failing
-            self._end(Kind.RUN_FAILED, RunFacts(failure=failure, step=step))
+            self.log.end(Kind.RUN_FAILED, RunFacts(failure=failure, step=step))
         elif len(self._outputs) == len(self._served.graph.nodes):
             try:
                 output = self._served.graph.result.bytes_of(self.claimed.input, self._outputs)
             except InvalidInput as error:
                 failure = Failure(type="InvalidInput", message=error.message, retryable=False)
-                self._end(Kind.RUN_FAILED, RunFacts(failure=failure))
+                self.log.end(Kind.RUN_FAILED, RunFacts(failure=failure))
                 return
-            self._end(Kind.RUN_COMPLETED, RunFacts(output=msgspec.Raw(self._stored(output))))
+            self.log.end(Kind.RUN_COMPLETED, RunFacts(output=self.log.stored(output)))
 
     def fail(self, failure: Failure) -> None:
         """End the run now, whatever runs."""
         if not self.is_over:
-            self._end(Kind.RUN_FAILED, RunFacts(failure=failure))
+            self.log.end(Kind.RUN_FAILED, RunFacts(failure=failure))
 
     def cancel(self, *, reason: str, by: str) -> None:
         """End the run by request, whatever runs."""
         if not self.is_over:
-            self._end(Kind.RUN_CANCELLED, RunFacts(reason=reason, by=by))
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether the end is in a flush under way."""
-        return self.is_over and self.buffer.ended is None
+            self.log.end(Kind.RUN_CANCELLED, RunFacts(reason=reason, by=by))
 
     def obey(self, command: Command) -> None:
         """Turn an inbox row into events; it is deleted in the flush that makes them durable.
 
         An end that still waits for its flush is taken back: a cancel that was accepted is not forgotten.
         """
-        assert not self.is_ending, "a command is obeyed before the end is under way, or after it was refused"
-        self.inbox_seen += 1
-        self.buffer.drained.append(command.id)
-        if self.buffer.ended is not None:
-            self._withdraw_end()
+        assert not self.log.is_ending, "a command is obeyed before the end is under way, or after it was refused"
+        self.log.inbox_seen += 1
+        self.log.buffer.drained.append(command.id)
+        self.log.withdraw_end()
         if command.kind == "cancel":
             wish = msgspec.json.decode(command.body, type=dict[str, str])
             self.cancel(reason=wish.get("reason", ""), by=wish.get("by", ""))
-
-    def reopen(self) -> None:
-        """Take back an end that the store refused because the inbox holds something unseen."""
-        assert self._before_end is not None, "only an end can be refused"
-        self.state, self.head = self._before_end
-
-    def _withdraw_end(self) -> None:
-        self.buffer.rows.pop()
-        self.buffer.dead.clear()
-        self.buffer.ended = None
-        self.reopen()
-
-    def _end(self, kind: Kind, facts: RunFacts) -> None:
-        self._before_end = (self.state, self.head)
-        self._append(kind, facts)
-        state = self.state
-        self.buffer.ended = self.head_now(
-            phase=state.phase.value,
-            output=None if state.output is msgspec.UNSET else bytes(state.output),
-            failure=None if facts.failure is None else msgspec.json.encode(facts.failure),
-            step=facts.step,
-        )
-
-    def head_now(
-        self,
-        *,
-        phase: str | None = None,
-        output: bytes | None = None,
-        failure: bytes | None = None,
-        step: str | None = None,
-    ) -> Head:
-        """Return where the history stands."""
-        return Head(self.uuid, self.state.seq, self.head, self.inbox_seen, self._now_ns(), phase, output, failure, step)
 
     # ── plumbing ──
 
@@ -359,7 +277,7 @@ class OwnedRun:
         now: list[Task] = []
         for step in steps:
             node = self._served.graph.by_name[step]
-            known = self.state.steps.get(step)
+            known = self.log.state.steps.get(step)
             task = self._bind(step, node, known)
             if task is None:
                 continue
@@ -375,7 +293,7 @@ class OwnedRun:
     def begin_on_record(self, task: Task) -> None:
         """Record that an attempt runs before it does."""
         self.note_started(task, self._now_ns())
-        self.buffer.after_commit.append(task)
+        self.log.buffer.after_commit.append(task)
 
     def _bind(self, step: str, node: Node, known: StepState | None) -> Task | None:
         attempt = 1
@@ -401,7 +319,7 @@ class OwnedRun:
         return ready
 
     def _started(self, task: Task, started_ns: int) -> StepFacts:
-        known = self.state.steps.get(task.step)
+        known = self.log.state.steps.get(task.step)
         if known is not None and known.attempt == task.attempt and known.status is StepStatus.RUNNING:
             return known.facts
         scheduled = started_ns
@@ -413,52 +331,4 @@ class OwnedRun:
             worker=self._worker,
             input=input_digest(task.input),
             code=self._served.definition.codes.get(task.step),
-        )
-
-    def _status(self, step: str) -> StepStatus:
-        known = self.state.steps.get(step)
-        return StepStatus.PENDING if known is None else known.status
-
-    def _stored(self, value: bytes) -> bytes:
-        if len(value) <= BLOB_MIN:
-            return value
-        name = content_hash(value)
-        self.buffer.blobs.append(BlobWrite(name, value, RunId(self.id)))
-        return b'{"$blob":"%s","size":%d}' % (name.encode(), len(value))
-
-    def _append(
-        self,
-        kind: Kind,
-        facts: StepFacts | RunFacts,
-        step: str = "",
-        attempt: int = 0,
-        *,
-        count: int = 1,
-        at: int | None = None,
-    ) -> None:
-        event = Event(
-            seq=self.state.seq + count,
-            kind=kind,
-            at=self._now_ns() if at is None else at,
-            facts=facts,
-            step=step,
-            attempt=attempt,
-            count=count,
-        )
-        self.state = apply(self.state, event)
-        body = encode_facts(facts)
-        self.head = head_after_body(self.head, event, body)
-        self.buffer.rows.append(
-            EventRow(
-                self.claimed.retention_class,
-                self.uuid,
-                event.seq,
-                count,
-                kind,
-                step,
-                attempt,
-                event.at,
-                body,
-                self.head,
-            )
         )

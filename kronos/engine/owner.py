@@ -7,25 +7,23 @@ Rule 3: at most FLUSHES_MAX flushes are under way: Python computes while Postgre
 
 from __future__ import annotations
 
-import heapq
 import logging
-import threading
 import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from kronos.core.events import Failure
 from kronos.engine.clock import RunClock
-from kronos.engine.owned import HEAD_EVERY, Buffer, OwnedRun
+from kronos.engine.inbox import Inbox, Stats
+from kronos.engine.owned import OwnedRun
+from kronos.engine.runlog import HEAD_EVERY, Buffer
 from kronos.engine.slots.slots import Slots
 from kronos.engine.tasks import Task
+from kronos.engine.timers import Timers
 from kronos.engine.trial import Trial
 from kronos.kernel.ids import RunId
-from kronos.ports.queue import Command, Flush, Verdict
+from kronos.ports.queue import Flush
 
-__all__ = ["Inbox", "OwnerLoop", "Stats"]
+__all__ = ["OwnerLoop"]
 
 log: Final = logging.getLogger("kronos.owner")
 
@@ -58,43 +56,6 @@ class Ports(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Stats:
-    """Counters since the start; written by the loop, read by metrics."""
-
-    runs_claimed: int = 0
-    runs_ended: int = 0
-    steps_ended: int = 0
-    steps_failed: int = 0
-    flushes: int = 0
-    rows: int = 0
-    step_seconds: float = 0.0
-
-
-class Inbox:
-    """What other threads hand to the loop."""
-
-    def __init__(self) -> None:
-        self.claimed: deque[tuple[OwnedRun, list[Task]]] = deque()
-        self.committed: deque[tuple[Flush, list[tuple[OwnedRun, Buffer]], Verdict]] = deque()
-        self.commands: deque[list[Command]] = deque()
-        self.wake = threading.Event()
-
-    def put_claimed(self, run: OwnedRun, tasks: list[Task]) -> None:
-        """Hand over a run that is ready to be advanced."""
-        self.claimed.append((run, tasks))
-
-    def put_committed(self, flush: Flush, members: list[tuple[OwnedRun, Buffer]], verdict: Verdict) -> None:
-        """Hand over the answer of the store."""
-        self.committed.append((flush, members, verdict))
-        self.wake.set()
-
-    def put_commands(self, commands: list[Command]) -> None:
-        """Hand over inbox rows, maybe none: a poll that found nothing is an answer too."""
-        self.commands.append(commands)
-        self.wake.set()
-
-
 class OwnerLoop:
     """`run()` in a thread of its own until `stop()`; `drained` tells when nothing is left in hand."""
 
@@ -110,8 +71,7 @@ class OwnerLoop:
         self._flushing = 0
         self._number = 0
         self._under_way: set[int] = set()
-        self._timers: list[tuple[int, int, Callable[[], None]]] = []
-        self._timer_number = 0
+        self._timers = Timers(clock.now_ns)
         self._handed: dict[Task, float] = {}
         self._trial: Final = Trial(slots)
         self._refused: dict[OwnedRun, None] = {}
@@ -162,7 +122,7 @@ class OwnerLoop:
             self._take_claimed()
             self._take_outcomes()
             self._take_commands()
-            self._fire_timers()
+            self._timers.fire()
             self._tick()
             self._begin_suspects()
             self._flush()
@@ -182,8 +142,8 @@ class OwnerLoop:
             self._stats.runs_claimed += 1
             if run.claimed.timeout_ms is not None:
                 due = run.claimed.created_ns + run.claimed.timeout_ms * 1_000_000
-                self._at(due, lambda run=run: self._run_timed_out(run))  # type: ignore[misc]
-            self._seen.update(run.buffer.drained)
+                self._timers.at(due, lambda run=run: self._run_timed_out(run))  # type: ignore[misc]
+            self._seen.update(run.log.buffer.drained)
             tasks += ready
             self._touch(run)
         self._hand_out(tasks)
@@ -212,27 +172,27 @@ class OwnerLoop:
             self._seen.difference_update(flush.drained)
             for run, buffer in members:
                 run.flushing = False
-                if run.uuid in verdict.refused or run.uuid in verdict.rejected:
-                    run.inbox_seen -= len(buffer.drained)  # these commands are still there, and are read again
-                if run.uuid in verdict.rejected:
-                    log.error("run %s: the database refused its events: %s", run.id, verdict.rejected[run.uuid])
+                if run.log.uuid in verdict.refused or run.log.uuid in verdict.rejected:
+                    run.log.inbox_seen -= len(buffer.drained)  # these commands are still there, and are read again
+                if run.log.uuid in verdict.rejected:
+                    log.error("run %s: the database refused its events: %s", run.id, verdict.rejected[run.log.uuid])
                     if run.id not in self._rejected:  # a run whose very failure is refused is left alone, and logged
                         self._rejected.add(run.id)
-                        self._ports.reload(run, verdict.rejected[run.uuid])
+                        self._ports.reload(run, verdict.rejected[run.log.uuid])
                     del self._runs[run.id]
                     self._dirty.pop(run, None)
                     run.active.clear()
-                elif run.uuid in verdict.refused:
-                    run.reopen()
+                elif run.log.uuid in verdict.refused:
+                    run.log.reopen()
                     self._refused[run] = None
                 elif buffer.ended is not None:
                     self._finished(run)
                 else:
                     tasks += [task for task in buffer.after_commit if not run.is_over]
-                    if run.buffer.rows or run.buffer.drained:
+                    if run.log.buffer.rows or run.log.buffer.drained:
                         self._dirty[run] = None
         if committed or tasks:
-            self._dirty_rows = sum(len(run.buffer.rows) for run in self._dirty)
+            self._dirty_rows = sum(len(run.log.buffer.rows) for run in self._dirty)
         self._hand_out(tasks)
 
     def _finished(self, run: OwnedRun) -> None:
@@ -247,7 +207,7 @@ class OwnerLoop:
         for _ in range(len(commands)):
             for command in commands.popleft():
                 run = self._runs.get(command.run_id)
-                if run is None or run.is_ending or command.id in self._seen:
+                if run is None or run.log.is_ending or command.id in self._seen:
                     continue  # it is read again should the end, which is under way, be refused
                 self._seen.add(command.id)
                 run.obey(command)
@@ -259,17 +219,6 @@ class OwnerLoop:
             self._refused.clear()
 
     # ── time ──
-
-    def _at(self, due_ns: int, action: Callable[[], None]) -> None:
-        self._timer_number += 1
-        heapq.heappush(self._timers, (due_ns, self._timer_number, action))
-
-    def _fire_timers(self) -> None:
-        if not self._timers:
-            return
-        now = self._clock.now_ns()
-        while self._timers and self._timers[0][0] <= now:
-            heapq.heappop(self._timers)[2]()
 
     def _retry(self, run: OwnedRun, step: str) -> None:
         if self._runs.get(run.id) is run and not self._holding:
@@ -307,10 +256,8 @@ class OwnerLoop:
                 run.note_waiting(task)
                 self._touch(run)
 
-    def _wait_s(self) -> float | None:
-        if self._timers:
-            return min(1.0, max(0.0, (self._timers[0][0] - self._clock.now_ns()) / 1e9), self._tick_wait_s())
-        return self._tick_wait_s()
+    def _wait_s(self) -> float:
+        return self._timers.wait_s(self._tick_wait_s())
 
     def _tick_wait_s(self) -> float:
         return max(0.0, self._next_tick - time.monotonic()) if self._handed else 1.0
@@ -320,11 +267,11 @@ class OwnerLoop:
     def _touch(self, run: OwnedRun) -> None:
         if run.retries:
             for due, step in run.retries:
-                self._at(due, lambda run=run, step=step: self._retry(run, step))  # type: ignore[misc]
+                self._timers.at(due, lambda run=run, step=step: self._retry(run, step))  # type: ignore[misc]
             run.retries.clear()
         if run.suspects:
             self._trial.add(run)
-        if not run.flushing and (run.buffer.rows or run.buffer.drained):
+        if not run.flushing and (run.log.buffer.rows or run.log.buffer.drained):
             self._dirty[run] = None
             self._dirty_rows += 1
 
@@ -368,7 +315,7 @@ class OwnerLoop:
 
 def _take(run: OwnedRun, flush: Flush) -> Buffer:
     """Move what `run` has buffered into `flush`."""
-    buffer, run.buffer = run.buffer, Buffer()
+    buffer, run.log.buffer = run.log.buffer, Buffer()
     run.flushing = True
     flush.rows += buffer.rows
     flush.blobs += buffer.blobs
@@ -377,7 +324,7 @@ def _take(run: OwnedRun, flush: Flush) -> Buffer:
     if buffer.ended is not None:
         flush.ended.append(buffer.ended)
     elif buffer.drained or _passes_mark(buffer):
-        flush.noted.append(run.head_now())
+        flush.noted.append(run.log.head_now())
     return buffer
 
 

@@ -23,7 +23,7 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 def define(workflow: Workflow) -> tuple[Definition, dict[str, bytes]]:
     """Return the definition of `workflow` as it stands, and its captured source files by blob hash."""
-    captured = {content_hash(source.data): source for source in capture(workflow)}
+    captured = capture(workflow)
     definition = Definition(
         id=definition_id(workflow),
         workflow=workflow.name,
@@ -31,10 +31,10 @@ def define(workflow: Workflow) -> tuple[Definition, dict[str, bytes]]:
         graph=workflow.graph,
         input_schema=_encode(workflow.graph.input_schema),
         codes={name: code_identity(step).hash for name, step in workflow.steps.items()},
-        sources={source.path: (source.module, blob) for blob, source in captured.items()},
+        sources={source.path: (source.module, content_hash(source.data)) for source in captured},
         environment={"python": platform.python_version(), "machine": platform.machine()},
     )
-    return definition, {blob: source.data for blob, source in captured.items()}
+    return definition, {content_hash(source.data): source.data for source in captured}
 
 
 def workflows_in(module: str) -> list[Workflow]:

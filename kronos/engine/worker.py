@@ -16,10 +16,12 @@ from typing import Final
 from kronos.engine.clock import RunClock
 from kronos.engine.commits import Commits
 from kronos.engine.context import Services
+from kronos.engine.inbox import Inbox, Stats
 from kronos.engine.intake import Intake
 from kronos.engine.lease import Lease
-from kronos.engine.owned import Buffer, OwnedRun
-from kronos.engine.owner import Inbox, OwnerLoop, Stats
+from kronos.engine.owned import OwnedRun
+from kronos.engine.owner import OwnerLoop
+from kronos.engine.runlog import Buffer
 from kronos.engine.serving import Serving
 from kronos.engine.slots.slots import Slots
 from kronos.errors import KronosError, LeaseLost, Unavailable
@@ -223,7 +225,7 @@ class _Life:
         self._thread.join(timeout=grace_s + 10)
         self._commits.stop()
         try:
-            self._store.release(self.incarnation, [run.head_now() for run in self.loop.in_hand()])
+            self._store.release(self.incarnation, [run.log.head_now() for run in self.loop.in_hand()])
             self._store.retire(self.incarnation, "stopped")
         except (Unavailable, LeaseLost) as error:
             log.warning("left without a word: %s; the lease will run out", error)

@@ -1,0 +1,162 @@
+"""A run's log as its owner writes it: the fold, the head of the chain, and the rows that are not yet durable.
+
+Rule 1: an event is applied to the fold before it is buffered: an illegal one can never be written.
+Rule 2: the end of a run can be taken back until the store has accepted it; no other event can.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from kronos.core.chaining import head_after_body
+from kronos.core.events import LEADING, Event, Kind, RunFacts, StepFacts, encode_facts
+from kronos.core.state import Run, StepStatus, apply, fold, new_run
+from kronos.engine.tasks import Task
+from kronos.kernel.hashing import GENESIS, content_hash
+from kronos.ports.queue import BlobWrite, ClaimedRun, DeadLetter, EventRow, Head, LoadedRun
+
+__all__ = ["BLOB_MIN", "HEAD_EVERY", "Buffer", "RunLog"]
+
+BLOB_MIN: Final = 8 * 1024
+"""Values larger than this are blobs."""
+
+HEAD_EVERY: Final = 1_000
+"""A long run's head is noted on its row each time it passes a multiple of this."""
+
+_LOGGED: Final = {StepStatus.PENDING: 0, StepStatus.RETRYING: 0, StepStatus.SCHEDULED: 1}
+"""How many of a step's facts are on record already, by its status; 3 once it runs."""
+
+
+class Buffer:
+    """What one run puts into the next flush."""
+
+    __slots__ = ("after_commit", "blobs", "dead", "drained", "ended", "rows")
+
+    def __init__(self) -> None:
+        self.rows: list[EventRow] = []
+        self.blobs: list[BlobWrite] = []
+        self.dead: list[DeadLetter] = []
+        self.drained: list[int] = []
+        self.ended: Head | None = None
+        self.after_commit: list[Task] = []
+
+
+class RunLog:
+    """Belongs to one `OwnedRun`, and with it to the owner loop."""
+
+    __slots__ = ("_before_end", "_now_ns", "_retention_class", "buffer", "head", "id", "inbox_seen", "state", "uuid")
+
+    def __init__(self, claimed: ClaimedRun, now_ns: Callable[[], int]) -> None:
+        self.id: Final = claimed.id
+        self.uuid: Final = uuid.UUID(claimed.id)
+        self.state: Run = new_run(claimed.id)
+        self.head: bytes = GENESIS
+        self.inbox_seen: int = claimed.inbox_seen
+        self.buffer = Buffer()
+        self._retention_class = claimed.retention_class
+        self._now_ns = now_ns
+        self._before_end: tuple[Run, bytes] | None = None
+
+    def load(self, loaded: LoadedRun) -> None:
+        """Go on from what is on record."""
+        self.state = fold(self.id, loaded.events)
+        self.head = loaded.head
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended, durable or not."""
+        return self.state.phase.is_final
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the end is in a flush under way."""
+        return self.is_over and self.buffer.ended is None
+
+    def status(self, step: str) -> StepStatus:
+        """Return where a step stands."""
+        known = self.state.steps.get(step)
+        return StepStatus.PENDING if known is None else known.status
+
+    def logged(self, step: str) -> int:
+        """Return how many of the present attempt's facts are on record."""
+        return _LOGGED.get(self.status(step), 3)
+
+    def append(
+        self,
+        kind: Kind,
+        facts: StepFacts | RunFacts,
+        step: str = "",
+        attempt: int = 0,
+        *,
+        at: int | None = None,
+    ) -> None:
+        """Record `facts`, and those of the attempt that lead up to them and are not on record yet."""
+        count = len(LEADING[kind]) - self.logged(step) if step else 1
+        event = Event(
+            seq=self.state.seq + count,
+            kind=kind,
+            at=self._now_ns() if at is None else at,
+            facts=facts,
+            step=step,
+            attempt=attempt,
+            count=count,
+        )
+        self.state = apply(self.state, event)
+        body = encode_facts(facts)
+        self.head = head_after_body(self.head, event, body)
+        self.buffer.rows.append(
+            EventRow(
+                self._retention_class,
+                self.uuid,
+                event.seq,
+                count,
+                kind,
+                step,
+                attempt,
+                event.at,
+                body,
+                self.head,
+            )
+        )
+
+    def stored(self, value: bytes) -> msgspec.Raw:
+        """Return what a row holds of a value: itself, or the name of its blob."""
+        if len(value) <= BLOB_MIN:
+            return msgspec.Raw(value)
+        name = content_hash(value)
+        self.buffer.blobs.append(BlobWrite(name, value, self.id))
+        return msgspec.Raw(b'{"$blob":"%s","size":%d}' % (name.encode(), len(value)))
+
+    def end(self, kind: Kind, facts: RunFacts, *, dead: DeadLetter | None = None) -> None:
+        """Record the end of the run."""
+        self._before_end = (self.state, self.head)
+        self.append(kind, facts)
+        if dead is not None:
+            self.buffer.dead.append(dead)
+        self.buffer.ended = self.head_now()._replace(
+            phase=self.state.phase.value,
+            output=None if self.state.output is msgspec.UNSET else bytes(self.state.output),
+            failure=None if facts.failure is None else msgspec.json.encode(facts.failure),
+            step=facts.step,
+        )
+
+    def withdraw_end(self) -> None:
+        """Take back an end that still waits for its flush."""
+        if self.buffer.ended is not None:
+            self.buffer.rows.pop()
+            self.buffer.dead.clear()
+            self.buffer.ended = None
+            self.reopen()
+
+    def reopen(self) -> None:
+        """Take back an end that the store refused because the inbox holds something unseen."""
+        assert self._before_end is not None, "only an end can be refused"
+        self.state, self.head = self._before_end
+
+    def head_now(self) -> Head:
+        """Return where the history stands."""
+        return Head(self.uuid, self.state.seq, self.head, self.inbox_seen, self._now_ns())
