@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import grpc
 import httpx
+import psycopg
 import pytest
 
 from kronos._proto.v1 import service_pb2_grpc
@@ -66,39 +68,61 @@ def failing(request: Greeting) -> str:
     return stumble(request.message)
 
 
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    return Settings(
-        database_url=database_url, data_dir=tmp_path, grpc_addr=FREE, admin_addr=FREE, metrics_addr=FREE, lease=5.0
-    )
+def settings_for(url: str, folder: Path) -> Settings:
+    return Settings(database_url=url, data_dir=folder, grpc_addr=FREE, admin_addr=FREE, metrics_addr=FREE, lease=5.0)
 
 
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Kronos]:
+@pytest.fixture(scope="module")
+def shared_url(postgres_url: str, template_database: str) -> Iterator[str]:
+    """A database that the tests of one module share: starting a server for each would cost a second a test."""
+    name = f"kronos_server_{secrets.token_hex(4)}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
+        yield f"{postgres_url.partition('?')[0].rpartition('/')[0]}/{name}" + (
+            f"?{postgres_url.partition('?')[2]}" if "?" in postgres_url else ""
+        )
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def app(shared_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kronos]:
+    settings = settings_for(shared_url, tmp_path_factory.mktemp("server"))
     with Kronos.open(settings, workflows=[greet, failing]) as opened:
         yield opened
 
 
-@pytest.fixture
-def worker(app: Kronos) -> Iterator[WorkerProcess]:
+@pytest.fixture(scope="module")
+def running_worker(app: Kronos) -> Iterator[WorkerProcess]:
     process = app.worker().start()
     yield process
-    for gate in gates.values():
-        gate.set()
-    gates.clear()
     process.stop(5)
 
 
 @pytest.fixture
+def worker(running_worker: WorkerProcess) -> WorkerProcess:
+    return running_worker
+
+
+@pytest.fixture(scope="module")
 def server(app: Kronos) -> Iterator[RunningServer]:
     with serve(app) as running:
         yield running
 
 
 @pytest.fixture
-def gate() -> threading.Event:
+def fresh(database_url: str, tmp_path: Path) -> Iterator[RunningServer]:
+    """A server of this test alone, on an empty database."""
+    with Kronos.open(settings_for(database_url, tmp_path)) as opened, serve(opened) as running:
+        yield running
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
     """Holds the step `repeat` of the run whose message is "held"."""
-    return gates.setdefault("HELD", threading.Event())
+    gates["HELD"] = threading.Event()
+    yield gates["HELD"]
+    gates.pop("HELD").set()
 
 
 @pytest.fixture
@@ -128,16 +152,16 @@ def token(server: RunningServer) -> list[tuple[str, str]]:
     return [("authorization", f"Bearer {server.token}")]
 
 
-@pytest.fixture
-def done(app: Kronos, worker: WorkerProcess) -> str:
+@pytest.fixture(scope="module")
+def done(app: Kronos, running_worker: WorkerProcess) -> str:
     """The id of a run that has completed."""
     run_id = app.start(greet, Greeting("hello", 2))
     assert app.wait(run_id, 20).phase == "completed"
     return run_id
 
 
-@pytest.fixture
-def failed(app: Kronos, worker: WorkerProcess) -> str:
+@pytest.fixture(scope="module")
+def failed(app: Kronos, running_worker: WorkerProcess) -> str:
     """The id of a run whose step failed twice."""
     run_id = app.start(failing, Greeting("hush"))
     assert app.wait(run_id, 20).phase == "failed"

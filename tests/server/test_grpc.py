@@ -54,11 +54,17 @@ def test_a_stream_resumes_after_the_seq_it_is_given(rpc, token, done):
 
 def test_runs_are_listed_newest_first_a_page_at_a_time(rpc, token, app):
     started = [start(rpc, token, json.dumps({"message": str(i)})) for i in range(3)]
-    first = rpc.ListRuns(pb.ListRunsRequest(workflow_name="greet", limit=2), metadata=token, timeout=10)
-    rest = rpc.ListRuns(pb.ListRunsRequest(limit=2, cursor=first.next_cursor), metadata=token, timeout=10)
-    assert [run.run_id for run in [*first.runs, *rest.runs]] == started[::-1]
-    assert rest.next_cursor == ""
-    none = rpc.ListRuns(pb.ListRunsRequest(phases=["completed"]), metadata=token, timeout=10)
+    found, cursor = [], ""
+    while True:
+        request = pb.ListRunsRequest(workflow_name="greet", limit=2, cursor=cursor)
+        page = rpc.ListRuns(request, metadata=token, timeout=10)
+        found += [run.run_id for run in page.runs]
+        cursor = page.next_cursor
+        if not cursor:
+            break
+    assert found[:3] == started[::-1]
+    assert found == sorted(set(found), reverse=True)
+    none = rpc.ListRuns(pb.ListRunsRequest(phases=["dead"]), metadata=token, timeout=10)
     assert not none.runs
 
 

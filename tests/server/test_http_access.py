@@ -140,14 +140,18 @@ def test_a_report_without_styles_is_allowed_none():
     assert "style-src 'none'" in policy("<p>hello</p>")
 
 
-def test_the_runs_page_filters_pages_and_says_what_to_do_when_empty(browser, app):
-    assert "kronos demo" in browser.get("/").text
+def test_an_empty_list_of_runs_says_what_to_do(fresh):
+    headers = {"authorization": f"Bearer {fresh.token}"}
+    assert "kronos demo" in httpx.get(fresh.http_url, headers=headers, trust_env=False).text
+
+
+def test_the_runs_page_filters_and_pages(browser, app):
     ids = [app.start("greet", {"message": str(i)}) for i in range(3)]
     first = browser.get("/?limit=2").text
     assert ids[2] in first
     assert ids[0] not in first
     assert ids[0] in browser.get(f"/?cursor={ids[1]}").text
-    assert "No run matches" in browser.get("/?phase=failed&workflow=").text
+    assert "No run matches" in browser.get("/?phase=dead&workflow=").text
 
 
 def test_the_token_is_made_once_and_only_its_owner_may_read_it(tmp_path):

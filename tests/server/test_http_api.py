@@ -11,6 +11,7 @@ import pytest
 
 from kronos.core.events import expand
 from kronos.server.timelines import BARS_MAX, MARKS_MAX
+from kronos.settings import Address, Settings
 from kronos.storage.embedded import EmbeddedPostgres
 
 UNKNOWN = "019a0000-0000-7000-8000-000000000000"
@@ -239,20 +240,19 @@ def test_the_stream_resumes_after_the_last_event_id(http, done):
 def test_metrics_count_runs_and_answers(http, server, done):
     http.get("/api/v1/runs")
     text = httpx.get(f"http://{server.metrics_address}/metrics", trust_env=False).text
-    assert 'kronos_runs{phase="completed"} 1.0' in text
+    assert float(text.split('kronos_runs{phase="completed"} ')[1].split()[0]) >= 1
     assert 'kronos_requests_total{method="GET",status="200",surface="http"}' in text
     assert "kronos_database_up 1.0" in text
 
 
-def test_readiness_is_503_while_the_database_is_down_and_200_again_after(data_folder, settings):
-    from dataclasses import replace
-
+def test_readiness_is_503_while_the_database_is_down_and_200_again_after(data_folder):
     from kronos.app import Kronos
     from kronos.server import serve
 
     database = EmbeddedPostgres(data_folder)
     url = database.start()
-    chosen = replace(settings, database_url=url, data_dir=data_folder)
+    free = Address("127.0.0.1", 0)
+    chosen = Settings(database_url=url, data_dir=data_folder, grpc_addr=free, admin_addr=free, metrics_addr=free)
     with (
         Kronos.open(chosen) as app,
         serve(app) as server,
