@@ -26,6 +26,7 @@ export class Inspector {
   #run(state, detail) {
     return [
       title(state.phase, detail.run.workflow),
+      state.head_seq === 0 && h("p", { class: "nothing" }, "No worker has claimed this run yet. If none is up, start one: ", h("code", {}, "kronos worker MODULE")),
       facts([
         ["as of", `event ${state.seq}`],
         ["run", detail.run.id],
@@ -91,8 +92,8 @@ export class Inspector {
 
   #section(name, size, body, tone = "", href = null) {
     const details = h("details", { class: `section ${tone}`, open: !this.closed.has(name) },
-      h("summary", {}, h("span", { class: "s-name" }, name), h("span", { class: "s-size mono" }, size),
-        href && h("a", { class: "s-link", href, target: "_blank", rel: "noopener", title: `${name} as JSON` }, "JSON")), body);
+      h("summary", {}, h("span", { class: "s-name" }, name), h("span", { class: "s-size mono" }, size)),
+    href && h("a", { class: "s-link", href, target: "_blank", rel: "noopener", "aria-label": `${name} as JSON` }, "JSON"), body);
     details.addEventListener("toggle", () => (details.open ? this.closed.delete(name) : this.closed.add(name)));
     return details;
   }
