@@ -4,7 +4,7 @@
 import { byId, frame, h } from "./dom.js";
 import { Scale } from "./scale.js";
 import { VirtualList } from "./virtual.js";
-import { duration, glyph, thousands } from "./words.js";
+import { duration, glyph } from "./words.js";
 
 const LEVELS_SHOWN = 6;
 const CHARACTER_PX = 6.7;
@@ -37,6 +37,7 @@ export class Gantt {
   setTimeline(timeline, until) {
     this.timeline = timeline;
     this.until = until;
+    this.coarse = timeline.bars.some((bar) => bar.merged > 1);
     this.bars = Map.groupBy ? Map.groupBy(timeline.bars, (bar) => bar.step) : group(timeline.bars);
     this.redraw();
   }
@@ -131,7 +132,17 @@ export class Gantt {
   #lane(step) {
     const folds = this.scale.folds().map((fold) => place(h("i", { class: "fold-band" }), fold.x, fold.width));
     if (step === null) return [...folds, ...this.#runBar()];
-    return [...folds, ...(this.bars.get(step) ?? []).flatMap((bar, i, all) => this.#bar(bar, all[i + 1]))];
+    return [...folds, ...(this.coarse ? this.#told(step) : this.bars.get(step) ?? []).flatMap((bar, i, all) => this.#bar(bar, all[i + 1]))];
+  }
+
+  // Where bars were merged each row draws what the state knows of it: its latest attempt, and no outline of later ones.
+  #told(step) {
+    const view = this.statuses.get(step);
+    if (!view?.scheduled) return [];
+    const seq = (time) => (time ? this.seq : null);
+    const { attempt, scheduled, started = null, finished = null, status } = view;
+    return [{ step, attempt, merged: 1, scheduled, scheduled_seq: this.seq, started, started_seq: seq(started), finished, finished_seq: seq(finished),
+      status: status === "retrying" ? "failed" : status }];
   }
 
   #runBar() {
@@ -154,10 +165,9 @@ export class Gantt {
       const until = over ? end : this.seq >= this.timeline.head_seq ? this.until : max(begin, this.at);
       const took = duration(BigInt(until) - BigInt(begin));
       const tone = over ? bar.status : "running";
-      const text = `${bar.merged > 1 ? `${thousands(bar.merged)} attempts · ` : ""}${took}`;
-      const box = this.#box(`bar is-bar-${tone}`, begin, until, `${bar.step}, attempt ${bar.attempt}: ${tone}, ${text}`);
+      const box = this.#box(`bar is-bar-${tone}`, begin, until, `${bar.step}, attempt ${bar.attempt}: ${tone}, ${took}`);
       found.push(box);
-      this.#label(found, box, `${tone === "failed" ? "✖\uFE0E " : ""}${text}`, this.scale.x(this.#offset(begin)), this.scale.x(this.#offset(until)), next);
+      this.#label(found, box, `${tone === "failed" ? "✖\uFE0E " : ""}${took}`, this.scale.x(this.#offset(begin)), this.scale.x(this.#offset(until)), next);
     }
     return found;
   }

@@ -63,8 +63,8 @@ export class Inspector {
       failed && this.#failure(view.failure),
       this.#value("Output", view.output, view.status === "pending" ? null : "No output at this point."),
       this.#value("Input", view.input, null, origin(view)),
-      view.attempts.length > 1 && this.#section("Attempts", String(view.attempts.length), attempts(view.attempts)),
-      view.effects.length && this.#section("Effects", String(view.effects.length), view.effects.map(effect)),
+      view.attempts?.length > 1 && this.#section("Attempts", String(view.attempts.length), attempts(view.attempts)),
+      view.effects?.length && this.#section("Effects", String(view.effects.length), view.effects.map(effect)),
     ].filter(Boolean);
   }
 

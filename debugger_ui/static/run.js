@@ -50,12 +50,16 @@ function ask() {
 function showState(state) {
   model.state = state;
   page.removeAttribute("aria-busy");
-  byId("note").textContent = "";
+  note();
   gantt.setState(state);
   inspector.show(state, model.detail, model.step);
   byId("run").dataset.seq = state.seq;
   if (model.tab === "json") drawJson();
   draw();
+}
+
+function note() {
+  byId("note").textContent = gantt.coarse ? "More steps than a drawing holds: later attempts are not outlined." : "";
 }
 
 function showError(error) {
@@ -79,7 +83,7 @@ function draw() {
   byId("where").replaceChildren(h("b", {}, thousands(model.seq)), h("span", { class: "muted" }, ` / ${thousands(model.head)}`),
     h("span", { class: "w-at" }, at ? clock(at) : ""), h("span", { class: "w-what" }, what));
   scrubber.setPosition(model.seq, text);
-  gantt.setPosition(model.seq, at);
+  gantt.setPosition(model.seq, model.following && !FINAL.includes(model.phase) && model.timeline?.start ? until() : at);
   events.setPosition(model.seq);
   for (const id of ["first", "back", "back100"]) byId(id).disabled = model.seq <= 1;
   for (const id of ["forward", "forward100", "last"]) byId(id).disabled = model.seq >= model.head && !(id === "last" && !FINAL.includes(model.phase) && !model.following);
@@ -182,7 +186,7 @@ async function loadTimeline() {
   model.timeline = await api.timeline();
   scrubber.setHistory(model.head, model.timeline.marks);
   gantt.setTimeline(model.timeline, until());
-  byId("note").textContent = model.timeline.merged ? "Neighbours are drawn as one: there are more than fit." : "";
+  note();
   draw();
 }
 
@@ -345,7 +349,11 @@ async function begin() {
     model.connection = state;
     pill();
   } });
-  ticking = setInterval(() => model.timeline.start && gantt.setTimeline(model.timeline, until()), 1000);
+  ticking = setInterval(() => {
+    if (!model.timeline.start) return;
+    gantt.setTimeline(model.timeline, until());
+    draw();
+  }, 1000);
 }
 
 begin();

@@ -162,8 +162,8 @@ class Attempt(_Shape, frozen=True, kw_only=True):
     failure: Failure | None
 
 
-class StepView(_Shape, frozen=True, kw_only=True):
-    """One step as of the position.
+class StepView(_Shape, frozen=True, kw_only=True, omit_defaults=True):
+    """One step as of the position; what is not known there is left out.
 
     `input` is bound from the run's input and the outputs known there; `input_origin` says whether the history holds
     its hash already ("recorded"), or it follows from what is known ("derived").  `input_matches` compares the two.

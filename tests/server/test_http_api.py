@@ -23,7 +23,8 @@ def schema_of(document, path, method="get", status="200"):
 
 
 def step(state, name):
-    return next(each for each in state["steps"] if each["step"] == name)
+    left_out = dict.fromkeys(("input", "input_origin", "input_matches", "output", "finished", "failure"))
+    return left_out | next(each for each in state["steps"] if each["step"] == name)
 
 
 def test_every_answer_fits_the_openapi_document(http, done, failed):
