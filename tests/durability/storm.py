@@ -12,6 +12,8 @@ from tests.durability.scene import Scene
 __all__ = ["IN_FLIGHT", "Storm"]
 
 IN_FLIGHT = 200
+ABUNDANCE = 360
+"""To how many runs the storm is topped up, so that IN_FLIGHT are left at the next kill."""
 
 
 class Storm:
@@ -22,7 +24,7 @@ class Storm:
         self._dice = dice
         self._expected: dict[str, tuple[int, set[str]]] = {}
 
-    def top_up(self, wanted: int = IN_FLIGHT) -> None:
+    def top_up(self, wanted: int = ABUNDANCE) -> None:
         """Start what is missing to `wanted` runs in flight."""
         self._scene.reconnect()
         missing = wanted - self._scene.open_runs()

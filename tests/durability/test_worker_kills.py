@@ -34,7 +34,7 @@ def test_two_hundred_runs_survive_fifty_kills_of_the_worker(scene: Scene, seed: 
         worker.begin()
     scene.await_all(60)
     storm.check(scene, at_least=IN_FLIGHT)
-    assert min(in_flight) >= IN_FLIGHT // 2, f"too little was in flight at a kill: {in_flight}"
+    assert min(in_flight) >= IN_FLIGHT, f"too little was in flight at a kill: {in_flight}"
     print(f"in flight at the kills: {min(in_flight)} to {max(in_flight)}")
 
 
@@ -61,7 +61,7 @@ def test_a_step_that_kills_its_process_is_dead_after_three_takeovers_and_its_nei
     assert scene.sql("SELECT run_id::text, step FROM kronos.dead_letters") == [(guilty, "kill_worker")]
     assert scene.sql("SELECT takeovers FROM kronos.runs WHERE id = %s", guilty) == [(3,)]
     executed = [each for each in read_ledger(fleet.ledger) if each.run == guilty and each.step == "kill_worker"]
-    assert len(executed) == 3
+    assert len(executed) == 4, "three took their workers with them, the fourth, in a process of its own, proved it"
     assert {run.phase for run in runs.values() if run.id in innocents} == {"completed"}
     assert {run.phase for run in runs.values() if run.id in patient} == {"completed"}
 

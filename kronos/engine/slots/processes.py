@@ -33,11 +33,13 @@ from kronos.engine.slots.service import Desk
 from kronos.engine.targets import file_of
 from kronos.engine.tasks import Outcome, Task
 
-__all__ = ["ProcessSlots"]
+__all__ = ["PROCESS_DIED", "ProcessSlots"]
 
 LOAD_S_MAX: Final = 300.0
 """How long starting a child and importing a step's module may take; the step's own limit starts afterwards."""
 
+PROCESS_DIED: Final = "ProcessDied"
+"""The type of the failure of an attempt whose process died."""
 UNLIMITED_S: Final = 366 * 86_400.0
 
 
@@ -255,7 +257,7 @@ def _died(task: Task, code: int | None, error: BaseException) -> Failure:
         how = f"was killed by signal {-code} ({name})"
     else:
         how = f"ended with exit code {code}"
-    return Failure(type="ProcessDied", message=f"the process of step {task.step!r} {how}")
+    return Failure(type=PROCESS_DIED, message=f"the process of step {task.step!r} {how}")
 
 
 def _environment() -> dict[str, str]:
