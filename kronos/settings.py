@@ -61,19 +61,6 @@ def _whole(*, low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def _number(*, low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not low <= value <= high:
-            raise ValueError(f"give a number from {low:g} to {high:g}")
-        return value
-
-    return parse
-
-
 def _database(text: str) -> str:
     if not text.startswith(("postgresql://", "postgres://")):
         raise ValueError("write it as postgresql://user:password@host:5432/database, or unset it for the embedded one")
@@ -112,19 +99,10 @@ class Settings:
     """Steps that one worker runs at once."""
     scheduler_poll_interval: float = _variable("SCHEDULER_POLL_INTERVAL", parse_duration, 1.0)
     """How long an idle worker waits for a notification before it looks again."""
-    scheduler_batch_size: int = _variable("SCHEDULER_BATCH_SIZE", _whole(low=1, high=10_000), 100)
-    """Jobs claimed at once, at most."""
-    job_timeout: float = _variable("JOB_TIMEOUT", parse_duration, 3600.0)
-    """For steps that name no timeout of their own."""
+    scheduler_batch_size: int = _variable("SCHEDULER_BATCH_SIZE", _whole(low=1, high=10_000), 1_000)
+    """Runs claimed at once, at most."""
     lease: float = _variable("KRONOS_LEASE", parse_duration, 10.0)
     """How long a silent worker keeps its runs."""
-    retry_max_attempts: int = _variable("RETRY_MAX_ATTEMPTS", _whole(low=1, high=1000), 3)
-    """Attempts of a job, the first included, where the step says nothing."""
-    retry_initial_delay: float = _variable("RETRY_INITIAL_DELAY", parse_duration, 1.0)
-    retry_max_delay: float = _variable("RETRY_MAX_DELAY", parse_duration, 300.0)
-    retry_multiplier: float = _variable("RETRY_MULTIPLIER", _number(low=1, high=100), 2.0)
-    retry_jitter: float = _variable("RETRY_JITTER", _number(low=0, high=1), 0.2)
-    """Share of a delay that is drawn at random."""
     given: frozenset[str] = frozenset()
     """Names of the variables that the environment set: `kronos demo` takes a free port where none is."""
 
@@ -147,16 +125,4 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
                 f"{name}{shown} cannot be used: {error}", field=name, value=None if each.metadata["secret"] else text
             ) from None
         given.add(name)
-    settings = Settings(**values, given=frozenset(given))
-    _check(settings)
-    return settings
-
-
-def _check(settings: Settings) -> None:
-    if settings.retry_max_delay < settings.retry_initial_delay:
-        raise InvalidInput(
-            f"RETRY_MAX_DELAY ({settings.retry_max_delay:g} s) is shorter than RETRY_INITIAL_DELAY "
-            f"({settings.retry_initial_delay:g} s): raise the one or lower the other",
-            field="RETRY_MAX_DELAY",
-            value=settings.retry_max_delay,
-        )
+    return Settings(**values, given=frozenset(given))

@@ -19,11 +19,11 @@ def test_an_empty_environment_binds_loopback_and_needs_no_database():
 
 
 def test_what_was_set_is_known_to_be_set():
-    settings = read_settings({"GRPC_ADDR": "[::1]:6000", "JOB_TIMEOUT": "2m", "METRICS_ADDR": ""})
+    settings = read_settings({"GRPC_ADDR": "[::1]:6000", "KRONOS_LEASE": "2m", "METRICS_ADDR": ""})
     assert settings.grpc_addr == Address("::1", 6000)
     assert str(settings.grpc_addr) == "[::1]:6000"
-    assert settings.job_timeout == 120
-    assert settings.given == {"GRPC_ADDR", "JOB_TIMEOUT"}
+    assert settings.lease == 120
+    assert settings.given == {"GRPC_ADDR", "KRONOS_LEASE"}
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,7 @@ def test_what_was_set_is_known_to_be_set():
         ("WORKER_CONCURRENCY", "0", "1 to 256"),
         ("WORKER_CONCURRENCY", "many", "1 to 256"),
         ("KRONOS_LEASE", "-1", "positive"),
-        ("JOB_TIMEOUT", "1 fortnight", "10s"),
-        ("RETRY_JITTER", "nan", "0 to 1"),
+        ("SCHEDULER_POLL_INTERVAL", "1 fortnight", "10s"),
     ],
 )
 def test_an_unusable_value_is_refused_with_variable_value_and_remedy(name, value, remedy):
@@ -53,11 +52,6 @@ def test_a_password_is_never_shown():
     assert "hunter2" not in f"{caught.value} {caught.value.facts}"
     assert "DATABASE_URL" in str(caught.value)
     assert "hunter2" not in repr(read_settings({"DATABASE_URL": "postgresql://me:hunter2@host/db"}))
-
-
-def test_delays_that_contradict_each_other_are_refused():
-    with pytest.raises(InvalidInput, match=r"RETRY_MAX_DELAY .* is shorter than RETRY_INITIAL_DELAY"):
-        read_settings({"RETRY_MAX_DELAY": "1s", "RETRY_INITIAL_DELAY": "5s"})
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("10", 10), ("200ms", 0.2), ("1.5s", 1.5), ("10m", 600), ("2h", 7200)])

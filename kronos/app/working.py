@@ -58,6 +58,7 @@ class WorkerProcess:
                 processes=max(1, min(settings.worker_concurrency, os.cpu_count() or 1)),
                 lease_s=settings.lease,
                 poll_s=min(1.0, settings.scheduler_poll_interval),
+                claim_max=settings.scheduler_batch_size,
             ),
         )
         serving.on_change(self.worker.hint)

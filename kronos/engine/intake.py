@@ -23,7 +23,7 @@ from kronos.core.events import Event, Failure, Kind
 from kronos.core.state import Run, StepStatus, fold
 from kronos.engine.clock import RunClock
 from kronos.engine.inbox import Inbox
-from kronos.engine.owned import DEATHS_MAX, OwnedRun
+from kronos.engine.owned import TAKEOVERS_MAX, OwnedRun
 from kronos.engine.serving import Serving
 from kronos.engine.tasks import Task
 from kronos.errors import Unavailable
@@ -187,12 +187,14 @@ class Intake:
             state, takeovers = states[run.id], counts[run.id]
             tasks: list[Task] = []
             if not loaded[run.id].events:
-                tasks = owned.begin(takeovers=takeovers)
-            elif takeovers >= DEATHS_MAX:
+                tasks = owned.begin(takeovers=takeovers, probation=run.lost_owner is not None or takeovers > 0)
+            elif takeovers >= TAKEOVERS_MAX:
                 owned.give_up(loaded[run.id], takeovers=takeovers)
             else:
                 outputs = self._outputs(state)
-                tasks = owned.take_over(loaded[run.id], outputs, takeovers=takeovers)
+                tasks = owned.take_over(
+                    loaded[run.id], outputs, takeovers=takeovers, probation=run.lost_owner is not None or takeovers > 0
+                )
             self._hand_over(owned, tasks, waiting)
 
     def _reload(self, run: OwnedRun, reason: str) -> None:
@@ -227,17 +229,15 @@ def _is_outcome(event: Event) -> bool:
 
 
 def _takeovers(claimed: ClaimedRun, state: Run, loaded: LoadedRun) -> int:
-    """Return how often this run was taken over without progress, this time included.
+    """Return how often in a row this run was taken over with an attempt on record as under way, and no progress since.
 
-    The first time counts always; after that a run is on probation (its attempts are on record before they run), so
-    only a death with an attempt under way counts: a run that merely waited beside the guilty one is innocent.
+    After the first takeover a run is on probation: its attempts are on record before they run.  So a run that merely
+    waited beside the guilty one is innocent, and one that dies at once is found out by its second death.
     """
     progress = _last_outcome(loaded) > claimed.takeover_seq
     if claimed.lost_owner is None:  # given back in order: that is no death, and no progress either
         return 0 if progress else claimed.takeovers
-    if not claimed.takeovers or progress:
-        return 1
     under_way = any(
         step.status is StepStatus.RUNNING and step.facts.worker == claimed.lost_owner for step in state.steps.values()
     )
-    return claimed.takeovers + under_way
+    return (0 if progress else claimed.takeovers) + under_way

@@ -17,21 +17,16 @@ from kronos.core.retry import retry_delay_s
 from kronos.core.state import StepState, StepStatus
 from kronos.engine.runlog import RunLog
 from kronos.engine.serving import Served
-from kronos.engine.slots.processes import PROCESS_DIED
 from kronos.engine.tasks import Outcome, Task
 from kronos.errors import InvalidInput
 from kronos.kernel.hashing import input_digest
 from kronos.kernel.ids import IncarnationId, StepName
 from kronos.ports.queue import ClaimedRun, Command, DeadLetter, LoadedRun
 
-__all__ = ["DEATHS_MAX", "TAKEOVERS_MAX", "OwnedRun"]
+__all__ = ["TAKEOVERS_MAX", "OwnedRun"]
 
 TAKEOVERS_MAX: Final = 3
-"""Takeovers without progress after which a run is suspected of killing its workers: each attempt is made in a process
-of its own.  If that one dies, the run goes to the dead letters; if not, somebody else killed the workers.
-"""
-DEATHS_MAX: Final = 6
-"""Takeovers without progress after which a run goes to the dead letters unheard: its steps may kill other processes."""
+"""Takeovers without progress after which a run goes to the dead letters."""
 
 
 class OwnedRun:
@@ -43,6 +38,7 @@ class OwnedRun:
         "_left",
         "_now_ns",
         "_outputs",
+        "_probation",
         "_served",
         "_takeovers",
         "_worker",
@@ -82,15 +78,16 @@ class OwnedRun:
         self._left = {step: len(before) for step, before in served.graph.predecessors.items()}
         self._failing: tuple[str, Failure] | None = None
         self._takeovers = 0
+        self._probation = False
 
     # ── beginning ──
 
-    def begin(self, *, takeovers: int = 0) -> list[Task]:
+    def begin(self, *, takeovers: int = 0, probation: bool = False) -> list[Task]:
         """Record the start and return the attempts that can run at once.
 
-        After `takeovers` without progress the run is on probation: every attempt is on record before it runs.
+        On `probation` (its last worker died) every attempt is on record before it runs, until there is progress.
         """
-        self._takeovers = takeovers
+        self._takeovers, self._probation = takeovers, probation
         definition = self._served.definition
         facts = RunFacts(
             workflow=definition.workflow,
@@ -103,11 +100,11 @@ class OwnedRun:
         self.end_if_due()
         return tasks
 
-    def take_over(self, loaded: LoadedRun, outputs: dict[str, bytes], *, takeovers: int) -> list[Task]:
+    def take_over(self, loaded: LoadedRun, outputs: dict[str, bytes], *, takeovers: int, probation: bool) -> list[Task]:
         """Go on where the record ends; lost attempts are recorded as lost and tried again."""
         self.log.load(loaded)
         self._outputs = outputs
-        self._takeovers = takeovers
+        self._takeovers, self._probation = takeovers, probation
         for step in outputs:
             self._release(step)
         tasks: list[Task] = []
@@ -132,13 +129,11 @@ class OwnedRun:
         self.log.load(loaded)
         suspects = [(name, step) for name, step in self.log.state.steps.items() if step.status is StepStatus.RUNNING]
         step = suspects[0][0] if suspects else None
-        self._bury(step, suspects[0][1].attempt if suspects else 0, takeovers=takeovers)
-
-    def _bury(self, step: str | None, attempt: int, *, takeovers: int) -> None:
+        attempt = suspects[0][1].attempt if suspects else 0
         failure = Failure(
             type="WorkerLost",
             message=f"given up after {takeovers} takeovers without progress: "
-            + (f"step {step!r} kills the process that runs it" if step else "its worker died each time"),
+            + (f"step {step!r} seems to kill its worker" if step else "its worker died each time"),
             cause="lost",
             retryable=False,
         )
@@ -156,12 +151,8 @@ class OwnedRun:
 
     @property
     def has_last_chance(self) -> bool:
-        """Whether one more death of its worker, or none any more, makes this run the suspect: it goes on alone."""
+        """Whether one more death of its worker sends this run to the dead letters."""
         return self._takeovers >= TAKEOVERS_MAX - 1
-
-    @property
-    def _is_apart(self) -> bool:
-        return self._takeovers >= TAKEOVERS_MAX
 
     def awaits(self, task: Task) -> bool:
         """Whether an outcome of `task` would count."""
@@ -192,9 +183,6 @@ class OwnedRun:
             return
         del self.active[task.step]
         facts = self._started(task, outcome.started_ns)
-        if self._is_apart and outcome.failure is not None and outcome.failure.type == PROCESS_DIED:
-            self._bury(task.step, task.attempt, takeovers=self._takeovers)
-            return
         if outcome.failure is not None:
             facts = msgspec.structs.replace(facts, effects=outcome.effects)
             self._after_failure(task.step, task.attempt, facts, outcome.failure, outcome.finished_ns)
@@ -216,7 +204,7 @@ class OwnedRun:
         )
         self.log.append(Kind.STEP_COMPLETED, done, task.step, task.attempt, at=outcome.finished_ns)
         self._outputs[task.step] = output
-        self._takeovers = 0
+        self._takeovers, self._probation = 0, False
         ready = self._release(task.step)
         if self._failing is None:
             self.log.buffer.after_commit += self._prepare(ready)
@@ -296,7 +284,7 @@ class OwnedRun:
             if task is None:
                 continue
             self.active[step] = task.attempt
-            if self._takeovers:
+            if self._probation:
                 self.suspects.append(task)
             elif node.options.effect == "external":
                 self.begin_on_record(task)
@@ -322,8 +310,7 @@ class OwnedRun:
             self._after_failure(step, attempt, facts, failure, now)
             return None
         options = node.options
-        executor = "process" if self._is_apart else options.executor
-        return Task(self.id, StepName(step), attempt, node.target, data, options.timeout_s, executor)
+        return Task(self.id, StepName(step), attempt, node.target, data, options.timeout_s, options.executor)
 
     def _release(self, step: str) -> list[str]:
         left, ready = self._left, []

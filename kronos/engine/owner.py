@@ -32,7 +32,6 @@ FLUSH_ROWS_MIN: Final = 256
 """With a flush under way, the next one waits until it has this many rows."""
 FLUSH_ROWS_MAX: Final = 2_000
 OWNED_MAX: Final = 4_000
-CLAIM_MAX: Final = 1_000
 LONG_S: Final = 0.05
 """An attempt that runs longer than this gets a row of its own before it ends."""
 QUEUED_S: Final = 1.0
@@ -59,12 +58,15 @@ class Ports(Protocol):
 class OwnerLoop:
     """`run()` in a thread of its own until `stop()`; `drained` tells when nothing is left in hand."""
 
-    def __init__(self, *, inbox: Inbox, slots: Slots, ports: Ports, clock: RunClock, stats: Stats) -> None:
+    def __init__(
+        self, *, inbox: Inbox, slots: Slots, ports: Ports, clock: RunClock, stats: Stats, claim_max: int
+    ) -> None:
         self._inbox = inbox
         self._slots = slots
         self._ports = ports
         self._clock = clock
         self._stats = stats
+        self._claim_max = claim_max
         self._runs: dict[RunId, OwnedRun] = {}
         self._dirty: dict[OwnedRun, None] = {}
         self._dirty_rows = 0
@@ -307,7 +309,7 @@ class OwnerLoop:
 
     def _ask_for_more(self) -> None:
         """Claim when slots would idle: the more runs are waiting for a commit, the larger the next claim."""
-        room = min(OWNED_MAX - len(self._runs), CLAIM_MAX)
+        room = min(OWNED_MAX - len(self._runs), self._claim_max)
         idle = self._slots.free("thread")
         busy = self._holding or room <= 0 or not idle or not self._slots.free("process") or self._trial.waiting
         self._ports.want(0 if busy else min(room, max(idle, len(self._runs))))

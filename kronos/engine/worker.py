@@ -39,7 +39,8 @@ REBIRTH_S: Final = 0.2
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
     """`threads` and `processes` are slots; `lease_s` how long a silent worker keeps its runs; `poll_s` how long an idle
-    one waits for a notice before it looks; `stuck_max` timed-out threads that may linger before a new life begins.
+    one waits for a notice before it looks; `claim_max` runs are claimed at once, at most;
+    `stuck_max` timed-out threads that may linger before a new life begins.
     """
 
     name: str
@@ -47,6 +48,7 @@ class WorkerOptions:
     processes: int = 2
     lease_s: float = 10.0
     poll_s: float = 1.0
+    claim_max: int = 1_000
     stuck_max: int = 8
 
 
@@ -196,7 +198,14 @@ class _Life:
             on_lost=self._lost,
             on_reaped=self.intake.hint,
         )
-        self.loop: Final = OwnerLoop(inbox=self._inbox, slots=self.slots, ports=self, clock=clock, stats=worker.stats)
+        self.loop: Final = OwnerLoop(
+            inbox=self._inbox,
+            slots=self.slots,
+            ports=self,
+            clock=clock,
+            stats=worker.stats,
+            claim_max=options.claim_max,
+        )
         self._thread = threading.Thread(target=self._turn, name="kronos-owner", daemon=True)
 
     # ── what the loop hands over ──

@@ -371,7 +371,7 @@ def test_new_events_are_waited_for(make_engine):
     engine = make_engine(hypotenuse_squared)
     handle = engine.start(hypotenuse_squared, {"a": 1, "b": 1})
     after = 0
-    while not handle.status.phase.is_final:
+    while not (handle.status.phase.is_final and after == handle.status.head_seq):
         for event in engine.app.events_since(handle.run_id, after, wait_s=2):
             after = event.seq
     assert [e.seq for e in engine.app.events_since(handle.run_id, after, wait_s=0)] == []
