@@ -23,7 +23,7 @@ from kronos.core.events import Event, Failure, Kind
 from kronos.core.state import Run, StepStatus, fold
 from kronos.engine.clock import RunClock
 from kronos.engine.inbox import Inbox
-from kronos.engine.owned import TAKEOVERS_MAX, OwnedRun
+from kronos.engine.owned import DEATHS_MAX, OwnedRun
 from kronos.engine.serving import Serving
 from kronos.engine.tasks import Task
 from kronos.errors import Unavailable
@@ -188,7 +188,7 @@ class Intake:
             tasks: list[Task] = []
             if not loaded[run.id].events:
                 tasks = owned.begin(takeovers=takeovers, probation=run.lost_owner is not None or takeovers > 0)
-            elif takeovers >= TAKEOVERS_MAX:
+            elif takeovers >= DEATHS_MAX:
                 owned.give_up(loaded[run.id], takeovers=takeovers)
             else:
                 outputs = self._outputs(state)

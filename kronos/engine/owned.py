@@ -17,16 +17,21 @@ from kronos.core.retry import retry_delay_s
 from kronos.core.state import StepState, StepStatus
 from kronos.engine.runlog import RunLog
 from kronos.engine.serving import Served
+from kronos.engine.slots.processes import PROCESS_DIED
 from kronos.engine.tasks import Outcome, Task
 from kronos.errors import InvalidInput
 from kronos.kernel.hashing import input_digest
 from kronos.kernel.ids import IncarnationId, StepName
 from kronos.ports.queue import ClaimedRun, Command, DeadLetter, LoadedRun
 
-__all__ = ["TAKEOVERS_MAX", "OwnedRun"]
+__all__ = ["DEATHS_MAX", "TAKEOVERS_MAX", "OwnedRun"]
 
 TAKEOVERS_MAX: Final = 3
-"""Takeovers without progress after which a run goes to the dead letters."""
+"""Takeovers without progress after which a run is suspected of killing its workers: each attempt is made in a process
+of its own.  If that one dies, the run goes to the dead letters; if not, somebody else killed the workers.
+"""
+DEATHS_MAX: Final = 6
+"""Takeovers without progress after which a run goes to the dead letters unheard: its steps may kill other processes."""
 
 
 class OwnedRun:
@@ -129,11 +134,13 @@ class OwnedRun:
         self.log.load(loaded)
         suspects = [(name, step) for name, step in self.log.state.steps.items() if step.status is StepStatus.RUNNING]
         step = suspects[0][0] if suspects else None
-        attempt = suspects[0][1].attempt if suspects else 0
+        self._bury(step, suspects[0][1].attempt if suspects else 0, takeovers=takeovers)
+
+    def _bury(self, step: str | None, attempt: int, *, takeovers: int) -> None:
         failure = Failure(
             type="WorkerLost",
             message=f"given up after {takeovers} takeovers without progress: "
-            + (f"step {step!r} seems to kill its worker" if step else "its worker died each time"),
+            + (f"step {step!r} kills the process that runs it" if step else "its worker died each time"),
             cause="lost",
             retryable=False,
         )
@@ -151,8 +158,12 @@ class OwnedRun:
 
     @property
     def has_last_chance(self) -> bool:
-        """Whether one more death of its worker sends this run to the dead letters."""
+        """Whether one more death of its worker, or none any more, makes this run the suspect: it goes on alone."""
         return self._takeovers >= TAKEOVERS_MAX - 1
+
+    @property
+    def _is_apart(self) -> bool:
+        return self._takeovers >= TAKEOVERS_MAX
 
     def awaits(self, task: Task) -> bool:
         """Whether an outcome of `task` would count."""
@@ -183,6 +194,9 @@ class OwnedRun:
             return
         del self.active[task.step]
         facts = self._started(task, outcome.started_ns)
+        if self._is_apart and outcome.failure is not None and outcome.failure.type == PROCESS_DIED:
+            self._bury(task.step, task.attempt, takeovers=self._takeovers)
+            return
         if outcome.failure is not None:
             facts = msgspec.structs.replace(facts, effects=outcome.effects)
             self._after_failure(task.step, task.attempt, facts, outcome.failure, outcome.finished_ns)
@@ -310,7 +324,8 @@ class OwnedRun:
             self._after_failure(step, attempt, facts, failure, now)
             return None
         options = node.options
-        return Task(self.id, StepName(step), attempt, node.target, data, options.timeout_s, options.executor)
+        executor = "process" if self._is_apart else options.executor
+        return Task(self.id, StepName(step), attempt, node.target, data, options.timeout_s, executor)
 
     def _release(self, step: str) -> list[str]:
         left, ready = self._left, []
