@@ -17,10 +17,11 @@ import msgspec
 from kronos.app.working import WorkerProcess, checkpoint_key, dataset_cache
 from kronos.core.definition import WorkflowDefinition
 from kronos.core.events import Event
+from kronos.debugger.machine import Machine
 from kronos.engine.news import RunNews
 from kronos.engine.registration import define, workflows_in
 from kronos.engine.serving import Serving
-from kronos.errors import Conflict, InvalidInput, NotFound
+from kronos.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kronos.kernel import canonical
 from kronos.kernel.ids import RunId
 from kronos.kernel.schema import check_against
@@ -43,6 +44,8 @@ R = TypeVar("R")
 Workflow = WorkflowDefinition[Any, Any]
 
 WAIT_FOREVER_S: Final = 365 * 86_400.0
+PATIENCE_S: Final = 60.0
+"""How long a waiter bears a database that does not answer."""
 
 
 class Kronos:
@@ -190,12 +193,23 @@ class Kronos:
     # ── waiting ──
 
     def wait(self, run_id: RunId, timeout_s: float | None = None) -> RunSummary:
-        """Return the run once it has ended; raise `TimeoutError` after `timeout_s`."""
+        """Return the run once it has ended; raise `TimeoutError` after `timeout_s`.
+
+        A database that restarts meanwhile is waited for, PATIENCE_S at most; then `Unavailable`.
+        """
         until = time.monotonic() + (WAIT_FOREVER_S if timeout_s is None else timeout_s)
         self._listen()
+        answered = time.monotonic()
         with self._news.watch(run_id) as watch:
             while True:
-                run = self.history.run(run_id)
+                try:
+                    run = self.history.run(run_id)
+                    answered = time.monotonic()
+                except Unavailable:
+                    if time.monotonic() > min(until, answered + PATIENCE_S):
+                        raise
+                    watch.wait(until)
+                    continue
                 if run.phase.is_final:
                     return run
                 if time.monotonic() >= until:
@@ -237,6 +251,17 @@ class Kronos:
         """Return what readiness rests on; raise `Unavailable` naming what does not answer."""
         with self._session.connection() as connection:
             return {"database": "ok", "schema": check_schema(connection)}
+
+    def machine(self) -> Machine:
+        """Return a time machine over what is recorded here; `close()` it, and keep one where many questions come."""
+        return Machine(
+            history=self.history,
+            recordings=self.recordings,
+            blobs=self.blobs,
+            catalog=self.catalog,
+            key=self.checkpoint_key,
+            cache_dir=dataset_cache(self.settings).parent,
+        )
 
     @property
     def checkpoint_key(self) -> bytes:

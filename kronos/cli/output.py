@@ -47,12 +47,12 @@ def print_fields(fields: Mapping[str, Any]) -> None:
     """Print one thing as aligned `name  value` lines."""
     width = max(map(len, fields), default=0)
     for name, value in fields.items():
-        print(f"{name:<{width}}  {_text(value)}", flush=True)
+        print(f"{name:<{width}}  {text_of(value)}", flush=True)
 
 
 def print_rows(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print a table that is as wide as its values: ids are copied from it, so nothing is cut off."""
-    texts = [[_text(value) for value in row] for row in rows]
+    texts = [[text_of(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(titles, *texts, strict=True)]
     for i, row in enumerate([list(titles), *texts]):
         line = "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
@@ -72,7 +72,8 @@ def show_time(ns: int | None) -> str | None:
     return datetime.fromtimestamp(ns // 1_000_000_000, UTC).replace(microsecond=ns // 1000 % 1_000_000).isoformat()
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return a value as one line of text."""
     if value is None:
         return "–"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kronos.cli.output import note, print_fields, print_json, print_rows
+from kronos.cli.output import note, print_fields, print_json, print_rows, text_of
+from kronos.cli.tables import add_tables
 from kronos.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["app", "start"]
 
 app = typer.Typer(no_args_is_help=True)
+add_tables(app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Address = Annotated[
     str | None, typer.Option("--address", metavar="HOST:PORT", help="Ask this server over gRPC, not the database.")
 ]
 Token = Annotated[str | None, typer.Option("--token", help="For --address; default: that of this data folder.")]
+FIELD_CHARS_MAX: Final = 600
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
@@ -85,7 +88,7 @@ def show(run: RunArgument, address: Address = None, token: Token = None, json: J
     """One run: its phase, input, output or failure."""
     with source(address, token) as runs:
         found = runs.get(run)
-    print_json(found) if json else print_fields(found)
+    print_json(found) if json else print_fields({name: _in_short(value) for name, value in found.items()})
 
 
 @app.command()
@@ -117,6 +120,14 @@ def cancel(
     with source(address, token) as runs:
         runs.cancel(run, reason)
     note(f"run {run} is asked to end")
+
+
+def _in_short(value: object) -> object:
+    """Return what fits a terminal; `--json` prints the whole."""
+    text = text_of(value)
+    if len(text) <= FIELD_CHARS_MAX:
+        return value
+    return f"{text[:FIELD_CHARS_MAX]}… ({len(text):,} characters; --json prints them all)"
 
 
 def read_input(text: str) -> str:

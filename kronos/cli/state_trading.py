@@ -7,10 +7,8 @@ from typing import Any
 import msgspec
 
 from kronos.app import Kronos
-from kronos.app.working import dataset_cache
 from kronos.cli.output import note, print_fields, print_json, print_rows, show_time
 from kronos.cli.progress import progress_bar
-from kronos.debugger.machine import Machine
 from kronos.kernel.ids import RunId
 
 __all__ = ["print_trading_state"]
@@ -18,14 +16,7 @@ __all__ = ["print_trading_state"]
 
 def print_trading_state(opened: Kronos, run_id: RunId, step: str, row: int, *, working_tree: bool, json: bool) -> None:
     """Print what stood before `row` of a trading step was dispatched."""
-    machine = Machine(
-        history=opened.history,
-        recordings=opened.recordings,
-        blobs=opened.blobs,
-        catalog=opened.catalog,
-        key=opened.checkpoint_key,
-        cache_dir=dataset_cache(opened.settings).parent,
-    )
+    machine = opened.machine()
     try:
         with progress_bar(f"going to row {row}") as advance:
             view = machine.state_at(

@@ -160,6 +160,22 @@ def test_the_state_of_a_run_is_that_of_the_event(demo):
     assert "beyond the last event" in beyond.stderr
 
 
+def test_orders_fills_and_trades_of_a_trading_step_are_tables_that_agree(demo):
+    folder, run = demo.folder, demo.run_id
+    tables = {}
+    for name in ("orders", "fills", "trades"):
+        done = type_command(folder, "runs", name, run, "aapl-10-30", "--json")
+        assert done.returncode == 0, done.stderr
+        tables[name] = json.loads(done.stdout)
+    filled = [order for order in tables["orders"] if order["phase"] == "filled"]
+    assert [order["order_id"] for order in filled] == [fill["order_id"] for fill in tables["fills"]]
+    ends = {trade["exit_order_id"] for trade in tables["trades"] if not trade["open"]}
+    assert ends <= {fill["order_id"] for fill in tables["fills"]}
+    several = type_command(folder, "runs", "trades", run)
+    assert several.returncode == 2
+    assert "name one: aapl-10-30" in several.stderr
+
+
 def test_a_backtest_is_a_durable_run_with_trades_and_hashes_and_the_same_twice(demo):
     folder = demo.folder
     arguments = ["backtest", "--data", "sample-aapl", "--strategy", "kronos.trading.sma_cross:SmaCross", "--json"]
