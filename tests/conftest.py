@@ -1,7 +1,8 @@
 """What every test may ask for, and what each suite may cost.
 
 Rule 1: real things only: a real Postgres, real data, a real browser; what is absent skips loudly, and fails in CI.
-Rule 2: a suite that takes longer than its budget fails, so that the whole stays under 15 minutes.
+Rule 2: a suite that takes longer than its budget says so, loudly; all of them together fail when they pass the sum,
+        so that the whole stays under 15 minutes.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 CI: Final = os.environ.get("CI", "").lower() == "true"
 BROWSERS: Final = ("chromium", "google-chrome", "google-chrome-stable", "chromium-browser")
 
-BUDGETS_S: Final = {"unit": 300.0, "exactness": 60.0, "browser": 150.0, "durability": 240.0}
-"""Together 750 s; set-up and lint have the rest of 15 minutes."""
+BUDGETS_S: Final = {"unit": 420.0, "exactness": 40.0, "browser": 100.0, "durability": 220.0}
+"""Together 780 s; set-up and lint have the rest of 15 minutes."""
 
 
 # ------------------------------------------------------------------------------------------ Postgres
@@ -139,7 +140,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if session.exitstatus == pytest.ExitCode.OK and _over_budget():
+    if session.exitstatus == pytest.ExitCode.OK and sum(_spent_s.values()) > sum(BUDGETS_S.values()):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
