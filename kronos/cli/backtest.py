@@ -62,11 +62,15 @@ def backtest(
         )
         dataset = _dataset(opened, data, options)
         first, stop = _rows(opened, dataset, since, until)
+        if first >= (dataset.rows if stop is None else stop):
+            raise InvalidInput(
+                f"--from {since} --to {until}: no bar of {dataset.name} lies between them", field="--from", value=since
+            )
         config = BacktestConfig(
             cash=money, fee_rate=rate, first_row=first, stop_row=stop, long_only=not short, check_cash=not overdraw
         )
         plan = plan_from_text(strategy, chosen, config)
-        found = _run(opened, {"dataset": dataset.id, "plan": plan})
+        found = _run(opened, {"dataset": f"{dataset.name}@{dataset.id}", "plan": plan})
     print_json(found) if json else _print(found)
     if found["status"] != "completed":
         sys.exit(1)

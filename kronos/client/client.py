@@ -25,7 +25,7 @@ __all__ = ["Client"]
 A = TypeVar("A")
 
 CALL_TIMEOUT_S: Final = 30.0
-MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
+MESSAGE_BYTES_MAX: Final = 272 * 1024 * 1024
 _EVENTS_A_PAGE: Final = 1_000
 
 

@@ -30,8 +30,9 @@ from kronos.core.options import Duration, StepOptions, parse_duration
 from kronos.core.proxies import is_proxy, read, refuse, stand_in
 from kronos.core.signature import EMPTY, Injected, Parameter, Signature, read_signature
 from kronos.core.tracing import Tracer, active_tracer
-from kronos.errors import KronosError, WorkflowDefinitionError
+from kronos.errors import InvalidInput, KronosError, WorkflowDefinitionError
 from kronos.kernel import canonical
+from kronos.kernel.schema import check_against
 
 __all__ = ["StepDefinition", "WorkflowDefinition", "step", "workflow"]
 
@@ -138,7 +139,12 @@ class WorkflowDefinition(Generic[P, R]):
 
     def check_input(self, data: bytes) -> bytes:
         """Return the canonical bytes of a run's input given as JSON; raise `InvalidInput` naming the field's path."""
-        typed = canonical.decode(data, self.input_type)
+        try:
+            typed = canonical.decode(data, self.input_type)
+        except InvalidInput as error:
+            if "[...]" in str(error.facts.get("field", "")):  # a key of a mapping: the schema knows which
+                check_against(canonical.encode(self.graph.input_schema), data)
+            raise
         return canonical.encode(typed)
 
     def _read(self, timeout_s: float | None) -> tuple[Graph, Mapping[str, StepDefinition[Any, Any]]]:
@@ -312,7 +318,9 @@ def _input_type(name: str, signature: Signature) -> Any:
     parameters = signature.parameters
     if takes_whole_input(signature):
         return parameters[0].type
-    return msgspec.defstruct(f"{name}_input", [_record_field(p) for p in parameters], kw_only=True, frozen=True)
+    return msgspec.defstruct(
+        f"{name}_input", [_record_field(p) for p in parameters], kw_only=True, frozen=True, forbid_unknown_fields=True
+    )
 
 
 def takes_whole_input(signature: Signature) -> bool:

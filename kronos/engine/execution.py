@@ -154,14 +154,25 @@ def unknown_target(task: Task, services: Services) -> Outcome:
 
 def failure_of(error: BaseException) -> Failure:
     """Return what is recorded of an exception.  Its attribute `retryable`, where it has one, is honoured."""
-    retryable = getattr(error, "retryable", not isinstance(error, _FINAL))
     return Failure(
-        type=type(error).__qualname__,
-        message=_message(error)[:MESSAGE_MAX],
-        traceback=_user_frames(error)[-TRACEBACK_MAX:],
-        retryable=retryable is not False,
+        type=_recordable(type(error).__qualname__),
+        message=_recordable(_message(error))[:MESSAGE_MAX],
+        traceback=_recordable(_user_frames(error))[-TRACEBACK_MAX:],
+        retryable=_is_retryable(error),
         cause="timeout" if isinstance(error, StepTimeout) else "error",
     )
+
+
+def _recordable(text: str) -> str:
+    """Return `text` with what UTF-8 cannot hold (half a surrogate pair) written as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _is_retryable(error: BaseException) -> bool:
+    try:
+        return getattr(error, "retryable", not isinstance(error, _FINAL)) is not False
+    except Exception:
+        return True
 
 
 def _message(error: BaseException) -> str:

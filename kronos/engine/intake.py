@@ -201,7 +201,7 @@ class Intake:
         loaded = self._queue.load([run.claimed])[run.id]
         again = self._own(run.claimed)
         again.log.inbox_seen = run.log.inbox_seen
-        again.refuse(loaded, Failure(type="ValueRefused", message=f"the database refused: {reason}", retryable=False))
+        again.refuse(loaded, Failure(type="ValueRefused", message=reason, retryable=False))
         self._inbox.put_claimed(again, [])
         self._inbox.wake.set()
 

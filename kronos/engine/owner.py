@@ -21,7 +21,7 @@ from kronos.engine.tasks import Task
 from kronos.engine.timers import Timers
 from kronos.engine.trial import Trial
 from kronos.kernel.ids import RunId
-from kronos.ports.queue import Flush
+from kronos.ports.queue import Flush, Verdict
 
 __all__ = ["OwnerLoop"]
 
@@ -78,6 +78,7 @@ class OwnerLoop:
         self._trial: Final = Trial(slots)
         self._refused: dict[OwnedRun, None] = {}
         self._rejected: set[RunId] = set()
+        self._condemned: dict[OwnedRun, str] = {}
         self._seen: set[int] = set()
         self._next_tick = 0.0
         self._holding = False
@@ -158,9 +159,18 @@ class OwnerLoop:
             stats.step_seconds += (outcome.finished_ns - outcome.started_ns) / 1e9
             stats.steps_failed += outcome.failure is not None
             run = self._runs.get(task.run_id)
-            if run is not None:
-                run.record(task, outcome)
-                self._touch(run)
+            if run is not None and run not in self._condemned:
+                try:
+                    run.record(task, outcome)
+                except Exception as error:
+                    log.exception("run %s: the outcome of %s cannot be recorded", run.id, task.step)
+                    reason = f"the outcome of {task.step!r} cannot be recorded: {type(error).__name__}"
+                    if run.flushing:
+                        self._condemned[run] = reason
+                    else:
+                        self._condemn(run, reason)
+                else:
+                    self._touch(run)
 
     def _take_committed(self) -> None:
         committed = self._inbox.committed
@@ -174,28 +184,41 @@ class OwnerLoop:
             self._seen.difference_update(flush.drained)
             for run, buffer in members:
                 run.flushing = False
-                if run.log.uuid in verdict.refused or run.log.uuid in verdict.rejected:
-                    run.log.inbox_seen -= len(buffer.drained)  # these commands are still there, and are read again
-                if run.log.uuid in verdict.rejected:
-                    log.error("run %s: the database refused its events: %s", run.id, verdict.rejected[run.log.uuid])
-                    if run.id not in self._rejected:  # a run whose very failure is refused is left alone, and logged
-                        self._rejected.add(run.id)
-                        self._ports.reload(run, verdict.rejected[run.log.uuid])
-                    del self._runs[run.id]
-                    self._dirty.pop(run, None)
-                    run.active.clear()
-                elif run.log.uuid in verdict.refused:
-                    run.log.reopen()
-                    self._refused[run] = None
-                elif buffer.ended is not None:
-                    self._finished(run)
-                else:
-                    tasks += [task for task in buffer.after_commit if not run.is_over]
-                    if run.log.buffer.rows or run.log.buffer.drained:
-                        self._dirty[run] = None
+                tasks += self._settle(run, buffer, verdict)
         if committed or tasks:
             self._dirty_rows = sum(len(run.log.buffer.rows) for run in self._dirty)
         self._hand_out(tasks)
+
+    def _settle(self, run: OwnedRun, buffer: Buffer, verdict: Verdict) -> list[Task]:
+        """Take the store's word on what a run had in a flush; return the attempts that may begin now."""
+        refused, rejected = run.log.uuid in verdict.refused, verdict.rejected.get(run.log.uuid)
+        if refused or rejected is not None:
+            run.log.inbox_seen -= len(buffer.drained)  # these commands are still there, and are read again
+        if rejected is not None:
+            self._condemn(run, f"the database refused: {rejected}")
+        elif run in self._condemned and buffer.ended is None:
+            self._condemn(run, self._condemned.pop(run))
+        elif refused:
+            run.log.reopen()
+            self._refused[run] = None
+        elif buffer.ended is not None:
+            self._condemned.pop(run, None)
+            self._finished(run)
+        else:
+            if run.log.buffer.rows or run.log.buffer.drained:
+                self._dirty[run] = None
+            return [task for task in buffer.after_commit if not run.is_over]
+        return []
+
+    def _condemn(self, run: OwnedRun, reason: str) -> None:
+        """Read a run again as it is on record, to end it as failed: what is in hand of it cannot be recorded."""
+        log.error("run %s: %s", run.id, reason)
+        self._runs.pop(run.id, None)
+        self._dirty.pop(run, None)
+        run.active.clear()
+        if run.id not in self._rejected:  # a run whose very failure is refused is left alone, and logged
+            self._rejected.add(run.id)
+            self._ports.reload(run, reason)
 
     def _finished(self, run: OwnedRun) -> None:
         self._stats.runs_ended += 1

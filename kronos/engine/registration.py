@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import traceback
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from kronos.core.definition import WorkflowDefinition
 from kronos.engine.code import capture, code_identity, definition_id
 from kronos.engine.targets import load_module
-from kronos.errors import NotFound
+from kronos.errors import InvalidInput, KronosError, NotFound
 from kronos.kernel.hashing import content_hash
 from kronos.ports.history import Definition
 
@@ -39,7 +40,19 @@ def define(workflow: Workflow) -> tuple[Definition, dict[str, bytes]]:
 
 def workflows_in(module: str) -> list[Workflow]:
     """Import `module` and return the workflows it defines; raise `NotFound` when there are none."""
-    loaded = load_module(module)
+    try:
+        loaded = load_module(module)
+    except KronosError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        at = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else ""
+        where = at or (f"{frames[-1].filename}:{frames[-1].lineno}" if frames else module)
+        raise InvalidInput(
+            f"module {module} cannot be imported: {where}: {type(error).__name__}: {error}",
+            field="workflows",
+            value=module,
+        ) from error
     found = [each for each in vars(loaded).values() if isinstance(each, WorkflowDefinition)]
     own = [each for each in found if each.__module__ == loaded.__name__] or found
     if not own:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet
 
-from kronos.errors import CorruptHistory, InvalidInput
+from kronos.errors import CorruptHistory, InvalidInput, NotFound
 from kronos.kernel import canonical
 from kronos.kernel.ids import BlobHash
 from kronos.market.cache import map_columns, write_columns
@@ -85,7 +85,7 @@ class Catalog:
     def __init__(self, blobs: Blobs, index: DatasetIndex, cache_dir: Path | str) -> None:
         """Use `blobs` for chunks, `index` for manifests and `cache_dir` for mapped files (made when needed)."""
         self._blobs, self._index, self._cache_dir = blobs, index, Path(cache_dir)
-        self._opened: dict[str, Bars] = {}
+        self._opened: dict[tuple[str, str], Bars] = {}
 
     # -- import
 
@@ -176,8 +176,17 @@ class Catalog:
         return self.manifest(name_or_id).dataset
 
     def manifest(self, dataset: Dataset | str) -> Manifest:
-        """Return what the import of a dataset found; raise `NotFound`."""
-        return _manifest(self._index.find(dataset.id if isinstance(dataset, Dataset) else dataset))
+        """Return what the import of a dataset found; raise `NotFound`.
+
+        The same bars may be listed under several names: a handle finds its own listing, and stays what it is.
+        """
+        if not isinstance(dataset, Dataset):
+            return _manifest(self._index.find(dataset))
+        try:
+            found = self._index.find(f"{dataset.name}@{dataset.id}")
+        except NotFound:
+            found = self._index.find(dataset.id)
+        return msgspec.structs.replace(_manifest(found), dataset=dataset)
 
     def open(self, dataset: Dataset | str) -> Bars:
         """Return a dataset's bars as read-only mapped columns, rebuilt from its chunks when the cache is gone.
@@ -186,11 +195,12 @@ class Catalog:
         """
         manifest = self.manifest(dataset)
         found = manifest.dataset
-        if found.id not in self._opened:
+        key = found.id, found.instrument
+        if key not in self._opened:
             columns = map_columns(self._path(found.id))
             if columns is None or not _matches(columns, manifest):
                 columns = self._rebuild(manifest)
-            self._opened[found.id] = Bars(
+            self._opened[key] = Bars(
                 dataset=found.id,
                 instrument=found.instrument,
                 tick=found.tick,
@@ -200,7 +210,7 @@ class Catalog:
                 price_max=manifest.price_max,
                 **columns,
             )
-        return self._opened[found.id]
+        return self._opened[key]
 
     def _rebuild(self, manifest: Manifest) -> dict[str, Int64s]:
         """Put the cache file together from its chunks and map it."""

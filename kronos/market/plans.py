@@ -29,6 +29,7 @@ class BacktestPlan(msgspec.Struct, frozen=True, kw_only=True):
 def plan_from_text(strategy: str, settings: dict[str, str], config: BacktestConfig) -> BacktestPlan:
     """Return the plan of `--strategy module:Class --set name=value …`; raise `InvalidInput` naming what is wrong."""
     params = params_from_text(find_strategy(strategy), settings)
+    load_strategy(strategy, params=params)  # its own checks, before a run is on record
     plain = msgspec.to_builtins(params)
     return BacktestPlan(strategy=strategy, params=plain if isinstance(plain, dict) else {}, config=config)
 

@@ -34,7 +34,7 @@ def find_strategy(spec: str) -> type[Strategy]:
             value=spec,
         ) from error
     found = getattr(module, class_name, None)
-    if not isinstance(found, type) or not issubclass(found, Strategy):
+    if not isinstance(found, type) or not issubclass(found, Strategy) or found is Strategy:
         known = sorted(
             name
             for name, value in vars(module).items()

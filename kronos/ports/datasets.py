@@ -33,7 +33,7 @@ class DatasetIndex(Protocol):
         ...
 
     def find(self, name_or_id: str) -> DatasetRow:
-        """Return the dataset of that id, id prefix (12 or more digits) or name (newest); raise `NotFound`."""
+        """Return the dataset of a `name@id`, id, id prefix (12 digits or more) or name (newest); raise `NotFound`."""
         ...
 
     def all(self) -> list[DatasetRow]:

@@ -27,7 +27,7 @@ __all__ = ["RpcServer"]
 
 SERVICE: Final = service_pb2.DESCRIPTOR.services_by_name["KronosService"].full_name
 THREADS: Final = 32
-MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+MESSAGE_BYTES_MAX: Final = 272 * 1024 * 1024
 GRACE_S: Final = 2.0
 OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # else two servers share a port unnoticed

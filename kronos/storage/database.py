@@ -17,7 +17,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict
 
-from kronos.errors import Unavailable
+from kronos.errors import InvalidInput, Unavailable
 
 __all__ = ["ROLE", "SUPPORTED", "Connection", "Session", "connect", "describe", "take_role"]
 
@@ -55,8 +55,11 @@ def connect(url: str, *, purpose: str, role: bool = True, autocommit: bool = Tru
             keepalives_count=2,
             tcp_user_timeout=DEAD_PEER_MS,
         )
-    except psycopg.ProgrammingError as error:
-        raise Unavailable(f"DATABASE_URL is not a valid connection string: {error}", field="DATABASE_URL") from None
+    except psycopg.ProgrammingError:
+        raise InvalidInput(
+            "DATABASE_URL is not a valid connection string: write it as postgresql://user:password@host:5432/database",
+            field="DATABASE_URL",
+        ) from None
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise Unavailable(

@@ -6,6 +6,7 @@ Rule: bounds, limits and splits are proven here, before the first row; what cann
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,10 @@ from kronos.trading.risk import Limits
 from kronos.trading.strategy import Strategy
 
 __all__ = ["BacktestConfig", "identity_of", "instrument_of", "limits_of", "rows_of", "splits_of"]
+
+
+CASH_END: Final = Decimal(10) ** 18
+"""Cash stays below this: beyond it no currency is meant, and figures would leave what a float can show."""
 
 
 class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +47,19 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
     execution_id: str = "backtest"
     route_id: str = "simulated"
     broker_id: str = "simulated"
+
+    def __post_init__(self) -> None:
+        """Refuse cash and fees that no account can have."""
+        if not (self.cash.is_finite() and 0 < self.cash < CASH_END):
+            raise InvalidInput(
+                f"cash {self.cash} must be positive and below {CASH_END:.0e}", field="cash", value=str(self.cash)
+            )
+        if not (self.fee_rate.is_finite() and 0 <= self.fee_rate < 1):
+            raise InvalidInput(
+                f"fee_rate {self.fee_rate} must be a fraction from 0 to below 1: 0.001 is 0.1 %",
+                field="fee_rate",
+                value=str(self.fee_rate),
+            )
 
 
 def rows_of(bars: Bars, config: BacktestConfig) -> tuple[int, int]:

@@ -34,7 +34,9 @@ class MemoryIndex:
 
     def find(self, name_or_id):
         for row in self.all():
-            if name_or_id in {row.id, row.name} or (len(name_or_id) >= 12 and row.id.startswith(name_or_id)):
+            if name_or_id in {row.id, row.name, f"{row.name}@{row.id}"} or (
+                len(name_or_id) >= 12 and row.id.startswith(name_or_id)
+            ):
                 return row
         raise NotFound(f"no dataset {name_or_id!r}")
 

@@ -118,3 +118,16 @@ def test_two_processes_may_build_one_cache_file(tmp_path) -> None:
         writer.join()
         assert writer.exitcode == 0
     assert [p.name for p in tmp_path.iterdir()] == ["x.arrow"]
+
+
+def test_the_same_bars_under_another_name_change_nothing_for_who_holds_the_first(catalog, reopened) -> None:
+    first = take(catalog, 100, "first").dataset
+    other = catalog.import_table(
+        table(100), ImportOptions(name="other", instrument="EURUSD", calendar="weekdays", gaps="accept")
+    ).dataset
+    assert first.id == other.id
+    for shelf in (catalog, reopened()):
+        assert (shelf.open(first).instrument, shelf.open(other).instrument) == ("T", "EURUSD")
+        assert shelf.manifest(first).dataset == first
+        assert shelf.find(f"first@{first.id}") == first
+        assert {each.name for each in shelf.list()} == {"first", "other"}

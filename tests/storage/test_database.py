@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from kronos.app import Kronos
-from kronos.errors import Unavailable
+from kronos.errors import InvalidInput, Unavailable
 from kronos.storage.database import SUPPORTED, Session, connect, describe
 from kronos.storage.statements import statement, statement_names
 
@@ -52,10 +52,15 @@ def test_a_wrong_password_is_refused_without_showing_it(database_url):
 
 @pytest.mark.parametrize(
     "url",
-    [f"postgresql://u:{SECRET}@host:notaport/db", f"nonsense {SECRET}", f"postgresql://u:{SECRET}@h/db?sslmoed=x"],
+    [
+        f"postgresql://u:{SECRET}@host:notaport/db",
+        f"nonsense {SECRET}",
+        f"postgresql://:{SECRET}@[bad",
+        f"postgresql://u:{SECRET}@h/db?sslmoed=x",
+    ],
 )
 def test_a_malformed_url_is_refused_without_its_password(url):
-    with pytest.raises(Unavailable) as refused:
+    with pytest.raises((InvalidInput, Unavailable)) as refused:
         connect(url, purpose="test")
     assert "DATABASE_URL" in refused.value.message
     assert SECRET not in refused.value.message

@@ -71,3 +71,10 @@ def test_one_dataset_may_have_two_names(index):
     index.add(row("aa", "one"))
     index.add(row("aa", "two"))
     assert index.find("one").id == index.find("two").id == index.find(row("aa").id).id
+
+
+def test_a_listing_is_found_by_name_and_id_together(index):
+    index.add(row("aa", "one"))
+    index.add(row("aa", "two"))
+    full = index.find("one").id
+    assert [index.find(f"{name}@{full}").name for name in ("one", "two")] == ["one", "two"]

@@ -116,7 +116,7 @@ def find_home(data_dir: Path) -> Home:
         data_dir.mkdir(parents=True, exist_ok=True)
         home = _place(data_dir)
         usable = os.access(home.path, os.R_OK | os.W_OK | os.X_OK)
-    except (PermissionError, FileExistsError, NotADirectoryError):
+    except OSError:
         usable = False
     if not usable:
         raise Unavailable(
