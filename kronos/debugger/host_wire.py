@@ -10,11 +10,11 @@ Rule: nothing here imports the trading runtime, so that a host may first decide 
 from __future__ import annotations
 
 import socket
-from struct import Struct
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from kronos.engine.slots.frames import read_frame, write_frame
 from kronos.ports.datasets import DatasetRow
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
 ]  # fmt: skip
 
 FRAME_MAX: Final = 1 << 30
-_LENGTH: Final = Struct(">I")
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True):
@@ -115,35 +114,16 @@ def send(connection: socket.socket, message: Any) -> None:
     """Write one frame; raise `OSError` when the other side is gone."""
     data = _encode(message)
     assert len(data) <= FRAME_MAX, "a checkpoint is at most 64 MB"
-    connection.sendall(_LENGTH.pack(len(data)) + data)
+    write_frame(connection, data)
 
 
 def receive_from_host(connection: socket.socket) -> FromHost:
     """Read one frame; raise `EOFError` when the host is gone, `TimeoutError` after the connection's timeout."""
-    message: FromHost = _decode_from_host(_read_frame(connection))
+    message: FromHost = _decode_from_host(read_frame(connection))
     return message
 
 
 def receive_from_machine(connection: socket.socket) -> FromMachine:
     """Read one frame; raise `EOFError` when the machine is gone."""
-    message: FromMachine = _decode_from_machine(_read_frame(connection))
+    message: FromMachine = _decode_from_machine(read_frame(connection))
     return message
-
-
-def _read_frame(connection: socket.socket) -> bytes:
-    (length,) = _LENGTH.unpack(_read(connection, _LENGTH.size))
-    return _read(connection, length)
-
-
-def _read(connection: socket.socket, count: int) -> bytes:
-    parts: list[bytes] = []
-    while count:
-        try:
-            part = connection.recv(min(count, 1 << 20))
-        except ConnectionError:
-            raise EOFError from None
-        if not part:
-            raise EOFError
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)

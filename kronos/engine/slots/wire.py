@@ -8,12 +8,12 @@ A frame is four bytes of length (big endian) and one msgpack message; end of fil
 from __future__ import annotations
 
 import socket
-from struct import Struct
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from kronos.core.events import Effect, Failure
+from kronos.engine.slots.frames import read_frame, write_frame
 from kronos.engine.tasks import Task
 from kronos.errors import InvalidInput
 
@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 FRAME_MAX: Final = 1 << 30
-_LENGTH: Final = Struct(">I")
 
 
 class Answer(msgspec.Struct):
@@ -115,36 +114,16 @@ def send(connection: socket.socket, message: FromWorker | FromChild) -> None:
     data = _encode(message)
     if len(data) > FRAME_MAX:
         raise InvalidInput(f"{len(data)} bytes do not fit into one message of at most {FRAME_MAX}: use a blob")
-    connection.sendall(_LENGTH.pack(len(data)))
-    connection.sendall(data)
+    write_frame(connection, data)
 
 
 def receive_from_child(connection: socket.socket) -> FromChild:
     """Read one frame; raise `EOFError` when the child is gone, `TimeoutError` after the connection's timeout."""
-    message: FromChild = _decode_from_child(_read_frame(connection))
+    message: FromChild = _decode_from_child(read_frame(connection))
     return message
 
 
 def receive_from_worker(connection: socket.socket) -> FromWorker:
     """Read one frame; raise `EOFError` when the worker is gone."""
-    message: FromWorker = _decode_from_worker(_read_frame(connection))
+    message: FromWorker = _decode_from_worker(read_frame(connection))
     return message
-
-
-def _read_frame(connection: socket.socket) -> bytes:
-    (length,) = _LENGTH.unpack(_read(connection, _LENGTH.size))
-    return _read(connection, length)
-
-
-def _read(connection: socket.socket, count: int) -> bytes:
-    parts: list[bytes] = []
-    while count:
-        try:
-            part = connection.recv(min(count, 1 << 20))
-        except ConnectionError:
-            raise EOFError from None
-        if not part:
-            raise EOFError
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
