@@ -56,7 +56,7 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
             )
         if not (self.fee_rate.is_finite() and 0 <= self.fee_rate < 1):
             raise InvalidInput(
-                f"fee_rate {self.fee_rate} must be a fraction from 0 to below 1: 0.001 is 0.1 %",
+                f"fee_rate: {self.fee_rate} is outside [0, 1): 0.001 is 0.1 %",
                 field="fee_rate",
                 value=str(self.fee_rate),
             )
