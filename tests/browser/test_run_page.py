@@ -228,9 +228,9 @@ def test_a_run_is_cancelled_from_its_page(scene, app, worker, hold):
     scene.open_run(run_id)
     scene.page.locator("#cancel").click()
     scene.page.locator("#confirm .danger").click()
-    gate.set()
     expect(scene.page.locator("#phase")).to_contain_text("cancelled")
     expect(scene.page.locator("#cancel")).to_be_hidden()
+    gate.set()  # only now: a run that ends first cannot be cancelled
 
 
 def test_a_run_nobody_has_claimed_says_so(scene, app):
