@@ -50,7 +50,7 @@ def step_diagram() -> str:
         run = _follow(path)
         attempt = path.count(Kind.STEP_SCHEDULED)
         for kind in sorted(STEP_ALLOWED[status]):
-            event = _fact(run, kind, attempt + (kind is Kind.STEP_SCHEDULED))
+            event = _fact(run, kind, attempt + (kind in (Kind.STEP_SCHEDULED, Kind.STEP_SKIPPED)))
             after = apply(run, event).steps["step"].status
             edges.setdefault((status, after), []).append(kind)
     finals = [status for status in StepStatus if not STEP_ALLOWED[status]]

@@ -41,6 +41,13 @@ class Kind(StrEnum):
     RUN_FAILED = "run_failed"
     RUN_CANCELLED = "run_cancelled"
     RUN_FORKED = "run_forked"
+    RUN_SIGNALLED = "run_signalled"
+    RUN_PAUSED = "run_paused"
+    RUN_RESUMED = "run_resumed"
+    RUN_ADOPTED = "run_adopted"
+    RUN_ATTRIBUTED = "run_attributed"
+    RUN_CONTINUED = "run_continued"
+    RUN_COMPENSATING = "run_compensating"
     STEP_SCHEDULED = "step_scheduled"
     STEP_STARTED = "step_started"
     STEP_INPUT_RECORDED = "step_input_recorded"
@@ -48,6 +55,8 @@ class Kind(StrEnum):
     STEP_COMPLETED = "step_completed"
     STEP_FAILED = "step_failed"
     STEP_RETRIED = "step_retried"
+    STEP_SKIPPED = "step_skipped"
+    STEP_EXPANDED = "step_expanded"
 
 
 _STARTING = (Kind.STEP_SCHEDULED, Kind.STEP_STARTED, Kind.STEP_INPUT_RECORDED)
@@ -61,6 +70,8 @@ LEADING: Final[Mapping[Kind, tuple[Kind, ...]]] = {
     Kind.STEP_COMPLETED: (*_STARTING, Kind.STEP_OUTPUT_RECORDED, Kind.STEP_COMPLETED),
     Kind.STEP_FAILED: (*_STARTING, Kind.STEP_FAILED),
     Kind.STEP_RETRIED: (*_STARTING, Kind.STEP_FAILED, Kind.STEP_RETRIED),
+    Kind.STEP_SKIPPED: (Kind.STEP_SKIPPED,),
+    Kind.STEP_EXPANDED: (*_STARTING, Kind.STEP_EXPANDED),
 }
 """The facts that lead up to each kind, itself last: an event stands for the last `count` of them."""
 

@@ -50,6 +50,7 @@ class StepStatus(StrEnum):
     RETRYING = "retrying"
     COMPLETED = "completed"
     FAILED = "failed"
+    SKIPPED = "skipped"
 
 
 class StepState(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,11 +80,22 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 _STEP_KINDS: Final = frozenset(kind for kind in Kind if kind.startswith("step_"))
 _RUN_ENDS: Final = frozenset({Kind.RUN_COMPLETED, Kind.RUN_FAILED, Kind.RUN_CANCELLED})
 _BEGIN: Final = frozenset({Kind.RUN_STARTED, Kind.RUN_FORKED})
+_RUN_NOTES: Final = frozenset(
+    {
+        Kind.RUN_SIGNALLED,
+        Kind.RUN_PAUSED,
+        Kind.RUN_RESUMED,
+        Kind.RUN_ADOPTED,
+        Kind.RUN_ATTRIBUTED,
+        Kind.RUN_CONTINUED,
+        Kind.RUN_COMPENSATING,
+    }
+)
 
 ALLOWED: Final[Mapping[Phase, frozenset[Kind]]] = {
     Phase.PENDING: _BEGIN | {Kind.RUN_CANCELLED, Kind.RUN_FAILED},
-    Phase.RUNNING: _STEP_KINDS | _RUN_ENDS,
-    Phase.WAITING: _STEP_KINDS | _RUN_ENDS,
+    Phase.RUNNING: _STEP_KINDS | _RUN_ENDS | _RUN_NOTES,
+    Phase.WAITING: _STEP_KINDS | _RUN_ENDS | _RUN_NOTES,
     **dict.fromkeys(_FINAL, frozenset[Kind]()),
 }
 """Which kinds may follow in which phase."""
@@ -96,19 +108,30 @@ _STATUS_AFTER: Final[Mapping[Kind, StepStatus]] = {
     Kind.STEP_COMPLETED: StepStatus.COMPLETED,
     Kind.STEP_FAILED: StepStatus.FAILED,
     Kind.STEP_RETRIED: StepStatus.RETRYING,
+    Kind.STEP_SKIPPED: StepStatus.SKIPPED,
+    Kind.STEP_EXPANDED: StepStatus.RUNNING,
 }
 
 STEP_ALLOWED: Final[Mapping[StepStatus, frozenset[Kind]]] = {
-    StepStatus.PENDING: frozenset({Kind.STEP_SCHEDULED}),
+    StepStatus.PENDING: frozenset({Kind.STEP_SCHEDULED, Kind.STEP_SKIPPED}),
     StepStatus.RETRYING: frozenset({Kind.STEP_SCHEDULED}),
     StepStatus.SCHEDULED: frozenset({Kind.STEP_STARTED}),
     StepStatus.RUNNING: frozenset(
-        {Kind.STEP_INPUT_RECORDED, Kind.STEP_OUTPUT_RECORDED, Kind.STEP_COMPLETED, Kind.STEP_FAILED}
+        {
+            Kind.STEP_INPUT_RECORDED,
+            Kind.STEP_EXPANDED,
+            Kind.STEP_OUTPUT_RECORDED,
+            Kind.STEP_COMPLETED,
+            Kind.STEP_FAILED,
+        }
     ),
     StepStatus.COMPLETED: frozenset(),
     StepStatus.FAILED: frozenset({Kind.STEP_RETRIED}),
+    StepStatus.SKIPPED: frozenset(),
 }
 """Which *first* fact an event about a step may bring, given where the step stands."""
+
+_OPENING: Final = frozenset({Kind.STEP_SCHEDULED, Kind.STEP_SKIPPED})
 
 _PHASE_AFTER: Final[Mapping[Kind, Phase]] = {
     Kind.RUN_STARTED: Phase.RUNNING,
@@ -158,7 +181,7 @@ def _apply_step(run: Run, event: Event, facts: StepFacts) -> StepState:
     first = _first_kind(event)
     if first not in STEP_ALLOWED[before.status]:
         raise _illegal(run, event, before.status)
-    expected = before.attempt + 1 if first is Kind.STEP_SCHEDULED else before.attempt
+    expected = before.attempt + (first in _OPENING)
     if event.attempt != expected:
         raise TransitionError(
             f"run {run.id}: {event.kind} of step {event.step!r} names attempt {event.attempt}, expected {expected}",
@@ -176,6 +199,8 @@ def _apply_step(run: Run, event: Event, facts: StepFacts) -> StepState:
 
 
 def _apply_run(run: Run, event: Event, facts: RunFacts) -> Run:
+    if event.kind in _RUN_NOTES:
+        return msgspec.structs.replace(run, seq=event.seq)
     phase = Phase.DEAD if facts.dead else _PHASE_AFTER[event.kind]
     begins = event.kind in _BEGIN
     return Run(

@@ -15,6 +15,7 @@ from kronos.core.events import Failure, Kind, RunFacts, StepFacts
 from kronos.core.graph import Node
 from kronos.core.retry import retry_delay_s
 from kronos.core.state import StepState, StepStatus
+from kronos.engine.commands import COMMANDS
 from kronos.engine.runlog import RunLog
 from kronos.engine.serving import Served
 from kronos.engine.slots.processes import PROCESS_DIED
@@ -282,9 +283,7 @@ class OwnedRun:
         self.log.inbox_seen += 1
         self.log.buffer.drained.append(command.id)
         self.log.withdraw_end()
-        if command.kind == "cancel":
-            wish = msgspec.json.decode(command.body, type=dict[str, str])
-            self.cancel(reason=wish.get("reason", ""), by=wish.get("by", ""))
+        COMMANDS[command.kind](self, command.body)
 
     # ── plumbing ──
 

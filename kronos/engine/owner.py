@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from kronos.core.events import Failure
 from kronos.engine.clock import RunClock
+from kronos.engine.commands import COMMANDS
 from kronos.engine.inbox import Inbox, Stats
 from kronos.engine.owned import OwnedRun
 from kronos.engine.runlog import HEAD_EVERY, Buffer
@@ -234,6 +235,8 @@ class OwnerLoop:
                 run = self._runs.get(command.run_id)
                 if run is None or run.log.is_ending or command.id in self._seen:
                     continue  # it is read again should the end, which is under way, be refused
+                if command.kind not in COMMANDS:
+                    continue
                 self._seen.add(command.id)
                 run.obey(command)
                 self._touch(run)

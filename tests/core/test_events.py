@@ -24,12 +24,17 @@ from tests.core.histories import attempt_facts, histories, whole_attempt
 
 STEP_KINDS = [kind for kind in Kind if kind.startswith("step_")]
 ENDS = [Kind.STEP_COMPLETED, Kind.STEP_FAILED, Kind.STEP_RETRIED]
+OTHERS = [Kind.STEP_SKIPPED, Kind.STEP_EXPANDED]
 COUNTED = [(kind, count) for kind in STEP_KINDS for count in range(1, len(LEADING[kind]) + 1)]
 
 
 def event_of(kind: Kind, count: int) -> Event:
     if kind in ENDS:
         return msgspec.structs.replace(whole_attempt(kind, first_seq=11), count=count)
+    if kind in OTHERS:
+        last = 10 + len(LEADING[kind])
+        facts = StepFacts() if kind is Kind.STEP_SKIPPED else attempt_facts(kind)
+        return Event(seq=last, kind=kind, at=7, facts=facts, step="a", attempt=1, count=count)
     whole = whole_attempt(Kind.STEP_COMPLETED, first_seq=11)
     prefix = truncate(whole, 10 + len(LEADING[kind]))
     return msgspec.structs.replace(prefix, count=count)

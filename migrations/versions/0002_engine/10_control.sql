@@ -1,0 +1,1 @@
+-- Control flow: maps, branches, loops, children, compensation.

@@ -1,0 +1,1 @@
+-- Messages to runs: signals, timers, approvals, pauses, costs, attributes.

@@ -1,0 +1,1 @@
+-- The leader, schedules, and database steps.

@@ -1,0 +1,1 @@
+-- Retention, sweeping, archives and what fsck reads.
