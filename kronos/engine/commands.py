@@ -11,6 +11,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from kronos.engine.outcomes import SentOutcome, read_outcome
+
 __all__ = ["COMMANDS", "Commanded"]
 
 
@@ -21,10 +23,18 @@ class Commanded(Protocol):
         """End the run by request, whatever runs."""
         ...
 
+    def take_outcome(self, sent: SentOutcome) -> None:
+        """Record how an attempt ended that did not end in this worker's slots."""
+        ...
+
 
 def _cancel(run: Commanded, body: bytes) -> None:
     wish = msgspec.json.decode(body, type=dict[str, str])
     run.cancel(reason=wish.get("reason", ""), by=wish.get("by", ""))
 
 
-COMMANDS: Final[Mapping[str, Callable[[Commanded, bytes], None]]] = {"cancel": _cancel}
+def _outcome(run: Commanded, body: bytes) -> None:
+    run.take_outcome(read_outcome(body))
+
+
+COMMANDS: Final[Mapping[str, Callable[[Commanded, bytes], None]]] = {"cancel": _cancel, "outcome": _outcome}

@@ -165,8 +165,8 @@ class Intake:
     def _commands_of(self, claimed: list[ClaimedRun]) -> dict[RunId, list[Command]]:
         """Return what the inboxes of `claimed` hold already: a run that was cancelled must not begin to execute."""
         waiting: dict[RunId, list[Command]] = {run.id: [] for run in claimed if run.has_commands}
-        for command in self._queue.commands(self._incarnation) if waiting else ():
-            waiting.get(command.run_id, []).append(command)
+        for command in self._queue.commands_of(self._incarnation, list(waiting)) if waiting else ():
+            waiting[command.run_id].append(command)
         return waiting
 
     def _hand_over(self, run: OwnedRun, tasks: list[Task], waiting: dict[RunId, list[Command]]) -> None:
@@ -191,9 +191,14 @@ class Intake:
             elif takeovers >= DEATHS_MAX:
                 owned.give_up(loaded[run.id], takeovers=takeovers)
             else:
-                outputs = self._outputs(state)
+                commands = waiting.pop(run.id, [])
+                waiting[run.id] = [command for command in commands if command.kind != "outcome"]
                 tasks = owned.take_over(
-                    loaded[run.id], outputs, takeovers=takeovers, probation=run.lost_owner is not None or takeovers > 0
+                    loaded[run.id],
+                    self._outputs(state),
+                    takeovers=takeovers,
+                    probation=run.lost_owner is not None or takeovers > 0,
+                    outcomes=[command for command in commands if command.kind == "outcome"],
                 )
             self._hand_over(owned, tasks, waiting)
 

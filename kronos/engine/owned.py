@@ -6,7 +6,7 @@ Rule 2: no thread but the owner loop's touches this object.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -16,6 +16,7 @@ from kronos.core.graph import Node
 from kronos.core.retry import retry_delay_s
 from kronos.core.state import StepState, StepStatus
 from kronos.engine.commands import COMMANDS
+from kronos.engine.outcomes import SentOutcome
 from kronos.engine.runlog import RunLog
 from kronos.engine.serving import Served
 from kronos.engine.slots.processes import PROCESS_DIED
@@ -33,6 +34,10 @@ of its own.  If that one dies, the run goes to the dead letters; if not, somebod
 """
 DEATHS_MAX: Final = 6
 """Takeovers without progress after which a run goes to the dead letters unheard: its steps may kill other processes."""
+
+
+_OPEN: Final = frozenset({StepStatus.SCHEDULED, StepStatus.RUNNING})
+"""Attempts whose outcome may be on its way when the run changes hands."""
 
 
 class OwnedRun:
@@ -106,13 +111,24 @@ class OwnedRun:
         self.end_if_due()
         return tasks
 
-    def take_over(self, loaded: LoadedRun, outputs: dict[str, bytes], *, takeovers: int, probation: bool) -> list[Task]:
-        """Go on where the record ends; lost attempts are recorded as lost and tried again."""
+    def take_over(
+        self,
+        loaded: LoadedRun,
+        outputs: dict[str, bytes],
+        *,
+        takeovers: int,
+        probation: bool,
+        outcomes: Sequence[Command] = (),
+    ) -> list[Task]:
+        """Go on where the record ends, with `outcomes` that its inbox holds; then lost attempts are recorded as lost
+        and tried again.
+        """
         self.log.load(loaded)
         self._outputs = outputs
         self._takeovers, self._probation = takeovers, probation
         for step in outputs:
             self._release(step)
+        self._take_waiting(outcomes)
         tasks: list[Task] = []
         for step, known in self.log.state.steps.items():
             if known.status is StepStatus.RUNNING:
@@ -124,11 +140,21 @@ class OwnedRun:
                 self.retries.append((known.facts.retry_due or self._now_ns(), step))
             elif known.status is StepStatus.FAILED and known.facts.failure is not None:
                 self._failing = (step, known.facts.failure)
-        tasks += self._prepare(
-            [step for step, left in self._left.items() if not left and step not in self.log.state.steps]
-        )
+        tasks += self._prepare([step for step, left in self._left.items() if not left and self._is_untouched(step)])
         self.end_if_due()
         return tasks
+
+    def _take_waiting(self, outcomes: Sequence[Command]) -> None:
+        steps = self.log.state.steps.items()
+        self.active = {step: known.attempt for step, known in steps if known.status in _OPEN}
+        for command in outcomes:
+            self.obey(command)
+        for step, known in self.log.state.steps.items():
+            if known.status in _OPEN:
+                del self.active[step]
+
+    def _is_untouched(self, step: str) -> bool:
+        return step not in self.log.state.steps and step not in self.active
 
     def give_up(self, loaded: LoadedRun, *, takeovers: int) -> None:
         """End a run whose steps keep killing their worker, and put it among the dead letters."""
@@ -187,14 +213,21 @@ class OwnedRun:
         if self.log.status(task.step) is not StepStatus.RUNNING:
             self.log.append(Kind.STEP_INPUT_RECORDED, self._started(task, started_ns), task.step, task.attempt)
 
-    def record(self, task: Task, outcome: Outcome) -> None:
-        """Record how an attempt ended; what depends on it goes behind the commit.  A late outcome of an attempt that
-        was given up is dropped.
+    def take_outcome(self, sent: SentOutcome) -> None:
+        """Record how an attempt ended that did not end in this worker's slots."""
+        if self.is_over or self.active.get(sent.step) != sent.attempt:
+            return
+        task = self._task(sent.step, sent.attempt, self._served.graph.by_name[sent.step])
+        self.record(task, sent.outcome, worker=IncarnationId(sent.worker))
+
+    def record(self, task: Task, outcome: Outcome, *, worker: IncarnationId | None = None) -> None:
+        """Record how an attempt ended, on `worker` where it is not this one; what depends on it goes behind the
+        commit.  A late outcome of an attempt that was given up is dropped.
         """
         if not self.awaits(task):
             return
         del self.active[task.step]
-        facts = self._started(task, outcome.started_ns)
+        facts = self._started(task, outcome.started_ns, worker)
         if self._is_apart and outcome.failure is not None and outcome.failure.type == PROCESS_DIED:
             self._bury(task.step, task.attempt, takeovers=self._takeovers)
             return
@@ -315,13 +348,16 @@ class OwnedRun:
         if known is not None:
             attempt = known.attempt + (known.status is StepStatus.RETRYING)
         try:
-            data = self._served.graph.bindings[step].bytes_of(self.claimed.input, self._outputs)
+            return self._task(step, attempt, node)
         except InvalidInput as error:
             now = self._now_ns()
             failure = Failure(type="InvalidInput", message=error.message, retryable=False)
             facts = StepFacts(scheduled=now, started=now, worker=self._worker)
             self._after_failure(step, attempt, facts, failure, now)
             return None
+
+    def _task(self, step: str, attempt: int, node: Node) -> Task:
+        data = self._served.graph.bindings[step].bytes_of(self.claimed.input, self._outputs)
         options = node.options
         executor = "process" if self._is_apart else options.executor
         return Task(self.id, StepName(step), attempt, node.target, data, options.timeout_s, executor)
@@ -334,7 +370,7 @@ class OwnedRun:
                 ready.append(follower)
         return ready
 
-    def _started(self, task: Task, started_ns: int) -> StepFacts:
+    def _started(self, task: Task, started_ns: int, worker: IncarnationId | None = None) -> StepFacts:
         known = self.log.state.steps.get(task.step)
         if known is not None and known.attempt == task.attempt and known.status is StepStatus.RUNNING:
             return known.facts
@@ -344,7 +380,7 @@ class OwnedRun:
         return StepFacts(
             scheduled=scheduled,
             started=started_ns,
-            worker=self._worker,
+            worker=self._worker if worker is None else worker,
             input=input_digest(task.input),
             code=self._served.definition.codes.get(task.step),
         )

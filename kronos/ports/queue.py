@@ -178,6 +178,10 @@ class Queue(Protocol):
         """Return inbox rows of owned runs, oldest first."""
         ...
 
+    def commands_of(self, incarnation: IncarnationId, runs: Sequence[RunId]) -> list[Command]:
+        """Return every inbox row of these owned runs, oldest first."""
+        ...
+
     def flush(self, incarnation: IncarnationId, flush: Flush) -> Verdict:
         """Commit `flush` exactly once, also when the answer to COMMIT is lost."""
         ...

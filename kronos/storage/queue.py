@@ -145,6 +145,13 @@ class PostgresQueue:
             rows = connection.execute(statement("read_inbox"), {"incarnation": incarnation}).fetchall()
         return [Command(number, RunId(str(run)), kind, body) for number, run, kind, body in rows]  # type: ignore[arg-type]
 
+    def commands_of(self, incarnation: IncarnationId, runs: Sequence[RunId]) -> list[Command]:
+        """Return every inbox row of these owned runs, oldest first."""
+        at = {"incarnation": incarnation, "runs": [uuid.UUID(run) for run in runs]}
+        with self._intake.connection() as connection:
+            rows = connection.execute(statement("read_inbox_of"), at).fetchall()
+        return [Command(number, RunId(str(run)), kind, body) for number, run, kind, body in rows]  # type: ignore[arg-type]
+
     def release(self, incarnation: IncarnationId, heads: Sequence[Head]) -> None:
         """Give runs back in order, and note where their histories stand."""
         with self._fenced(incarnation) as connection:
