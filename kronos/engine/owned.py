@@ -32,6 +32,11 @@ TAKEOVERS_MAX: Final = 3
 """Takeovers without progress after which a run is suspected of killing its workers: each attempt is made in a process
 of its own.  If that one dies, the run goes to the dead letters; if not, somebody else killed the workers.
 """
+FOREVER_NS: Final = 2**63 - 1
+PARK_MIN_NS: Final = 5_000_000_000
+"""A run that waits longer than this is given back; a shorter wait is cheaper in memory than a claim and a load."""
+WAKE_EARLY_NS: Final = 1_000_000_000
+"""It is claimed again this long before, so that what it waits for happens to the millisecond."""
 DEATHS_MAX: Final = 6
 """Takeovers without progress after which a run goes to the dead letters unheard: its steps may kill other processes."""
 
@@ -58,8 +63,10 @@ class OwnedRun:
         "flushing",
         "id",
         "log",
+        "parking",
         "retries",
         "suspects",
+        "waits",
     )
 
     def __init__(
@@ -78,9 +85,13 @@ class OwnedRun:
         """Attempts that were handed to slots, or wait for a flush to be."""
         self.retries: list[tuple[int, str]] = []
         """(due ns, step) of attempts that wait for their backoff; the loop empties it into its timers."""
+        self.waits: dict[str, int | None] = {}
+        """Steps that nobody works at, and when each is due (ns), None where only a message can end it."""
         self.suspects: list[Task] = []
         """Attempts of a run on probation; the loop begins them one by one, as slots are free."""
         self.flushing = False
+        self.parking = False
+        """Whether a flush under way gives this run back: nothing of it counts any more unless that is refused."""
         self._served = served
         self._worker = worker
         self._now_ns = now_ns
@@ -137,7 +148,7 @@ class OwnedRun:
             elif known.status is StepStatus.SCHEDULED:
                 tasks += self._prepare((step,))
             elif known.status is StepStatus.RETRYING:
-                self.retries.append((known.facts.retry_due or self._now_ns(), step))
+                self._wait(step, known.facts.retry_due or self._now_ns())
             elif known.status is StepStatus.FAILED and known.facts.failure is not None:
                 self._failing = (step, known.facts.failure)
         tasks += self._prepare([step for step, left in self._left.items() if not left and self._is_untouched(step)])
@@ -200,6 +211,7 @@ class OwnedRun:
         """Return the next attempt of a step whose backoff is over."""
         if self.is_over or self._failing is not None or self.log.state.steps[step].status is not StepStatus.RETRYING:
             return []
+        self.waits.pop(step, None)
         return self._prepare((step,))
 
     def note_waiting(self, task: Task) -> None:
@@ -272,7 +284,31 @@ class OwnedRun:
         if due is None:
             self._failing = self._failing or (step, failure)
         else:
-            self.retries.append((due, step))
+            self._wait(step, due)
+
+    # ── waiting ──
+
+    def _wait(self, step: str, due: int) -> None:
+        self.waits[step] = due
+        self.retries.append((due, step))
+
+    @property
+    def ends_by(self) -> int | None:
+        """When the run passes its own limit (ns), None where it has none."""
+        limit = self.claimed.timeout_ms
+        return None if limit is None else self.claimed.created_ns + limit * 1_000_000
+
+    def asleep_until(self) -> int | None:
+        """Return when a run that does nothing but wait must be looked at again (ns, FOREVER_NS: only after a message);
+        None while there is something to do, or soon will be.
+        """
+        if not self.waits or self.active or self.is_over:
+            return None
+        dues = [due for due in (*self.waits.values(), self.ends_by) if due is not None]
+        due = min(dues, default=FOREVER_NS)
+        if due == FOREVER_NS:
+            return due
+        return due - WAKE_EARLY_NS if due > self._now_ns() + PARK_MIN_NS else None
 
     # ── ends ──
 

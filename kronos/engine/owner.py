@@ -15,14 +15,14 @@ from kronos.core.events import Failure
 from kronos.engine.clock import RunClock
 from kronos.engine.commands import COMMANDS
 from kronos.engine.inbox import Inbox, Stats
-from kronos.engine.owned import OwnedRun
+from kronos.engine.owned import FOREVER_NS, OwnedRun
 from kronos.engine.runlog import HEAD_EVERY, Buffer
 from kronos.engine.slots.slots import Slots
 from kronos.engine.tasks import Task
 from kronos.engine.timers import Timers
 from kronos.engine.trial import Trial
 from kronos.kernel.ids import RunId
-from kronos.ports.queue import Flush, Verdict
+from kronos.ports.queue import Flush, Parked, Verdict
 
 __all__ = ["OwnerLoop"]
 
@@ -38,6 +38,8 @@ LONG_S: Final = 0.05
 QUEUED_S: Final = 1.0
 """An attempt that waits for a slot longer than this is recorded as scheduled."""
 TICK_S: Final = 0.05
+AGAIN_NS: Final = 50_000_000
+"""How soon a timer that comes due while its run is being parked looks again."""
 
 
 class Ports(Protocol):
@@ -144,13 +146,20 @@ class OwnerLoop:
             self._runs[run.id] = run
             claimed.popleft()  # only now: `held` sees a run here or there, never in neither place
             self._stats.runs_claimed += 1
-            if run.claimed.timeout_ms is not None:
-                due = run.claimed.created_ns + run.claimed.timeout_ms * 1_000_000
-                self._timers.at(due, lambda run=run: self._run_timed_out(run))  # type: ignore[misc]
             self._seen.update(run.log.buffer.drained)
-            tasks += ready
+            tasks += ready if self._is_in_time(run) else []
             self._touch(run)
         self._hand_out(tasks)
+
+    def _is_in_time(self, run: OwnedRun) -> bool:
+        """Set the limit of a claimed run; return whether it may go on: it may have slept past its limit."""
+        if run.ends_by is None:
+            return True
+        if run.ends_by <= self._clock.now_ns():
+            self._run_timed_out(run)
+            return False
+        self._timers.at(run.ends_by, run, lambda: self._run_timed_out(run))
+        return True
 
     def _take_outcomes(self) -> None:
         stats = self._stats
@@ -184,7 +193,7 @@ class OwnerLoop:
             self._stats.rows += len(flush.rows)
             self._seen.difference_update(flush.drained)
             for run, buffer in members:
-                run.flushing = False
+                run.flushing = run.parking = False
                 tasks += self._settle(run, buffer, verdict)
         if committed or tasks:
             self._dirty_rows = sum(len(run.log.buffer.rows) for run in self._dirty)
@@ -205,8 +214,12 @@ class OwnerLoop:
         elif buffer.ended is not None:
             self._condemned.pop(run, None)
             self._finished(run)
+        elif buffer.parked and run.log.uuid in verdict.kept:
+            self._refused[run] = None
+        elif buffer.parked:
+            self._forget(run)
         else:
-            if run.log.buffer.rows or run.log.buffer.drained:
+            if run.log.buffer.rows or run.log.buffer.drained or run.asleep_until() is not None:
                 self._dirty[run] = None
             return [task for task in buffer.after_commit if not run.is_over]
         return []
@@ -214,8 +227,7 @@ class OwnerLoop:
     def _condemn(self, run: OwnedRun, reason: str) -> None:
         """Read a run again as it is on record, to end it as failed: what is in hand of it cannot be recorded."""
         log.error("run %s: %s", run.id, reason)
-        self._runs.pop(run.id, None)
-        self._dirty.pop(run, None)
+        self._forget(run)
         run.active.clear()
         if run.id not in self._rejected:  # a run whose very failure is refused is left alone, and logged
             self._rejected.add(run.id)
@@ -223,9 +235,16 @@ class OwnerLoop:
 
     def _finished(self, run: OwnedRun) -> None:
         self._stats.runs_ended += 1
-        self._runs.pop(run.id, None)
+        self._forget(run)
         for step, attempt in run.active.items():
             self._slots.cancel(run.id, step, attempt)  # type: ignore[arg-type]
+
+    def _forget(self, run: OwnedRun) -> None:
+        """Let go of a run; one that was parked may be back already, as another object."""
+        if self._runs.get(run.id) is run:
+            del self._runs[run.id]
+        self._dirty.pop(run, None)
+        self._timers.forget(run)
 
     def _take_commands(self) -> None:
         commands = self._inbox.commands
@@ -233,8 +252,8 @@ class OwnerLoop:
         for _ in range(len(commands)):
             for command in commands.popleft():
                 run = self._runs.get(command.run_id)
-                if run is None or run.log.is_ending or command.id in self._seen:
-                    continue  # it is read again should the end, which is under way, be refused
+                if run is None or run.log.is_ending or run.parking or command.id in self._seen:
+                    continue  # it is read again should the end, or the rest, which is under way, be refused
                 if command.kind not in COMMANDS:
                     continue
                 self._seen.add(command.id)
@@ -249,7 +268,9 @@ class OwnerLoop:
     # ── time ──
 
     def _retry(self, run: OwnedRun, step: str) -> None:
-        if self._runs.get(run.id) is run and not self._holding:
+        if run.parking:
+            self._timers.at(self._clock.now_ns() + AGAIN_NS, run, lambda: self._retry(run, step))
+        elif self._runs.get(run.id) is run and not self._holding:
             self._hand_out(run.retry(step))
             self._touch(run)
 
@@ -295,11 +316,13 @@ class OwnerLoop:
     def _touch(self, run: OwnedRun) -> None:
         if run.retries:
             for due, step in run.retries:
-                self._timers.at(due, lambda run=run, step=step: self._retry(run, step))  # type: ignore[misc]
+                self._timers.at(due, run, lambda run=run, step=step: self._retry(run, step))  # type: ignore[misc]
             run.retries.clear()
         if run.suspects:
             self._trial.add(run)
-        if not run.flushing and (run.log.buffer.rows or run.log.buffer.drained):
+        if run.flushing:
+            return
+        if run.log.buffer.rows or run.log.buffer.drained or run.asleep_until() is not None:
             self._dirty[run] = None
             self._dirty_rows += 1
 
@@ -351,7 +374,10 @@ def _take(run: OwnedRun, flush: Flush) -> Buffer:
     flush.drained += buffer.drained
     if buffer.ended is not None:
         flush.ended.append(buffer.ended)
-    elif buffer.drained or _passes_mark(buffer):
+    elif (wake := run.asleep_until()) is not None:
+        buffer.parked = run.parking = True
+        flush.parked.append(Parked(run.log.head_now(), None if wake == FOREVER_NS else wake, run.claimed.claims))
+    elif buffer.drained or (buffer.rows and _passes_mark(buffer)):
         flush.noted.append(run.log.head_now())
     return buffer
 

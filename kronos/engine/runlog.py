@@ -34,7 +34,7 @@ _LOGGED: Final = {StepStatus.PENDING: 0, StepStatus.RETRYING: 0, StepStatus.SCHE
 class Buffer:
     """What one run puts into the next flush."""
 
-    __slots__ = ("after_commit", "blobs", "dead", "drained", "ended", "rows")
+    __slots__ = ("after_commit", "blobs", "dead", "drained", "ended", "parked", "rows")
 
     def __init__(self) -> None:
         self.rows: list[EventRow] = []
@@ -42,6 +42,7 @@ class Buffer:
         self.dead: list[DeadLetter] = []
         self.drained: list[int] = []
         self.ended: Head | None = None
+        self.parked = False
         self.after_commit: list[Task] = []
 
 

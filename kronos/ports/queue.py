@@ -19,6 +19,7 @@ __all__ = [
     "Flush",
     "Head",
     "LoadedRun",
+    "Parked",
     "Queue",
     "Takeover",
     "Verdict",
@@ -95,6 +96,17 @@ class Head(NamedTuple):
     step: str | None = None
 
 
+class Parked(NamedTuple):
+    """A run that does nothing but wait, and is given back.
+
+    `wake_ns` is when it must be looked at again (ns), None where only a message can wake it; `claims` as claimed.
+    """
+
+    head: Head
+    wake_ns: int | None
+    claims: int
+
+
 class BlobWrite(NamedTuple):
     """A large value that a row of the flush refers to."""
 
@@ -130,6 +142,7 @@ class Flush:
     rows: list[EventRow] = field(default_factory=list)
     ended: list[Head] = field(default_factory=list)
     noted: list[Head] = field(default_factory=list)
+    parked: list[Parked] = field(default_factory=list)
     blobs: list[BlobWrite] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     drained: list[int] = field(default_factory=list)
@@ -138,11 +151,12 @@ class Flush:
 class Verdict(NamedTuple):
     """What became of a flush: `refused` runs have an unseen inbox row and stay open (their last event was left
     out); `rejected` ones hold a value that the database does not take, with its reason, and nothing of theirs was
-    written.
+    written; `kept` runs were to be parked, have an unseen inbox row, and stay with their owner.
     """
 
     refused: frozenset[uuid.UUID]
     rejected: dict[uuid.UUID, str]
+    kept: frozenset[uuid.UUID] = frozenset()
 
 
 class Queue(Protocol):

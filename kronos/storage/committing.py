@@ -25,7 +25,7 @@ from psycopg import errors as pg
 from kronos.core.events import Kind
 from kronos.errors import Unavailable
 from kronos.kernel.ids import IncarnationId
-from kronos.ports.queue import BlobWrite, EventRow, Flush, Head, Verdict
+from kronos.ports.queue import BlobWrite, EventRow, Flush, Head, Parked, Verdict
 from kronos.storage.database import Connection, connect, take_role
 from kronos.storage.statements import statement
 
@@ -64,7 +64,8 @@ class Committer:
             try:
                 connection = self._open(incarnation)
                 if unsure and self._happened(connection, incarnation, flush.number):
-                    return Verdict(self._still_open(connection, flush), {})
+                    kept = self._still_kept(connection, incarnation, flush)
+                    return Verdict(self._still_open(connection, flush), {}, kept)
                 unsure = False
                 return self._attempt(connection, incarnation, flush)
             except (pg.DataError, pg.IntegrityError, pg.ProgramLimitExceeded):
@@ -80,23 +81,27 @@ class Committer:
     def _attempt(self, connection: Connection, incarnation: IncarnationId, flush: Flush) -> Verdict:
         with connection.transaction():
             self._fenced(connection, incarnation)
-            refused = self._write_ends(connection, incarnation, flush)
+            refused, kept = self._write_ends(connection, incarnation, flush)
             rows = flush.rows
             if refused:
                 rows = [row for row in rows if row.run not in refused or row.kind not in _ENDS]
             _copy(connection, rows)
-        return Verdict(refused, {})
+        return Verdict(refused, {}, kept)
 
-    def _write_ends(self, connection: Connection, incarnation: IncarnationId, flush: Flush) -> frozenset[uuid.UUID]:
-        refused: frozenset[uuid.UUID] = frozenset()
+    def _write_ends(
+        self, connection: Connection, incarnation: IncarnationId, flush: Flush
+    ) -> tuple[frozenset[uuid.UUID], frozenset[uuid.UUID]]:
+        refused, kept = frozenset[uuid.UUID](), frozenset[uuid.UUID]()
         with connection.pipeline():
             if flush.blobs:
                 write_blobs(connection, flush.blobs)
-            closing = None
+            closing = parking = None
             if flush.ended:
                 closing = connection.execute(statement("finish_runs"), _ended(incarnation, flush))
             if flush.noted:
                 connection.execute(statement("note_heads"), noted(incarnation, flush.noted))
+            if flush.parked:
+                parking = connection.execute(statement("park_runs"), _parked(incarnation, flush.parked))
             if flush.drained:
                 connection.execute(statement("delete_inbox"), _drained(flush))
             if flush.dead:
@@ -108,7 +113,9 @@ class Committer:
             if closing is not None:
                 closed = {cast("uuid.UUID", row[0]) for row in closing.fetchall()}
                 refused = frozenset(head.run for head in flush.ended if head.run not in closed)
-        return refused
+            if parking is not None:
+                kept = frozenset(cast("uuid.UUID", run) for run, is_kept in parking.fetchall() if is_kept)
+        return refused, kept
 
     def _happened(self, connection: Connection, incarnation: IncarnationId, number: int) -> bool:
         at = {"incarnation": incarnation, "number": number}
@@ -121,20 +128,27 @@ class Committer:
 
     def _bisect(self, incarnation: IncarnationId, flush: Flush) -> Verdict:
         """Commit run by run in halves until the guilty one stands alone."""
-        runs = sorted({row.run for row in flush.rows} | {head.run for head in flush.ended})
+        heads = [*flush.ended, *flush.noted, *(each.head for each in flush.parked)]
+        runs = sorted({row.run for row in flush.rows} | {head.run for head in heads})
         if len(runs) <= 1:
             try:
                 return self._attempt(self._open(incarnation), incarnation, flush)
             except (pg.DataError, pg.IntegrityError, pg.ProgramLimitExceeded) as error:
                 self._drop()
                 return Verdict(frozenset(), dict.fromkeys(runs, str(error).splitlines()[0]))
-        refused: frozenset[uuid.UUID] = frozenset()
+        refused, kept = frozenset[uuid.UUID](), frozenset[uuid.UUID]()
         rejected: dict[uuid.UUID, str] = {}
         for half in (set(runs[: len(runs) // 2]), set(runs[len(runs) // 2 :])):
             verdict = self.commit(incarnation, _only(flush, half, number=-next(_parts)))
             refused |= verdict.refused
+            kept |= verdict.kept
             rejected |= verdict.rejected
-        return Verdict(refused, rejected)
+        return Verdict(refused, rejected, kept)
+
+    def _still_kept(self, connection: Connection, incarnation: IncarnationId, flush: Flush) -> frozenset[uuid.UUID]:
+        runs, claims = [each.head.run for each in flush.parked], [each.claims for each in flush.parked]
+        at = {"incarnation": incarnation, "runs": runs, "claims": claims}
+        return frozenset(cast("uuid.UUID", row[0]) for row in connection.execute(statement("find_kept_runs"), at))
 
     def _open(self, incarnation: IncarnationId) -> Connection:
         if self._connection is None:
@@ -232,9 +246,16 @@ def noted(incarnation: IncarnationId, heads: Sequence[Head]) -> dict[str, object
     }
 
 
+def _parked(incarnation: IncarnationId, parked: list[Parked]) -> dict[str, object]:
+    wakes = {each.head.run: each.wake_ns for each in parked}
+    heads = noted(incarnation, [each.head for each in parked])
+    return {**heads, "wakes": [wakes[run] for run in sorted(wakes)]}
+
+
 def _drained(flush: Flush) -> dict[str, object]:
     ending = [head.run for head in flush.ended]
     runs = {row.run for row in flush.rows} | {head.run for head in flush.noted} | set(ending)
+    runs |= {each.head.run for each in flush.parked}
     return {"ids": flush.drained, "runs": list(runs), "ending": ending}
 
 
@@ -254,6 +275,7 @@ def _only(flush: Flush, runs: set[uuid.UUID], *, number: int) -> Flush:
         rows=[row for row in flush.rows if row.run in runs],
         ended=[head for head in flush.ended if head.run in runs],
         noted=[head for head in flush.noted if head.run in runs],
+        parked=[each for each in flush.parked if each.head.run in runs],
         blobs=[blob for blob in flush.blobs if blob.run_id in names],
         dead=[each for each in flush.dead if each.run in runs],
         drained=flush.drained,

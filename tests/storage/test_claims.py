@@ -87,7 +87,7 @@ def test_an_end_is_written_with_its_run_in_one_flush(desk, app, owner):
     run = desk.one()
     rows = rows_of(run, [begun(), completed(2)])
     verdict = desk.flush(rows=rows, ended=[end(run, rows[-1])])
-    assert verdict == (frozenset(), {})
+    assert (verdict.refused, verdict.rejected) == (frozenset(), {})
     line = app.history.run(run.id)
     assert (line.phase, line.output, line.head_seq, line.owner) == (Phase.COMPLETED, b"42", 2, None)
     assert app.history.verify(run.id) == 2
@@ -262,7 +262,8 @@ def test_a_flush_whose_answer_was_lost_is_not_written_twice(desk, app, owner, mo
         return verdict
 
     monkeypatch.setattr(committer, "_attempt", attempt_and_break)
-    assert desk.flush(rows=rows[1:]) == (frozenset(), {})
+    verdict = desk.flush(rows=rows[1:])
+    assert (verdict.refused, verdict.rejected) == (frozenset(), {})
     assert len(attempts) == 1
     assert app.history.verify(run.id) == 2
 
@@ -274,7 +275,8 @@ def test_a_flush_whose_connection_died_before_commit_is_sent_again(desk, app, ow
     (committer,) = desk.queue._committers
     ended = owner.execute("SELECT pg_terminate_backend(%s)", (committer._backend[0],)).fetchone()
     assert ended == (True,)
-    assert desk.flush(rows=rows[1:]) == (frozenset(), {})
+    verdict = desk.flush(rows=rows[1:])
+    assert (verdict.refused, verdict.rejected) == (frozenset(), {})
     assert app.history.verify(run.id) == 2
 
 
