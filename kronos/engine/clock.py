@@ -29,6 +29,10 @@ class RunClock:
         """Return the time in ns since the epoch."""
         return self._monotonic_ns() + self._offset
 
+    def monotonic_s(self) -> float:
+        """Return the seconds of this machine's monotonic clock: for what is never written down."""
+        return self._monotonic_ns() / 1e9
+
     def resync(self) -> None:
         """Sample the database again when the last sample is old; a step back is not taken."""
         if self._monotonic_ns() - self._synced > RESYNC_S * 1e9:

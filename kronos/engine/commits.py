@@ -73,15 +73,27 @@ class Commits:
 
     def _commit(self) -> None:
         while (handed := self._flushes.get()) is not None:
-            flush, members = handed
             try:
-                verdict = self._store.flush(self._incarnation, flush)
+                self._carry(*handed)
             except BaseException as error:
                 self._on_lost(error)
                 return
-            self._inbox.put_committed(flush, members, verdict)
-            self._changed.update([run.id for run, _ in members])
-            self._news.set()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a flush waits for a committer."""
+        return not self._flushes.empty()
+
+    def turn(self) -> None:
+        """Carry one flush, if one waits, to the store and its answer back."""
+        if self.waiting and (handed := self._flushes.get()) is not None:
+            self._carry(*handed)
+
+    def _carry(self, flush: Flush, members: list[tuple[OwnedRun, Buffer]]) -> None:
+        verdict = self._store.flush(self._incarnation, flush)
+        self._inbox.put_committed(flush, members, verdict)
+        self._changed.update([run.id for run, _ in members])
+        self._news.set()
 
     def _cry(self) -> None:
         while not self._stopping:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -66,10 +65,12 @@ class Intake:
         self._on_lost = on_lost
         self._wanted = 0
         self._reloads: deque[tuple[OwnedRun, str]] = deque()
-        self._wake = threading.Event()
+        self.wake: Final = threading.Event()
+        """Set when a turn is due at once."""
         self._stopping = False
         self._hinted = True
-        self._next_check = 0.0
+        self._next_check = self._next_claim = self._next_commands = 0.0
+        self._claimed_all = False
         self._thread = threading.Thread(target=self._run, name="kronos-intake", daemon=True)
 
     def start(self) -> None:
@@ -79,7 +80,7 @@ class Intake:
     def stop(self) -> None:
         """End, and wait for it."""
         self._stopping = True
-        self._wake.set()
+        self.wake.set()
         self._thread.join(timeout=10)
 
     def want(self, runs: int) -> None:
@@ -87,46 +88,55 @@ class Intake:
         hungry = runs > 0 and self._wanted == 0
         self._wanted = runs
         if hungry:
-            self._wake.set()
+            self.wake.set()
 
     def hint(self) -> None:
         """Say that there may be something new."""
         self._hinted = True
-        self._wake.set()
+        self.wake.set()
 
     def reload(self, run: OwnedRun, reason: str) -> None:
         """Read a run again whose values the store does not take, to end it as failed."""
         self._reloads.append((run, reason))
-        self._wake.set()
+        self.wake.set()
 
     def _run(self) -> None:
-        next_claim = next_commands = 0.0
-        claimed_all = False
         while not self._stopping:
-            now = time.monotonic()
             try:
-                while self._reloads:
-                    self._reload(*self._reloads.popleft())
-                if now >= self._next_check:
-                    self._give_back_unknown()
-                    self._next_check = now + CHECK_S
-                if self._hinted or now >= next_commands:
-                    hinted, self._hinted = self._hinted, False
-                    claimed_all = claimed_all and not hinted
-                    self._inbox.put_commands(self._queue.commands(self._incarnation))
-                    next_commands = now + COMMANDS_S
-                if self._wanted and (not claimed_all or now >= next_claim):
-                    claimed_all = not self._claim()
-                    next_claim = now + self._poll_s
-            except Unavailable:
-                self._next_check = 0.0
-                time.sleep(COMMANDS_S)
+                wait_s = self.turn()
             except BaseException as error:
                 self._on_lost(error)
                 return
-            if not self._wanted or claimed_all:
-                self._wake.wait(max(0.0, next_commands - time.monotonic()))
-                self._wake.clear()
+            self.wake.wait(wait_s)
+            self.wake.clear()
+
+    def turn(self) -> float:
+        """Do what is due; return the seconds until the next turn is, unless `wake` is set before."""
+        now = self._clock.monotonic_s()
+        try:
+            self._do(now)
+        except Unavailable:
+            self._next_check = 0.0
+            self.wake.clear()
+            return COMMANDS_S
+        if self._wanted and not self._claimed_all:
+            return 0.0
+        return max(0.0, self._next_commands - self._clock.monotonic_s())
+
+    def _do(self, now: float) -> None:
+        while self._reloads:
+            self._reload(*self._reloads.popleft())
+        if now >= self._next_check:
+            self._give_back_unknown()
+            self._next_check = now + CHECK_S
+        if self._hinted or now >= self._next_commands:
+            hinted, self._hinted = self._hinted, False
+            self._claimed_all = self._claimed_all and not hinted
+            self._inbox.put_commands(self._queue.commands(self._incarnation))
+            self._next_commands = now + COMMANDS_S
+        if self._wanted and (not self._claimed_all or now >= self._next_claim):
+            self._claimed_all = not self._claim()
+            self._next_claim = now + self._poll_s
 
     def _give_back_unknown(self) -> None:
         """Give back what is ours and in nobody's hands.  Not only once after a lost answer: the old connection's COMMIT

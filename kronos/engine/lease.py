@@ -8,7 +8,6 @@ Rule 3: the same thread reaps others, so that every worker takes over from every
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -45,12 +44,17 @@ class Lease:
         self._clock = clock
         self._on_lost = on_lost
         self._on_reaped = on_reaped
-        self._renewed = time.monotonic()
+        self._renewed = self._maintained = clock.monotonic_s()
+        self.renew_s: Final = lease_s / 3
+        self.reap_s: Final = min(REAP_S, lease_s / 4)
         self._stopping = threading.Event()
         self._threads: Final = [
-            threading.Thread(target=self._renew, name="kronos-lease", daemon=True),
-            threading.Thread(target=self._reap, name="kronos-reaper", daemon=True),
-            threading.Thread(target=self._watch, name="kronos-lease-watch", daemon=True),
+            threading.Thread(target=self._repeat, args=(turn, wait_s), name=name, daemon=True)
+            for name, turn, wait_s in (
+                ("kronos-lease", self.renew, self.renew_s),
+                ("kronos-reaper", self.reap, self.reap_s),
+                ("kronos-lease-watch", self.watch, 0.01),
+            )
         ]
 
     def start(self) -> None:
@@ -67,35 +71,41 @@ class Lease:
     @property
     def left_s(self) -> float:
         """Seconds until the holder must stop."""
-        return self._renewed + self._lease_s * (1 - MARGIN) - time.monotonic()
+        return self._renewed + self._lease_s * (1 - MARGIN) - self._clock.monotonic_s()
 
-    def _renew(self) -> None:
-        while not self._stopping.wait(self._lease_s / 3):
-            asked = time.monotonic()
+    def renew(self) -> float:
+        """Renew once; return the seconds until the next renewal is due."""
+        asked = self._clock.monotonic_s()
+        try:
+            self._store.renew(self._incarnation)
+        except Unavailable:
+            return self.renew_s  # the watch decides how long the database may be away
+        self._renewed = asked
+        self._clock.resync()
+        return self.renew_s
+
+    def watch(self) -> float:
+        """Raise `LeaseLost` when the holder must stop; return the seconds until the next look is due."""
+        if self.left_s <= 0:
+            raise LeaseLost(f"incarnation {self._incarnation} could not renew its lease in time")
+        return max(0.01, min(self.left_s, self._lease_s / 10))
+
+    def reap(self) -> float:
+        """Reap once; return the seconds until the next reaping is due."""
+        try:
+            if self._clock.monotonic_s() - self._maintained > MAINTAIN_S:
+                self._store.maintain()
+                self._maintained = self._clock.monotonic_s()
+            if self._store.reap():
+                self._on_reaped()
+        except Unavailable:
+            return self.reap_s
+        return self.reap_s
+
+    def _repeat(self, turn: Callable[[], float], wait_s: float) -> None:
+        while not self._stopping.wait(wait_s):
             try:
-                self._store.renew(self._incarnation)
-                self._renewed = asked
-                self._clock.resync()
-            except Unavailable:
-                continue  # the watch decides how long the database may be away
+                wait_s = turn()
             except BaseException as error:
                 self._on_lost(error)
                 return
-
-    def _watch(self) -> None:
-        while not self._stopping.wait(max(0.01, min(self.left_s, self._lease_s / 10))):
-            if self.left_s <= 0:
-                self._on_lost(LeaseLost(f"incarnation {self._incarnation} could not renew its lease in time"))
-                return
-
-    def _reap(self) -> None:
-        maintained = time.monotonic()
-        while not self._stopping.wait(min(REAP_S, self._lease_s / 4)):
-            try:
-                if time.monotonic() - maintained > MAINTAIN_S:
-                    self._store.maintain()
-                    maintained = time.monotonic()
-                if self._store.reap():
-                    self._on_reaped()
-            except Unavailable:
-                continue

@@ -8,7 +8,6 @@ Rule 3: at most FLUSHES_MAX flushes are under way: Python computes while Postgre
 from __future__ import annotations
 
 import logging
-import time
 from typing import Final, Protocol
 
 from kronos.core.events import Failure
@@ -17,7 +16,7 @@ from kronos.engine.commands import COMMANDS
 from kronos.engine.inbox import Inbox, Stats
 from kronos.engine.owned import FOREVER_NS, OwnedRun
 from kronos.engine.runlog import HEAD_EVERY, Buffer
-from kronos.engine.slots.slots import Slots
+from kronos.engine.slots.slots import AnySlots
 from kronos.engine.tasks import Task
 from kronos.engine.timers import Timers
 from kronos.engine.trial import Trial
@@ -62,7 +61,7 @@ class OwnerLoop:
     """`run()` in a thread of its own until `stop()`; `drained` tells when nothing is left in hand."""
 
     def __init__(
-        self, *, inbox: Inbox, slots: Slots, ports: Ports, clock: RunClock, stats: Stats, claim_max: int
+        self, *, inbox: Inbox, slots: AnySlots, ports: Ports, clock: RunClock, stats: Stats, claim_max: int
     ) -> None:
         self._inbox = inbox
         self._slots = slots
@@ -121,20 +120,31 @@ class OwnerLoop:
     def run(self) -> None:
         """Turn until stopped."""
         wake = self._inbox.wake
-        while not self._abandoned:
-            wake.wait(self._wait_s())
+        while True:
+            wake.wait(self.wait_s())
             wake.clear()
-            self._take_committed()
-            self._take_claimed()
-            self._take_outcomes()
-            self._take_commands()
-            self._timers.fire()
-            self._tick()
-            self._begin_suspects()
-            self._flush()
-            self._ask_for_more()
-            if self._stopping and not self._dirty and not self._flushing:
+            if self.turn():
                 return
+
+    def turn(self) -> bool:
+        """Take what has arrived, do what is due, hand over what leaves; never waits; return whether all is done."""
+        if self._abandoned:
+            return True
+        stopping = self._stopping  # asked before: what arrived before the stop is taken below
+        self._take_committed()
+        self._take_claimed()
+        self._take_outcomes()
+        self._take_commands()
+        self._timers.fire()
+        self._tick()
+        self._begin_suspects()
+        self._flush()
+        self._ask_for_more()
+        return stopping and not self._dirty and not self._flushing
+
+    def wait_s(self) -> float:
+        """Return the seconds until a turn is due even when nothing arrives."""
+        return self._timers.wait_s(self._tick_wait_s())
 
     # ── what arrives ──
 
@@ -281,7 +291,7 @@ class OwnerLoop:
             self._touch(run)
 
     def _tick(self) -> None:
-        now = time.monotonic()
+        now = self._clock.monotonic_s()
         if now < self._next_tick:
             return
         self._next_tick = now + TICK_S
@@ -305,11 +315,8 @@ class OwnerLoop:
                 run.note_waiting(task)
                 self._touch(run)
 
-    def _wait_s(self) -> float:
-        return self._timers.wait_s(self._tick_wait_s())
-
     def _tick_wait_s(self) -> float:
-        return max(0.0, self._next_tick - time.monotonic()) if self._handed else 1.0
+        return max(0.0, self._next_tick - self._clock.monotonic_s()) if self._handed else 1.0
 
     # ── what leaves ──
 
@@ -336,7 +343,7 @@ class OwnerLoop:
         if not tasks or self._holding:
             return
         self._trial.forget(tasks)
-        now = time.monotonic()
+        now = self._clock.monotonic_s()
         self._handed.update(dict.fromkeys(tasks, now))
         self._slots.submit(tasks)
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from kronos.engine.owned import OwnedRun
-from kronos.engine.slots.slots import Slots
+from kronos.engine.slots.slots import AnySlots
 from kronos.engine.tasks import Task
 
 __all__ = ["Trial"]
@@ -20,7 +20,7 @@ __all__ = ["Trial"]
 class Trial:
     """Belongs to the owner loop."""
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: AnySlots) -> None:
         self._slots = slots
         self._waiting: dict[str, deque[tuple[OwnedRun, Task]]] = {}
         self._alone: deque[tuple[OwnedRun, Task]] = deque()

@@ -14,20 +14,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from kronos.engine.clock import RunClock
-from kronos.engine.commits import Commits
 from kronos.engine.context import Services
-from kronos.engine.inbox import Inbox, Stats
-from kronos.engine.intake import Intake
-from kronos.engine.lease import Lease
-from kronos.engine.owned import OwnedRun
-from kronos.engine.owner import OwnerLoop
-from kronos.engine.runlog import Buffer
+from kronos.engine.inbox import Stats
+from kronos.engine.life import Life, Surroundings
 from kronos.engine.serving import Serving
 from kronos.engine.slots.slots import Slots
 from kronos.errors import KronosError, LeaseLost, Unavailable
 from kronos.kernel.ids import IncarnationId
 from kronos.ports.blobs import Blobs
-from kronos.ports.queue import Flush, Queue
+from kronos.ports.queue import Queue
 
 __all__ = ["Worker", "WorkerOptions"]
 
@@ -65,14 +60,22 @@ class Worker:
         tell: Callable[[Collection[str]], None],
         options: WorkerOptions,
     ) -> None:
-        self._store = store
-        self._blobs = blobs
-        self._serving = serving
-        self._services = services
-        self._tell = tell
         self.options: Final = options
         self.stats: Final = Stats()
-        self._life: _Life | None = None
+        self._around = Surroundings(
+            name=options.name,
+            store=store,
+            blobs=blobs,
+            serving=serving,
+            services=services,
+            slots=lambda services, wake, on_lost: _slots(options, serving, services, wake, on_lost),
+            tell=tell,
+            lease_s=options.lease_s,
+            poll_s=options.poll_s,
+            claim_max=options.claim_max,
+            stats=self.stats,
+        )
+        self._life: Life | None = None
         self._ended = threading.Event()
         self._reason: BaseException | None = None
         self._stopping = threading.Event()
@@ -118,7 +121,7 @@ class Worker:
             if self._stopping.is_set():
                 return
             try:
-                life = self._life = _Life(self)
+                life = self._life = Life(self._around, self._lost)
             except Unavailable as error:
                 log.warning("waiting for the database: %s", error)
                 self._stopping.wait(REBIRTH_S)
@@ -143,7 +146,7 @@ class Worker:
     def _why_it_ended(self) -> BaseException | None:
         return self._reason
 
-    def _lost(self, life: _Life, reason: BaseException) -> None:
+    def _lost(self, life: Life, reason: BaseException) -> None:
         if life is self._life:  # a committer of a former life may still learn that it is over
             self._reason = self._reason or reason
             self._ended.set()
@@ -153,111 +156,19 @@ def _unexpected(reason: BaseException) -> BaseException | None:
     return None if isinstance(reason, KronosError) else reason
 
 
-class _Life:
-    """One incarnation and its threads."""
-
-    def __init__(self, worker: Worker) -> None:
-        options, store = worker.options, worker._store  # noqa: SLF001 - one room, two classes
-        self.incarnation: Final = store.register(name=options.name, lease_s=options.lease_s)
-        clock = RunClock(store.clock_ns)
-        self._worker = worker
-        self._store = store
-        self._inbox = Inbox()
-        self.slots: Final = Slots(
-            definitions=worker._serving.targets,  # noqa: SLF001
-            services=worker._services(self.incarnation, clock),  # noqa: SLF001
-            wake=self._inbox.wake.set,
-            threads=options.threads,
-            processes=options.processes,
-            stuck_max=options.stuck_max,
-            on_stuck_bound=lambda: self._lost(LeaseLost("too many timed-out threads linger: a new life begins")),
-        )
-        self.intake: Final = Intake(
-            queue=store,
-            blobs=worker._blobs,  # noqa: SLF001
-            serving=worker._serving,  # noqa: SLF001
-            incarnation=self.incarnation,
-            clock=clock,
-            inbox=self._inbox,
-            poll_s=options.poll_s,
-            held=lambda: self.loop.held(),  # noqa: PLW0108 - the loop comes after the intake
-            on_lost=self._lost,
-        )
-        self._commits = Commits(
-            store=store,
-            incarnation=self.incarnation,
-            inbox=self._inbox,
-            tell=worker._tell,  # noqa: SLF001
-            on_lost=self._lost,
-        )
-        self._lease = Lease(
-            store=store,
-            incarnation=self.incarnation,
-            lease_s=options.lease_s,
-            clock=clock,
-            on_lost=self._lost,
-            on_reaped=self.intake.hint,
-        )
-        self.loop: Final = OwnerLoop(
-            inbox=self._inbox,
-            slots=self.slots,
-            ports=self,
-            clock=clock,
-            stats=worker.stats,
-            claim_max=options.claim_max,
-        )
-        self._thread = threading.Thread(target=self._turn, name="kronos-owner", daemon=True)
-
-    # ── what the loop hands over ──
-
-    def want(self, runs: int) -> None:
-        self.intake.want(runs)
-
-    def flush(self, flush: Flush, members: list[tuple[OwnedRun, Buffer]]) -> None:
-        self._commits.put(flush, members)
-
-    def reload(self, run: OwnedRun, reason: str) -> None:
-        self.intake.reload(run, reason)
-
-    # ── life ──
-
-    def start(self) -> None:
-        for part in (self._lease, self._commits, self._thread, self.intake):
-            part.start()
-
-    def finish(self, grace_s: float) -> None:
-        """Leave in order."""
-        self.intake.stop()
-        self.loop.hold()
-        self.slots.stop(grace_s)
-        self.loop.stop()
-        self._thread.join(timeout=grace_s + 10)
-        self._commits.stop()
-        try:
-            self._store.release(self.incarnation, [run.log.head_now() for run in self.loop.in_hand()])
-            self._store.retire(self.incarnation, "stopped")
-        except (Unavailable, LeaseLost) as error:
-            log.warning("left without a word: %s; the lease will run out", error)
-        self._lease.stop()
-
-    def abandon(self) -> None:
-        """Leave at once; the reaper gives the runs back."""
-        self.loop.abandon()
-        self.slots.stop(0.0)
-        self.intake.stop()
-        self._commits.leave()
-        self._lease.stop()
-        try:
-            # say so, instead of letting the lease run out: the runs can be taken over at once
-            self._store.retire(self.incarnation, "abandoned")
-        except Unavailable:
-            log.warning("incarnation %s could not be retired; its lease will run out", self.incarnation)
-
-    def _lost(self, reason: BaseException) -> None:
-        self._worker._lost(self, reason)  # noqa: SLF001
-
-    def _turn(self) -> None:
-        try:
-            self.loop.run()
-        except BaseException as error:
-            self._lost(error)
+def _slots(
+    options: WorkerOptions,
+    serving: Serving,
+    services: Services,
+    wake: Callable[[], None],
+    on_lost: Callable[[BaseException], None],
+) -> Slots:
+    return Slots(
+        definitions=serving.targets,
+        services=services,
+        wake=wake,
+        threads=options.threads,
+        processes=options.processes,
+        stuck_max=options.stuck_max,
+        on_stuck_bound=lambda: on_lost(LeaseLost("too many timed-out threads linger: a new life begins")),
+    )

@@ -26,7 +26,7 @@ from kronos.core.events import Kind
 from kronos.errors import Unavailable
 from kronos.kernel.ids import IncarnationId
 from kronos.ports.queue import BlobWrite, EventRow, Flush, Head, Parked, Verdict
-from kronos.storage.database import Connection, connect, take_role
+from kronos.storage.database import Connect, Connection, connect, take_role
 from kronos.storage.statements import statement
 
 __all__ = ["COPY_TYPES", "Committer", "noted", "write_blobs"]
@@ -46,8 +46,17 @@ COMPRESSION: Final = 3
 class Committer:
     """One connection and the flushes that go through it, one at a time."""
 
-    def __init__(self, url: str, fenced: Callable[[Connection, IncarnationId], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        fenced: Callable[[Connection, IncarnationId], None],
+        *,
+        connect: Connect = connect,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._url = url
+        self._connect = connect
+        self._pause = pause
         self._fenced = fenced
         self._connection: Connection | None = None
         self._backend: tuple[int, datetime] | None = None
@@ -76,7 +85,7 @@ class Committer:
                 self._drop()
                 if self._closing:
                     raise
-                time.sleep(RECONNECT_S)
+                self._pause(RECONNECT_S)
 
     def _attempt(self, connection: Connection, incarnation: IncarnationId, flush: Flush) -> Verdict:
         with connection.transaction():
@@ -152,7 +161,7 @@ class Committer:
 
     def _open(self, incarnation: IncarnationId) -> Connection:
         if self._connection is None:
-            connection = connect(self._url, purpose="flush", role=False)
+            connection = self._connect(self._url, purpose="flush", role=False)
             self._wait_for_old_backend(connection)
             row = connection.execute(statement("find_own_backend")).fetchone()
             self._backend = cast("tuple[int, datetime]", row)
@@ -173,7 +182,7 @@ class Committer:
             return
         at = {"pid": self._backend[0], "backend_start": self._backend[1]}
         while connection.execute(statement("find_backend"), at).fetchone() is not None:
-            time.sleep(RECONNECT_S)
+            self._pause(RECONNECT_S)
         self._backend = None
 
     def _drop(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol
 
 import psycopg
 from psycopg import errors as pg
@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from kronos.errors import InvalidInput, Unavailable
 
-__all__ = ["ROLE", "SUPPORTED", "Connection", "Session", "connect", "describe", "take_role"]
+__all__ = ["ROLE", "SUPPORTED", "Connect", "Connection", "Session", "connect", "describe", "take_role"]
 
 ROLE: Final = "kronos_runtime"
 SUPPORTED: Final = range(14, 19)
@@ -89,11 +89,20 @@ def take_role(connection: Connection) -> None:
             connection.rollback()
 
 
+class Connect(Protocol):
+    """How connections are opened: `connect`, or what a simulation puts in its place."""
+
+    def __call__(self, url: str, *, purpose: str, role: bool = True, autocommit: bool = True) -> Connection:
+        """Open a connection; raise `Unavailable`."""
+        ...
+
+
 class Session:
     """One connection for many threads, one transaction at a time; reopened after a failure."""
 
-    def __init__(self, url: str, *, purpose: str) -> None:
+    def __init__(self, url: str, *, purpose: str, connect: Connect = connect) -> None:
         self._url = url
+        self._connect = connect
         self._purpose = purpose
         self._lock = threading.RLock()
         self._connection: Connection | None = None
@@ -109,7 +118,7 @@ class Session:
         """Yield the connection in autocommit mode; raise `Unavailable` when it breaks."""
         with self._lock:
             if self._connection is None or self._connection.closed:
-                self._connection = connect(self._url, purpose=self._purpose)
+                self._connection = self._connect(self._url, purpose=self._purpose)
             try:
                 yield self._connection
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:

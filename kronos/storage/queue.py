@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, cast
 
@@ -23,7 +24,7 @@ from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
 from kronos.ports.queue import ClaimedRun, Command, Flush, Head, LoadedRun, Takeover, Verdict
 from kronos.storage.committing import Committer, noted
-from kronos.storage.database import Connection, Session, connect, take_role
+from kronos.storage.database import Connect, Connection, Session, connect, take_role
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresQueue", "fenced"]
@@ -45,10 +46,12 @@ def fenced(connection: Connection, incarnation: IncarnationId) -> None:
 class PostgresQueue:
     """`ports.Queue` over Postgres.  Thread-safe: each concern has its own connection."""
 
-    def __init__(self, url: str) -> None:
-        self._intake = Session(url, purpose="intake")
-        self._life = Session(url, purpose="heartbeat")
-        self._reaper = Session(url, purpose="reaper")
+    def __init__(self, url: str, *, connect: Connect = connect, pause: Callable[[float], None] = time.sleep) -> None:
+        self._intake = Session(url, purpose="intake", connect=connect)
+        self._life = Session(url, purpose="heartbeat", connect=connect)
+        self._reaper = Session(url, purpose="reaper", connect=connect)
+        self._connect = connect
+        self._pause = pause
         self._committers: list[Committer] = []
         self._free: list[Committer] = []
         self._choosing = threading.Lock()
@@ -166,7 +169,7 @@ class PostgresQueue:
 
     def maintain(self) -> None:
         """Make the partitions of the coming weeks, on a connection that keeps its full rights."""
-        with connect(self._url, purpose="partitions", role=False) as connection:
+        with self._connect(self._url, purpose="partitions", role=False) as connection:
             connection.execute(statement("ensure_partitions"))
 
     def flush(self, incarnation: IncarnationId, flush: Flush) -> Verdict:
@@ -181,7 +184,7 @@ class PostgresQueue:
         with self._choosing:
             if self._free:
                 return self._free.pop()
-            committer = Committer(self._url, fenced)
+            committer = Committer(self._url, fenced, connect=self._connect, pause=self._pause)
             self._committers.append(committer)
             return committer
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from kronos.core.definition import StepDefinition
 from kronos.core.options import Executor
@@ -22,11 +22,39 @@ from kronos.engine.targets import refuse_while_loading
 from kronos.engine.tasks import Outcome, Task
 from kronos.kernel.ids import RunId, StepName
 
-__all__ = ["Slots"]
+__all__ = ["AnySlots", "Slots"]
 
 COROUTINES_MAX: Final = 1_000
 
 Kind: TypeAlias = ThreadSlots | CoroutineSlots | ProcessSlots
+
+
+class AnySlots(Protocol):
+    """What the owner loop needs of slots, whatever executes in them."""
+
+    def submit(self, tasks: Iterable[Task]) -> None:
+        """Queue attempts; those beyond the number of slots wait in order."""
+        ...
+
+    def drain(self) -> list[tuple[Task, Outcome]]:
+        """Return what ended since the last call."""
+        ...
+
+    def free(self, executor: Executor) -> int:
+        """Return how many more attempts would start at once."""
+        ...
+
+    def running(self) -> dict[Task, int]:
+        """Return the attempts under way, and when each began (ns)."""
+        ...
+
+    def cancel(self, run_id: RunId, step: StepName, attempt: int) -> bool:
+        """Give up one attempt; return whether it was here."""
+        ...
+
+    def stop(self, drain_s: float) -> list[Task]:
+        """Start nothing more, wait up to `drain_s` for what runs; return what never started."""
+        ...
 
 
 class Slots:
