@@ -5,6 +5,8 @@ Rule 2: an event may bring the facts before it along: `step_completed` with coun
         scheduled, started, input recorded, output recorded and completed.  It takes `count` numbers, the last
         of which is its own.  One row a step instead of five is what makes the log fast.
 Rule 3: every prefix of such an event is itself an event, of the kind of its last fact (`truncate`).
+Rule 4: facts hold values, never each other in a circle, so the garbage collector need not look at them (`gc=False`):
+        with a worker's tens of thousands in its lists it cost 13 of 44 µs a step.
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ LEADING: Final[Mapping[Kind, tuple[Kind, ...]]] = {
 """The facts that lead up to each kind, itself last: an event stands for the last `count` of them."""
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Why an attempt, or a run, did not succeed.
 
     `cause`: "error" the user's code raised; "timeout"; "lost" the worker died while it ran (does not use up a
@@ -90,7 +92,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: Literal["error", "timeout", "lost", "cancelled"] = "error"
 
 
-class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One thing that a step learned from the world: `name` says what it called, `value` is canonical JSON."""
 
     name: str
@@ -98,7 +100,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str = ""
 
 
-class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is known of one attempt; times are ns since the epoch (database clock).
 
     `scheduled`, `started`, `finished` when; `due` not before; `worker` the incarnation; `input` hash of the
@@ -118,7 +120,7 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry_due: int | None = None
 
 
-class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is known of a run as a whole.  `dead`: it was given up after repeated takeovers."""
 
     workflow: str | None = None
@@ -135,7 +137,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parent_seq: int | None = None
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One row of the log.  `step` is "" and `attempt` 0 for facts about the run; `at` is ns since the epoch."""
 
     seq: int

@@ -53,7 +53,7 @@ class StepStatus(StrEnum):
     SKIPPED = "skipped"
 
 
-class StepState(msgspec.Struct, frozen=True, kw_only=True):
+class StepState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One step as of an event.  `failures` counts attempts that used up a retry; `facts` are the attempt's."""
 
     status: StepStatus
@@ -62,7 +62,7 @@ class StepState(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One execution as of `seq`.  `steps` is a persistent map: copying a dict an event would be quadratic."""
 
     id: RunId

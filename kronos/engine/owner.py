@@ -205,6 +205,7 @@ class OwnerLoop:
             for run, buffer in members:
                 run.flushing = run.parking = False
                 tasks += self._settle(run, buffer, verdict)
+                run.log.settled(buffer)
         if committed or tasks:
             self._dirty_rows = sum(len(run.log.buffer.rows) for run in self._dirty)
         self._hand_out(tasks)
@@ -373,7 +374,7 @@ class OwnerLoop:
 
 def _take(run: OwnedRun, flush: Flush) -> Buffer:
     """Move what `run` has buffered into `flush`."""
-    buffer, run.log.buffer = run.log.buffer, Buffer()
+    buffer = run.log.take()
     run.flushing = True
     flush.rows += buffer.rows
     flush.blobs += buffer.blobs

@@ -1,4 +1,7 @@
-"""What the engine needs of the store of runs: claim, load, flush, and the life of an incarnation."""
+"""What the engine needs of the store of runs: claim, load, flush, and the life of an incarnation.
+
+What is made once a step is a struct without garbage collection, not a named tuple: see `core.events`, rule 4.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from kronos.core.events import Event
 from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
@@ -67,7 +72,7 @@ class Command(NamedTuple):
     body: bytes
 
 
-class EventRow(NamedTuple):
+class EventRow(msgspec.Struct, frozen=True, gc=False):
     """One row for COPY, in the order of the table's columns."""
 
     retention_class: int
@@ -82,7 +87,7 @@ class EventRow(NamedTuple):
     hash: bytes
 
 
-class Head(NamedTuple):
+class Head(msgspec.Struct, frozen=True, gc=False):
     """Where a run's history stands; `phase` and what follows are set where the run ends here."""
 
     run: uuid.UUID

@@ -25,13 +25,13 @@ from psycopg import errors as pg
 from kronos.core.events import Kind
 from kronos.errors import Unavailable
 from kronos.kernel.ids import IncarnationId
-from kronos.ports.queue import BlobWrite, EventRow, Flush, Head, Parked, Verdict
+from kronos.ports.queue import BlobWrite, Flush, Head, Parked, Verdict
+from kronos.storage.copying import encode_rows
 from kronos.storage.database import Connect, Connection, connect, take_role
 from kronos.storage.statements import statement
 
-__all__ = ["COPY_TYPES", "Committer", "noted", "write_blobs"]
+__all__ = ["Committer", "noted", "write_blobs"]
 
-COPY_TYPES: Final = ("int2", "uuid", "int4", "int2", "text", "text", "int2", "int8", "bytea", "bytea")
 RECONNECT_S: Final = 0.1
 FORGET_EVERY: Final = 1_000
 """Flushes between two sweeps of acknowledged flush rows."""
@@ -88,13 +88,14 @@ class Committer:
                 self._pause(RECONNECT_S)
 
     def _attempt(self, connection: Connection, incarnation: IncarnationId, flush: Flush) -> Verdict:
+        encoded = encode_rows(flush.rows)
         with connection.transaction():
             self._fenced(connection, incarnation)
             refused, kept = self._write_ends(connection, incarnation, flush)
-            rows = flush.rows
             if refused:
-                rows = [row for row in rows if row.run not in refused or row.kind not in _ENDS]
-            _copy(connection, rows)
+                encoded = encode_rows(row for row in flush.rows if row.run not in refused or row.kind not in _ENDS)
+            if flush.rows:
+                _copy(connection, encoded)
         return Verdict(refused, {}, kept)
 
     def _write_ends(
@@ -218,13 +219,9 @@ def write_blobs(connection: Connection, blobs: list[BlobWrite], kind: str = "run
     )
 
 
-def _copy(connection: Connection, rows: list[EventRow]) -> None:
-    if not rows:
-        return
+def _copy(connection: Connection, encoded: bytes) -> None:
     with connection.cursor() as cursor, cursor.copy(statement("copy_events")) as copy:
-        copy.set_types(COPY_TYPES)
-        for row in rows:
-            copy.write_row(row)
+        copy.write(encoded)
 
 
 def _ended(incarnation: IncarnationId, flush: Flush) -> dict[str, object]:

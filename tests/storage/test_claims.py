@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 
+import msgspec
 import psycopg
 import pytest
 
@@ -238,7 +239,7 @@ def test_what_retires_with_runs_in_hand_leaves_them_as_lost(make_desk):
 def test_a_value_that_the_database_refuses_costs_its_own_run_alone(desk, app):
     good, bad = [desk.one() for _ in range(2)]
     rows = rows_of(good, [begun(), scheduled(2)])
-    guilty = [row._replace(step="nul\x00") for row in rows_of(bad, [begun(), scheduled(2)])]
+    guilty = [msgspec.structs.replace(row, step="nul\x00") for row in rows_of(bad, [begun(), scheduled(2)])]
     verdict = desk.flush(rows=rows + guilty)
     assert list(verdict.rejected) == [uuid.UUID(bad.id)]
     assert app.history.verify(good.id) == 2
