@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -18,12 +18,19 @@ from kronos.core.fields import PathElement
 from kronos.errors import InvalidInput
 from kronos.kernel import canonical
 
-__all__ = ["Binding", "Reference", "Tree"]
+__all__ = ["Binding", "Outputs", "Reference", "Tree"]
 
 Tree: TypeAlias = Any
 """JSON in canonical (escaped) form, with references."""
 
-Outputs: TypeAlias = Mapping[str, bytes]
+
+class Outputs(Protocol):
+    """What steps gave, by name, as canonical bytes."""
+
+    def __getitem__(self, step: str, /) -> bytes:
+        """Return the output of a step; raise `KeyError` where there is none yet."""
+        ...
+
 
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 _decode_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -104,7 +104,9 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     """What is known of one attempt; times are ns since the epoch (database clock).
 
     `scheduled`, `started`, `finished` when; `due` not before; `worker` the incarnation; `input` hash of the
-    bound arguments; `code` identity of the step that ran; `output` canonical JSON or {"$blob": …}.
+    bound arguments; `code` identity of the step that ran; `output` canonical JSON, {"$blob": …}, or {"$map": n} for
+    what the n elements of a map gave; `elements` how many steps a map is made of (a loop, at most), `arm` which arm
+    of a branch is taken.
     """
 
     scheduled: int | None = None
@@ -118,6 +120,8 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     effects: tuple[Effect, ...] = ()
     failure: Failure | None = None
     retry_due: int | None = None
+    elements: int | None = None
+    arm: str | None = None
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -222,7 +226,9 @@ def _known_at(kind: Kind, facts: StepFacts) -> StepFacts:
     if kind is Kind.STEP_INPUT_RECORDED:
         return started
     if kind is Kind.STEP_OUTPUT_RECORDED:
-        return msgspec.structs.replace(started, output=facts.output, finished=facts.finished)
+        return msgspec.structs.replace(
+            started, output=facts.output, finished=facts.finished, elements=facts.elements, arm=facts.arm
+        )
     return msgspec.structs.replace(facts, retry_due=None)
 
 

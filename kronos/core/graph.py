@@ -3,11 +3,14 @@
 Rule 1: nodes stand in a topological order that depends on the definition alone, so equal workflows have equal bytes.
 Rule 2: a graph is closed: every step it refers to is one of its nodes, and no step waits for itself.
 Rule 3: it says enough to be drawn, validated and advanced by a server that does not have the code.
+Rule 4: a node that stands inside another (an arm of a branch, the condition of a loop) is `within` it.  Whatever such
+        nodes need from outside, the node around them needs: so inside, only the others inside are waited for.
 """
 
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
@@ -19,13 +22,32 @@ from kronos.core.fields import closest
 from kronos.core.options import StepOptions
 from kronos.errors import NotFound, WorkflowDefinitionError
 
-__all__ = ["NODES_MAX", "Graph", "Node", "decode_graph", "encode_graph", "topological_order"]
+__all__ = ["NODES_MAX", "Control", "Graph", "Node", "decode_graph", "encode_graph", "node_name", "topological_order"]
 
 NODES_MAX: Final = 10_000
 
 
-class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """One step: the code behind it (`target`), its input (`args`), and whom it waits for."""
+class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a node that is not simply executed is made of.
+
+    `over` is the list of a map, or the first value of a loop; `depth` how many lists deep a map goes; `rounds_max` the
+    bound of a loop, after which it fails or returns its last value; `results` the value of each arm of a branch.
+    """
+
+    over: Tree = None
+    depth: int = 1
+    rounds_max: int = 0
+    returns_last: bool = False
+    results: dict[str, Tree] = {}
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step: the code behind it (`target`), its input (`args`), and whom it waits for.
+
+    `kind` says what the engine does with it: "step" executes its code.  `within` is the scope it belongs to: "" for
+    the workflow itself, "NAME/then" and "NAME/otherwise" for the arms of a branch, "NAME/until" for the condition of
+    a loop.
+    """
 
     name: str
     target: str
@@ -33,6 +55,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     options: StepOptions = msgspec.field(default_factory=StepOptions)
+    kind: str = "step"
+    within: str = ""
+    control: Control = msgspec.field(default_factory=Control)
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -44,8 +69,8 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     timeout_s: float | None = None
 
     def node(self, step: str) -> Node:
-        """Return the node called `step`; raise `NotFound` naming the nearest."""
-        found = self.by_name.get(step)
+        """Return the node behind `step` (behind `score[17]` that is `score`); raise `NotFound` naming the nearest."""
+        found = self.by_name.get(node_name(step))
         if found is None:
             raise NotFound(f"no step {step!r}{closest(step, self.by_name)}: it has {_names(self.by_name)}", step=step)
         return found
@@ -69,9 +94,34 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return {name: tuple(steps) for name, steps in found.items()}
 
     @cached_property
+    def scopes(self) -> Mapping[str, tuple[str, ...]]:
+        """The steps that stand in each scope, in topological order; "" is the workflow itself."""
+        found: dict[str, list[str]] = {"": []}
+        for node in self.nodes:
+            found.setdefault(node.within, []).append(node.name)
+        return {scope: tuple(steps) for scope, steps in found.items()}
+
+    @cached_property
+    def waits(self) -> Mapping[str, int]:
+        """For each step, how many others of its scope it waits for, and its branch's decision where it is in an arm."""
+        scope = {node.name: node.within for node in self.nodes}
+        return {
+            node.name: sum(scope[name] == node.within or name == node.within.partition("/")[0] for name in waits_for)
+            for node, waits_for in zip(self.nodes, self.predecessors.values(), strict=True)
+        }
+
+    @cached_property
+    def followers(self) -> Mapping[str, tuple[str, ...]]:
+        """For each step, who of its scope waits for it."""
+        scope = {node.name: node.within for node in self.nodes}
+        return {
+            step: tuple(name for name in steps if scope[name] == scope[step]) for step, steps in self.successors.items()
+        }
+
+    @cached_property
     def roots(self) -> tuple[str, ...]:
         """The steps that wait for nobody."""
-        return tuple(step for step, waits_for in self.predecessors.items() if not waits_for)
+        return tuple(step for step, count in self.waits.items() if not count)
 
     @cached_property
     def bindings(self) -> Mapping[str, Binding]:
@@ -79,18 +129,36 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return {node.name: Binding(node.args) for node in self.nodes}
 
     @cached_property
+    def sources(self) -> Mapping[str, Binding]:
+        """For each map and loop, the plan of what it goes over."""
+        return {node.name: Binding(node.control.over) for node in self.nodes if node.kind in ("map", "loop")}
+
+    @cached_property
+    def arms(self) -> Mapping[str, Binding]:
+        """For each arm of each branch, by its scope, the plan of its value."""
+        return {
+            f"{node.name}/{arm}": Binding(tree) for node in self.nodes for arm, tree in node.control.results.items()
+        }
+
+    @cached_property
     def result(self) -> Binding:
         """The compiled plan of the run's result."""
         return Binding(self.output)
 
     def bind(self, step: str, run_input: bytes, outputs: Outputs) -> bytes:
-        """Return the canonical input of `step`; raise `InvalidInput` where a path leads nowhere.
+        """Return the canonical input of a node; raise `InvalidInput` where a path leads nowhere.
 
-        `run_input` and `outputs` are canonical bytes; hot loops hold `bindings[step].bytes_of`.
+        `run_input` and `outputs` are canonical bytes; `core.inputs` also binds the steps that a run makes as it goes.
         """
         return self.bindings[step].bytes_of(run_input, outputs)
 
 
+def node_name(step: str) -> str:
+    """Return the name of the node behind a step: `score` for `score[17]`, `improve.good` for `improve[3].good`."""
+    return _INDEX.sub("", step) if "[" in step else step
+
+
+_INDEX: Final = re.compile(r"\[\d+\]")
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 _decode: Final = msgspec.json.Decoder(Graph).decode
 

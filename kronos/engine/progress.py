@@ -1,0 +1,312 @@
+"""What a run does next: attempts, their outcomes, and what those set free.
+
+Rule 1: whatever depends on an outcome waits in `after_commit` until the flush that holds the outcome is acknowledged.
+Rule 2: which step comes next is the plan's word (`core.plan`), how it begins that of its kind (`engine.kinds`).
+Rule 3: once a step has failed for good nothing begins any more; what runs may end and is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from kronos.core.events import Failure, Kind, RunFacts, StepFacts
+from kronos.core.graph import node_name
+from kronos.core.plan import Plan
+from kronos.core.retry import retry_delay_s
+from kronos.core.state import StepStatus
+from kronos.engine.kinds import KINDS
+from kronos.engine.outcomes import SentOutcome
+from kronos.engine.runlog import RunLog
+from kronos.engine.serving import Served
+from kronos.engine.slots.processes import PROCESS_DIED
+from kronos.engine.tasks import Outcome, Task
+from kronos.errors import InvalidInput
+from kronos.kernel.hashing import input_digest
+from kronos.kernel.ids import IncarnationId, StepName
+from kronos.ports.queue import ClaimedRun, DeadLetter
+
+__all__ = ["TAKEOVERS_MAX", "Progress"]
+
+TAKEOVERS_MAX: Final = 3
+"""Takeovers without progress after which a run is suspected of killing its workers: each attempt is made in a process
+of its own.  If that one dies, the run goes to the dead letters; if not, somebody else killed the workers.
+"""
+
+
+class Progress:
+    """The part of an owned run that goes forward."""
+
+    __slots__ = (
+        "_chance",
+        "_failing",
+        "_graph",
+        "_now_ns",
+        "_probation",
+        "_served",
+        "_takeovers",
+        "_worker",
+        "active",
+        "claimed",
+        "id",
+        "log",
+        "plan",
+        "retries",
+        "suspects",
+        "waits",
+    )
+
+    def __init__(
+        self,
+        claimed: ClaimedRun,
+        served: Served,
+        *,
+        worker: IncarnationId,
+        now_ns: Callable[[], int],
+        chance: Callable[[], float],
+    ) -> None:
+        self.claimed: Final = claimed
+        self.id: Final = claimed.id
+        self.log: Final = RunLog(claimed, now_ns)
+        self.plan = Plan(served.graph, claimed.input)
+        self.active: dict[str, int] = {}
+        """Attempts that were handed to slots, or wait for a flush to be."""
+        self.retries: list[tuple[int, str]] = []
+        """(due ns, step) of attempts that wait for their backoff; the loop empties it into its timers."""
+        self.waits: dict[str, int | None] = {}
+        """Steps that nobody works at, and when each is due (ns), None where only a message can end it."""
+        self.suspects: list[Task] = []
+        """Attempts of a run on probation; the loop begins them one by one, as slots are free."""
+        self._served = served
+        self._graph: Final = served.graph
+        self._worker = worker
+        self._now_ns = now_ns
+        self._chance = chance
+        self._failing: tuple[str, Failure] | None = None
+        self._takeovers = 0
+        self._probation = False
+
+    # ── what comes next ──
+
+    def advance(self) -> list[Task]:
+        """Begin what is ready and end what has ended inside, until there is nothing of either."""
+        plan, tasks = self.plan, list[Task]()
+        while self._failing is None and not self.is_over:
+            if plan.ended:
+                self._close(plan.ended.popleft())
+            elif plan.ready:
+                tasks += self.begin_step(plan.ready.popleft())
+            elif not plan.more():
+                break
+        return tasks
+
+    def begin_step(self, step: str) -> list[Task]:
+        """Begin a step as its kind says; one whose input cannot be bound fails."""
+        try:
+            return KINDS[self.plan.kind_of(step)](self, step)
+        except InvalidInput as error:
+            self._refuse_step(step, error)
+            return []
+
+    def attempt(self, step: str) -> list[Task]:
+        """Return the next attempt; one that must be on record before it runs goes behind the next commit."""
+        task = self._task(step, self._next_attempt(step))
+        self.active[step] = task.attempt
+        if self._probation:
+            self.suspects.append(task)
+        elif self._graph.by_name[node_name(step)].options.effect == "external":
+            self.begin_on_record(task)
+        else:
+            return [task]
+        return []
+
+    def open(self, step: str, *, elements: int | None = None, arm: str | None = None) -> None:
+        """Record that a node that holds others was opened."""
+        now = self._now_ns()
+        facts = StepFacts(scheduled=now, started=now, worker=self._worker, elements=elements, arm=arm)
+        self.log.append(Kind.STEP_EXPANDED, facts, step, self._next_attempt(step), at=now)
+
+    def skip(self, step: str) -> None:
+        """Record that a step will not be taken."""
+        if self.log.status(step) is StepStatus.PENDING:
+            self.log.append(Kind.STEP_SKIPPED, StepFacts(), step, 1)
+
+    def rounds_max(self, loop: str) -> int:
+        """Return the bound of a loop."""
+        return self._graph.by_name[loop].control.rounds_max
+
+    def _close(self, step: str) -> None:
+        """Record the output of a node whose inside has ended."""
+        known, now = self.log.state.steps[step], self._now_ns()
+        try:
+            result = self.plan.result_of(step)
+        except InvalidInput as error:
+            self._refuse_step(step, error)
+            return
+        if isinstance(result, Failure):
+            self._after_failure(step, known.attempt, known.facts, result, now)
+            return
+        done = msgspec.structs.replace(known.facts, finished=now, output=self.log.stored(result))
+        self.log.append(Kind.STEP_COMPLETED, done, step, known.attempt, at=now)
+        self.plan.complete(step, result)
+
+    def _refuse_step(self, step: str, error: InvalidInput) -> None:
+        now = self._now_ns()
+        failure = Failure(type="InvalidInput", message=error.message, retryable=False)
+        known = self.log.state.steps.get(step)
+        running = known is not None and known.status is StepStatus.RUNNING
+        facts = known.facts if known and running else StepFacts(scheduled=now, started=now, worker=self._worker)
+        self._after_failure(step, self._next_attempt(step), facts, failure, now)
+
+    # ── attempts ──
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended, durable or not."""
+        return self.log.is_over
+
+    @property
+    def has_last_chance(self) -> bool:
+        """Whether one more death of its worker, or none any more, makes this run the suspect: it goes on alone."""
+        return self._takeovers >= TAKEOVERS_MAX - 1
+
+    @property
+    def _is_apart(self) -> bool:
+        return self._takeovers >= TAKEOVERS_MAX
+
+    def awaits(self, task: Task) -> bool:
+        """Whether an outcome of `task` would count."""
+        return not self.is_over and self.active.get(task.step) == task.attempt
+
+    def retry(self, step: str) -> list[Task]:
+        """Return the next attempt of a step whose backoff is over."""
+        if self.is_over or self._failing is not None or self.log.state.steps[step].status is not StepStatus.RETRYING:
+            return []
+        self.waits.pop(step, None)
+        return [*self.begin_step(step), *self.advance()]
+
+    def note_waiting(self, task: Task) -> None:
+        """Record that an attempt waits for a slot, so that whoever looks can see it."""
+        if self.log.status(task.step) in (StepStatus.PENDING, StepStatus.RETRYING):
+            facts = StepFacts(scheduled=self._now_ns())
+            self.log.append(Kind.STEP_SCHEDULED, facts, task.step, task.attempt)
+
+    def note_started(self, task: Task, started_ns: int) -> None:
+        """Record that an attempt runs: its outcome will come in a later flush."""
+        if self.log.status(task.step) is not StepStatus.RUNNING:
+            self.log.append(Kind.STEP_INPUT_RECORDED, self._started(task, started_ns), task.step, task.attempt)
+
+    def begin_on_record(self, task: Task) -> None:
+        """Record that an attempt runs before it does."""
+        self.note_started(task, self._now_ns())
+        self.log.buffer.after_commit.append(task)
+
+    def _next_attempt(self, step: str) -> int:
+        known = self.log.state.steps.get(step)
+        return 1 if known is None else known.attempt + (known.status is StepStatus.RETRYING)
+
+    def _task(self, step: str, attempt: int) -> Task:
+        node = self._graph.by_name[node_name(step)]
+        options = node.options
+        executor = "process" if self._is_apart else options.executor
+        data = self.plan.inputs.of(step)
+        return Task(self.id, StepName(step), attempt, node.target, data, options.timeout_s, executor)
+
+    def _started(self, task: Task, started_ns: int, worker: IncarnationId | None = None) -> StepFacts:
+        known = self.log.state.steps.get(task.step)
+        if known is not None and known.attempt == task.attempt and known.status is StepStatus.RUNNING:
+            return known.facts
+        scheduled = started_ns
+        if known is not None and known.attempt == task.attempt and known.facts.scheduled is not None:
+            scheduled = known.facts.scheduled
+        return StepFacts(
+            scheduled=scheduled,
+            started=started_ns,
+            worker=self._worker if worker is None else worker,
+            input=input_digest(task.input),
+            code=self._served.definition.codes.get(node_name(task.step)),
+        )
+
+    # ── outcomes ──
+
+    def take_outcome(self, sent: SentOutcome) -> None:
+        """Record how an attempt ended that did not end in this worker's slots."""
+        if self.is_over or self.active.get(sent.step) != sent.attempt:
+            return
+        task = self._task(sent.step, sent.attempt)
+        self.record(task, sent.outcome, worker=IncarnationId(sent.worker))
+
+    def record(self, task: Task, outcome: Outcome, *, worker: IncarnationId | None = None) -> None:
+        """Record how an attempt ended, on `worker` where it is not this one; what depends on it goes behind the
+        commit.  A late outcome of an attempt that was given up is dropped.
+        """
+        if not self.awaits(task):
+            return
+        del self.active[task.step]
+        facts = self._started(task, outcome.started_ns, worker)
+        if self._is_apart and outcome.failure is not None and outcome.failure.type == PROCESS_DIED:
+            self._bury(task.step, task.attempt, takeovers=self._takeovers)
+            return
+        if outcome.failure is not None:
+            facts = msgspec.structs.replace(facts, effects=outcome.effects)
+            self._after_failure(task.step, task.attempt, facts, outcome.failure, outcome.finished_ns)
+        else:
+            assert outcome.output is not None, "an outcome has an output or a failure"
+            self._completed(task, facts, outcome, outcome.output)
+        self.end_if_due()
+
+    def _completed(self, task: Task, facts: StepFacts, outcome: Outcome, output: bytes) -> None:
+        done = StepFacts(
+            scheduled=facts.scheduled,
+            started=facts.started,
+            worker=facts.worker,
+            input=facts.input,
+            code=facts.code,
+            finished=outcome.finished_ns,
+            output=self.log.stored(output),
+            effects=outcome.effects,
+        )
+        self.log.append(Kind.STEP_COMPLETED, done, task.step, task.attempt, at=outcome.finished_ns)
+        self._takeovers, self._probation = 0, False
+        self.plan.complete(task.step, output)
+        self.log.buffer.after_commit += self.advance()
+
+    def _after_failure(self, step: str, attempt: int, facts: StepFacts, failure: Failure, finished_ns: int) -> None:
+        failures = self.log.state.steps[step].failures if step in self.log.state.steps else 0
+        delay_s = retry_delay_s(
+            self._graph.by_name[node_name(step)].options,
+            failure,
+            failures=failures + 1,
+            chance=self._chance(),
+        )
+        due = None if delay_s is None else finished_ns + int(delay_s * 1e9)
+        failed = msgspec.structs.replace(facts, finished=finished_ns, failure=failure, retry_due=due)
+        kind = Kind.STEP_FAILED if due is None else Kind.STEP_RETRIED
+        self.log.append(kind, failed, step, attempt, at=finished_ns)
+        if due is None:
+            self._failing = self._failing or (step, failure)
+        else:
+            self._wait(step, due)
+
+    def _wait(self, step: str, due: int) -> None:
+        self.waits[step] = due
+        self.retries.append((due, step))
+
+    # ── ends ──
+
+    def _bury(self, step: str | None, attempt: int, *, takeovers: int) -> None:
+        failure = Failure(
+            type="WorkerLost",
+            message=f"given up after {takeovers} takeovers without progress: "
+            + (f"step {step!r} kills the process that runs it" if step else "its worker died each time"),
+            cause="lost",
+            retryable=False,
+        )
+        letter = DeadLetter(self.log.uuid, step, attempt, msgspec.json.encode(failure))
+        self.log.end(Kind.RUN_FAILED, RunFacts(failure=failure, step=step, dead=True), dead=letter)
+
+    def end_if_due(self) -> None:
+        """Record the end of a run that has nothing left to do."""
+        raise NotImplementedError
