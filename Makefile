@@ -26,7 +26,7 @@ dev: setup
 	@$(BIN)/kronos dev $(ARGS)
 
 test: setup-dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python tools/test.py $(ARGS)
 
 lint: setup-dev
 	@$(BIN)/ruff format --check .

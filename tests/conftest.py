@@ -1,7 +1,7 @@
-"""What every test may ask for, and what each suite may cost.
+"""What every test may ask for.
 
 Rule 1: real things only: a real Postgres, real data, a real browser; what is absent skips loudly, and fails in CI.
-Rule 2: a suite that takes longer than its budget fails, so that the whole stays under 15 minutes.
+Rule 2: it is given to one process of the suite alone: the unit suite runs in several at a time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -24,9 +23,6 @@ from kronos.storage.embedded import EmbeddedPostgres
 ROOT: Final = Path(__file__).resolve().parent.parent
 CI: Final = os.environ.get("CI", "").lower() == "true"
 BROWSERS: Final = ("chromium", "google-chrome", "google-chrome-stable", "chromium-browser")
-
-BUDGETS_S: Final = {"unit": 420.0, "exactness": 40.0, "browser": 100.0, "durability": 220.0}
-"""Together 780 s; set-up and lint have the rest of 15 minutes."""
 
 
 # ------------------------------------------------------------------------------------------ Postgres
@@ -120,36 +116,3 @@ def _absent(reason: str) -> None:
     if CI:
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-# -------------------------------------------------------------------------------------------- suites
-
-_spent_s: dict[str, float] = defaultdict(float)
-_suite_of: dict[str, str] = {}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        _suite_of[item.nodeid] = next((name for name in BUDGETS_S if item.get_closest_marker(name)), "unit")
-    items.sort(key=lambda item: list(BUDGETS_S).index(_suite_of[item.nodeid]))
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    _spent_s[_suite_of.get(report.nodeid, "unit")] += report.duration
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if session.exitstatus == pytest.ExitCode.OK and _over_budget():
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    terminalreporter.section("suites")
-    for name, budget_s in BUDGETS_S.items():
-        over = "  OVER BUDGET" if name in _over_budget() else ""
-        terminalreporter.line(f"{name:<12} {_spent_s[name]:7.1f} s of {budget_s:4.0f} s{over}")
-    terminalreporter.line(f"{'together':<12} {sum(_spent_s.values()):7.1f} s of {sum(BUDGETS_S.values()):4.0f} s")
-
-
-def _over_budget() -> list[str]:
-    return [name for name, budget_s in BUDGETS_S.items() if _spent_s[name] > budget_s]

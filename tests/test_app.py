@@ -13,6 +13,7 @@ import pytest
 import kronos
 from kronos.app import Kronos
 from kronos.errors import NotFound, Unavailable
+from kronos.storage.migrate import CODE_VERSION
 
 
 def test_every_name_of_the_facade_is_there_and_importing_it_costs_nothing():
@@ -101,7 +102,7 @@ def test_registering_again_is_registering_once_and_keeps_the_source(database_url
 
 def test_readiness_names_the_schema_or_what_is_wrong(database_url, tmp_path):
     with Kronos.open(database_url=database_url, data_dir=tmp_path) as app:
-        assert app.ready() == {"database": "ok", "schema": 1}
+        assert app.ready() == {"database": "ok", "schema": CODE_VERSION}
         app._session._url = "postgresql://nobody@127.0.0.1:1/none"
         app._session.close()
         with pytest.raises(Unavailable, match="does not answer"):
