@@ -12,7 +12,6 @@ Rule 4: a value that the database refuses costs its own run, not the others in t
 from __future__ import annotations
 
 import itertools
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -27,7 +26,7 @@ from kronos.errors import Unavailable
 from kronos.kernel.ids import IncarnationId
 from kronos.ports.queue import BlobWrite, Flush, Head, Parked, Verdict
 from kronos.storage.copying import encode_rows
-from kronos.storage.database import Connect, Connection, connect, take_role
+from kronos.storage.database import LINK, Connection, Link, take_role
 from kronos.storage.statements import statement
 
 __all__ = ["Committer", "noted", "write_blobs"]
@@ -51,12 +50,10 @@ class Committer:
         url: str,
         fenced: Callable[[Connection, IncarnationId], None],
         *,
-        connect: Connect = connect,
-        pause: Callable[[float], None] = time.sleep,
+        link: Link = LINK,
     ) -> None:
         self._url = url
-        self._connect = connect
-        self._pause = pause
+        self._link = link
         self._fenced = fenced
         self._connection: Connection | None = None
         self._backend: tuple[int, datetime] | None = None
@@ -85,7 +82,7 @@ class Committer:
                 self._drop()
                 if self._closing:
                     raise
-                self._pause(RECONNECT_S)
+                self._link.pause(RECONNECT_S)
 
     def _attempt(self, connection: Connection, incarnation: IncarnationId, flush: Flush) -> Verdict:
         encoded = encode_rows(flush.rows)
@@ -162,7 +159,7 @@ class Committer:
 
     def _open(self, incarnation: IncarnationId) -> Connection:
         if self._connection is None:
-            connection = self._connect(self._url, purpose="flush", role=False)
+            connection = self._link.connect(self._url, purpose="flush", role=False)
             self._wait_for_old_backend(connection)
             row = connection.execute(statement("find_own_backend")).fetchone()
             self._backend = cast("tuple[int, datetime]", row)
@@ -183,7 +180,7 @@ class Committer:
             return
         at = {"pid": self._backend[0], "backend_start": self._backend[1]}
         while connection.execute(statement("find_backend"), at).fetchone() is not None:
-            self._pause(RECONNECT_S)
+            self._link.pause(RECONNECT_S)
         self._backend = None
 
     def _drop(self) -> None:

@@ -9,8 +9,10 @@ Rule 3: no message shows a password.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import psycopg
@@ -19,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from kronos.errors import InvalidInput, Unavailable
 
-__all__ = ["ROLE", "SUPPORTED", "Connect", "Connection", "Session", "connect", "describe", "take_role"]
+__all__ = ["LINK", "ROLE", "SUPPORTED", "Connect", "Connection", "Link", "Session", "connect", "describe", "take_role"]
 
 ROLE: Final = "kronos_runtime"
 SUPPORTED: Final = range(14, 19)
@@ -97,14 +99,26 @@ class Connect(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """How a store reaches Postgres, pauses (seconds) and keeps its threads apart: a simulation gives its own."""
+
+    connect: Connect = connect
+    pause: Callable[[float], None] = time.sleep
+    lock: Callable[[], AbstractContextManager[object]] = threading.RLock
+
+
+LINK: Final = Link()
+
+
 class Session:
     """One connection for many threads, one transaction at a time; reopened after a failure."""
 
-    def __init__(self, url: str, *, purpose: str, connect: Connect = connect) -> None:
+    def __init__(self, url: str, *, purpose: str, link: Link = LINK) -> None:
         self._url = url
-        self._connect = connect
+        self._link = link
         self._purpose = purpose
-        self._lock = threading.RLock()
+        self._lock = link.lock()
         self._connection: Connection | None = None
 
     @contextmanager
@@ -118,7 +132,7 @@ class Session:
         """Yield the connection in autocommit mode; raise `Unavailable` when it breaks."""
         with self._lock:
             if self._connection is None or self._connection.closed:
-                self._connection = self._connect(self._url, purpose=self._purpose)
+                self._connection = self._link.connect(self._url, purpose=self._purpose)
             try:
                 yield self._connection
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, cast
 
@@ -24,7 +23,7 @@ from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
 from kronos.ports.queue import ClaimedRun, Command, Flush, Head, LoadedRun, Takeover, Verdict
 from kronos.storage.committing import Committer, noted
-from kronos.storage.database import Connect, Connection, Session, connect, take_role
+from kronos.storage.database import LINK, Connection, Link, Session, take_role
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresQueue", "fenced"]
@@ -46,12 +45,11 @@ def fenced(connection: Connection, incarnation: IncarnationId) -> None:
 class PostgresQueue:
     """`ports.Queue` over Postgres.  Thread-safe: each concern has its own connection."""
 
-    def __init__(self, url: str, *, connect: Connect = connect, pause: Callable[[float], None] = time.sleep) -> None:
-        self._intake = Session(url, purpose="intake", connect=connect)
-        self._life = Session(url, purpose="heartbeat", connect=connect)
-        self._reaper = Session(url, purpose="reaper", connect=connect)
-        self._connect = connect
-        self._pause = pause
+    def __init__(self, url: str, *, link: Link = LINK) -> None:
+        self._intake = Session(url, purpose="intake", link=link)
+        self._life = Session(url, purpose="heartbeat", link=link)
+        self._reaper = Session(url, purpose="reaper", link=link)
+        self._link = link
         self._committers: list[Committer] = []
         self._free: list[Committer] = []
         self._choosing = threading.Lock()
@@ -169,7 +167,7 @@ class PostgresQueue:
 
     def maintain(self) -> None:
         """Make the partitions of the coming weeks, on a connection that keeps its full rights."""
-        with self._connect(self._url, purpose="partitions", role=False) as connection:
+        with self._link.connect(self._url, purpose="partitions", role=False) as connection:
             connection.execute(statement("ensure_partitions"))
 
     def flush(self, incarnation: IncarnationId, flush: Flush) -> Verdict:
@@ -184,7 +182,7 @@ class PostgresQueue:
         with self._choosing:
             if self._free:
                 return self._free.pop()
-            committer = Committer(self._url, fenced, connect=self._connect, pause=self._pause)
+            committer = Committer(self._url, fenced, link=self._link)
             self._committers.append(committer)
             return committer
 
