@@ -14,6 +14,7 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
+from kronos.app.upkeep import Upkeep
 from kronos.app.working import WorkerProcess, checkpoint_key, dataset_cache
 from kronos.core.definition import WorkflowDefinition
 from kronos.core.events import Event
@@ -62,6 +63,7 @@ class Kronos:
         self.catalog: Final = Catalog(self.blobs, self.datasets, dataset_cache(settings))
         self.history: Final = PostgresHistory(self._session, self.blobs)
         self.recordings: Final = PostgresRecordings(self._session)
+        self.upkeep: Final = Upkeep(url, self._session, self.blobs)
         self.definitions: Final = Serving()
         self._news = RunNews()
         self._listener: Listener | None = None

@@ -1,0 +1,2 @@
+-- How much there is to judge.
+SELECT (SELECT count(*) FROM kronos.runs), (SELECT count(*) FROM kronos.blobs)

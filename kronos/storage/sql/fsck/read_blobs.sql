@@ -1,0 +1,2 @@
+-- Every blob.
+SELECT hash, size, data FROM kronos.blobs ORDER BY hash

@@ -1,0 +1,2 @@
+-- Every class.
+SELECT id FROM kronos.retention_classes ORDER BY id

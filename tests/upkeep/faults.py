@@ -1,0 +1,219 @@
+"""What can be wrong with a database, planted by its superuser with the guards of history down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import psycopg
+
+from kronos.app.fsck.chaining import GENESIS, successor
+
+Owner = psycopg.Connection[Any]
+
+
+def with_guards_down(owner, change):
+    tables = [name for (name,) in owner.execute("SELECT relid::regclass::text FROM pg_partition_tree('kronos.events')")]
+    for table in tables:
+        owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER append_only")
+    change()
+    for table in tables:
+        owner.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER append_only")
+
+
+class Fault(NamedTuple):
+    """What to plant, given a completed run and the seqs of its rows; which check must find it, at which row."""
+
+    plant: Callable[[Owner, str, list[int]], Any]
+    check: str
+    row: str
+
+
+def sql(statement: str, check: str, row: str) -> Fault:
+    def plant(owner, run, seqs):
+        cursor = owner.execute(statement.replace("RUN", f"'{run}'").replace("SEQ", str(seqs[1])))
+        assert cursor.rowcount != 0, "nothing was planted"
+
+    return Fault(plant, check, row)
+
+
+def forged(owner, run, seqs):
+    """Another output, and every hash after it made to fit."""
+    head = GENESIS
+    rows = owner.execute(
+        "SELECT seq, count, attempt, at_ns, kind::text, step, body FROM kronos.events WHERE run_id = %s ORDER BY seq",
+        (run,),
+    ).fetchall()
+    for seq, *columns, body in rows:
+        new = body.replace(b'"output":', b'"output":1', 1) if seq == seqs[2] else body
+        head = successor(head, seq, *columns, new)
+        owner.execute(
+            "UPDATE kronos.events SET body = %s, hash = %s WHERE run_id = %s AND seq = %s", (new, head, run, seq)
+        )
+
+
+def illegal(owner, run, seqs):
+    """A step that completes twice, hashed as if an owner had written it, noted on the run's row."""
+    last = seqs[-1]
+    row = owner.execute(
+        "SELECT count, attempt, at_ns, 'step_completed', step, body FROM kronos.events WHERE run_id = %s AND seq = %s",
+        (run, seqs[1]),
+    ).fetchone()
+    owner.execute("DELETE FROM kronos.events WHERE run_id = %s AND seq = %s", (run, last))
+    (head,) = owner.execute("SELECT hash FROM kronos.events WHERE run_id = %s AND seq = %s", (run, seqs[-2])).fetchone()
+    seq = seqs[-2] + row[0]
+    head = successor(head, seq, *row)
+    owner.execute(
+        "INSERT INTO kronos.events SELECT 1, %s, %s, %s, %s::kronos.event_kind, %s, %s, %s, %s, %s",
+        (run, seq, row[0], row[3], row[4], row[1], row[2], row[5], head),
+    )
+    owner.execute("UPDATE kronos.runs SET head_seq = %s, head_hash = %s WHERE id = %s", (seq, head, run))
+
+
+def swapped(owner, run, seqs):
+    owner.execute(
+        "UPDATE kronos.events e SET (step, at_ns, body, hash) = (o.step, o.at_ns, o.body, o.hash) FROM kronos.events o"
+        " WHERE e.run_id = %(run)s AND o.run_id = e.run_id"
+        " AND ((e.seq = %(a)s AND o.seq = %(b)s) OR (e.seq = %(b)s AND o.seq = %(a)s))",
+        {"run": run, "a": seqs[1], "b": seqs[2]},
+    )
+
+
+def without_foreign_keys(statement: str, check: str, row: str) -> Fault:
+    def plant(owner, run, seqs):
+        for table, name in owner.execute(
+            "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype = 'f'"
+            " AND connamespace = 'kronos'::regnamespace AND conparentid = 0"
+        ).fetchall():
+            owner.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+        sql(statement, check, row).plant(owner, run, seqs)
+
+    return Fault(plant, check, row)
+
+
+BLOB_OF_RUN = "(SELECT blob FROM kronos.blob_refs WHERE kind = 'run' AND owner = RUN LIMIT 1)"
+FAULTS = {
+    "an edited output": sql(
+        "UPDATE kronos.events SET body = convert_to(replace(convert_from(body, 'UTF8'), '\"output\":', '\"output\":1'),"
+        " 'UTF8') WHERE run_id = RUN AND seq = (SELECT seq FROM kronos.events WHERE run_id = RUN AND step = 'length')",
+        "chain",
+        "events: run RUN seq",
+    ),
+    "an edited time": sql(
+        "UPDATE kronos.events SET at_ns = at_ns + 1 WHERE run_id = RUN AND seq = SEQ",
+        "chain",
+        "events: run RUN seq SEQ",
+    ),
+    "an edited hash": sql(
+        "UPDATE kronos.events SET hash = sha256(hash) WHERE run_id = RUN AND seq = SEQ",
+        "chain",
+        "events: run RUN seq SEQ",
+    ),
+    "an unreadable body": sql(
+        "UPDATE kronos.events SET body = '{' WHERE run_id = RUN AND seq = SEQ", "body", "events: run RUN seq SEQ"
+    ),
+    "a missing row": sql("DELETE FROM kronos.events WHERE run_id = RUN AND seq = SEQ", "seq", "events: run RUN seq"),
+    "two swapped rows": Fault(swapped, "chain", "events: run RUN seq SEQ"),
+    "a truncated tail": sql("DELETE FROM kronos.events WHERE run_id = RUN AND seq > SEQ", "tail", "runs: RUN"),
+    "a history that is gone": sql("DELETE FROM kronos.events WHERE run_id = RUN", "tail", "runs: RUN"),
+    "a history forged as a whole": Fault(forged, "head", "events: run RUN seq"),
+    "an illegal transition, hashed and noted": Fault(illegal, "transition", "events: run RUN seq"),
+    "a head on the row that no event has": sql(
+        "UPDATE kronos.runs SET head_seq = head_seq - 2 WHERE id = RUN", "head", "runs: RUN"
+    ),
+    "another phase on the row": sql("UPDATE kronos.runs SET phase = 'failed' WHERE id = RUN", "end", "runs: RUN"),
+    "a run that was opened again": sql(
+        "UPDATE kronos.runs SET phase = 'running', finished_at = NULL WHERE id = RUN", "end", "runs: RUN"
+    ),
+    "another result on the row": sql("UPDATE kronos.runs SET output = '1' WHERE id = RUN", "result", "runs: RUN"),
+    "a command that was never counted": sql(
+        "INSERT INTO kronos.run_inbox (run_id, command_id, kind, body) VALUES (RUN, gen_random_uuid(), 'cancel', '{}')",
+        "inbox",
+        "runs: RUN",
+    ),
+    "a command that vanished": sql("UPDATE kronos.runs SET inbox_n = inbox_n + 1 WHERE id = RUN", "inbox", "runs: RUN"),
+    "an owner that never was": sql(
+        "UPDATE kronos.runs SET owner = 999999 WHERE id = (SELECT id FROM kronos.runs WHERE phase = 'pending' LIMIT 1)",
+        "owner",
+        "runs: ",
+    ),
+    "an incarnation without a heartbeat": sql(
+        "INSERT INTO kronos.incarnations (name, host, pid, lease_ms) VALUES ('ghost', 'h', 1, 1000)",
+        "heartbeat",
+        "incarnations: ",
+    ),
+    "a flush of nobody": sql(
+        "INSERT INTO kronos.flushes VALUES (999999, 7)", "flush", "flushes: incarnation 999999 number 7"
+    ),
+    "a dead letter of a living run": sql(
+        "INSERT INTO kronos.dead_letters (run_id, attempt, failure) VALUES (RUN, 1, '{}')",
+        "dead_letter",
+        "dead_letters: RUN",
+    ),
+    "a blob of other bytes": sql(
+        f"UPDATE kronos.blobs SET data = (SELECT data FROM kronos.blobs WHERE hash <> {BLOB_OF_RUN} LIMIT 1)"
+        f" WHERE hash = {BLOB_OF_RUN}",
+        "blob",
+        "blobs: ",
+    ),
+    "a blob whose bytes are damaged": sql(
+        f"UPDATE kronos.blobs SET data = substr(data, 1, length(data) - 3) WHERE hash = {BLOB_OF_RUN}",
+        "blob",
+        "blobs: ",
+    ),
+    "a blob of another size": sql(
+        f"UPDATE kronos.blobs SET size = size + 1 WHERE hash = {BLOB_OF_RUN}", "blob", "blobs: "
+    ),
+    "a blob that is gone": sql(f"DELETE FROM kronos.blobs WHERE hash = {BLOB_OF_RUN}", "blob_missing", "blob"),
+    "a reference that is gone": sql(
+        "DELETE FROM kronos.blob_refs WHERE kind = 'run' AND owner = RUN", "reference", "blobs: "
+    ),
+    "a journal with a hole": sql(
+        "UPDATE kronos.journal_segments SET number = number + 1", "segment", "journal_segments: run "
+    ),
+    "a journal whose chain was edited": sql(
+        "UPDATE kronos.journal_segments SET core_chain = sha256(core_chain)", "segment", "journal_segments: run "
+    ),
+    "a journal's blob that nothing keeps": sql(
+        "DELETE FROM kronos.blob_refs WHERE kind = 'journal'", "reference", "blobs: "
+    ),
+    "a checkpoint that is gone": sql(
+        "INSERT INTO kronos.checkpoints SELECT run_id, step, attempt, 5, sha256('gone')"
+        " FROM kronos.journal_segments LIMIT 1",
+        "blob_missing",
+        "blobs: ",
+    ),
+    "a definition of other content": sql(
+        "UPDATE kronos.definitions SET version = '2' WHERE workflow = 'texts'", "definition", "definitions: "
+    ),
+    "a definition whose source is gone": sql(
+        "DELETE FROM kronos.blob_refs WHERE kind = 'definition'", "reference", "blobs: "
+    ),
+    "a dataset that names another's chunks": sql(
+        "UPDATE kronos.datasets SET id = encode(sha256('other'), 'hex')", "dataset", "datasets: walk@"
+    ),
+    "events without a run": without_foreign_keys("DELETE FROM kronos.runs WHERE id = RUN", "run", "events: run RUN"),
+    "a run of another class": without_foreign_keys(
+        "WITH c AS (INSERT INTO kronos.retention_classes (id, name) VALUES (99, 'other') RETURNING id)"
+        " UPDATE kronos.runs SET retention_class = c.id FROM c WHERE runs.id = RUN",
+        "class",
+        "events: run RUN",
+    ),
+    "a trigger that is gone": sql(
+        "DO $$ BEGIN EXECUTE 'DROP TRIGGER append_only_truncate ON kronos.events_standard'; END $$",
+        "trigger",
+        "pg_trigger: append_only_truncate on kronos.events_standard",
+    ),
+    "a trigger that sleeps": sql(
+        "ALTER TABLE kronos.events ENABLE TRIGGER append_only", "trigger", "pg_trigger: append_only on kronos.events"
+    ),
+    "a guard that guards nothing": sql(
+        "CREATE OR REPLACE FUNCTION kronos.refuse_change() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RETURN NEW; END $$",
+        "trigger",
+        "pg_proc: kronos.refuse_change",
+    ),
+    "a right to change history": sql(
+        "GRANT UPDATE ON kronos.events TO kronos_runtime", "rights", "pg_class: kronos.events"
+    ),
+}

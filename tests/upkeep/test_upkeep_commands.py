@@ -1,0 +1,75 @@
+"""`kronos fsck`, `doctor`, `data sweep`, `retention` and `export` as they are typed."""
+
+from __future__ import annotations
+
+import json
+
+import psycopg
+import pytest
+
+from kronos.cli import main
+
+
+@pytest.fixture
+def kronos(scene, tmp_path, monkeypatch, capsys):
+    """Types a command; returns its exit code, its output and what it said beside."""
+    monkeypatch.setenv("DATABASE_URL", scene.url)
+    monkeypatch.setenv("KRONOS_DATA_DIR", str(tmp_path))
+
+    def type_command(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main(list(map(str, arguments)))
+        shown = capsys.readouterr()
+        return ended.value.code or 0, shown.out, shown.err
+
+    return type_command
+
+
+@pytest.fixture
+def lost_command(scene):
+    """A fault that is there for as long as a test looks."""
+    with psycopg.connect(scene.url, autocommit=True) as connection:
+        change = "UPDATE kronos.runs SET inbox_n = inbox_n + %s WHERE id = %s"
+        connection.execute(change, (1, scene.failed))
+        yield scene.failed
+        connection.execute(change, (-1, scene.failed))
+
+
+def test_fsck_says_that_a_sound_database_is_sound(kronos):
+    assert kronos("fsck") == (0, "", "sound: nothing is wrong\n")
+    assert kronos("fsck", "--json")[:2] == (0, "[]\n")
+
+
+def test_fsck_ends_with_1_and_says_which_row_what_it_means_and_what_to_do(kronos, lost_command):
+    code, out, err = kronos("fsck", "--run", lost_command)
+    assert code == 1
+    assert err == "1 findings\n"
+    assert out.startswith(f"inbox: runs: {lost_command}: 1 commands were sent, 0 are seen, 0 are in the inbox\n")
+    assert "means: " in out
+    assert "do: " in out
+    code, out, _ = kronos("fsck", "--all", "--json")
+    assert code == 1
+    (found,) = json.loads(out)
+    assert found["row"] == f"runs: {lost_command}"
+    assert set(found) == {"check", "row", "what", "means", "do"}
+
+
+def test_heads_are_exported_and_compared_with(kronos, tmp_path):
+    code, _, err = kronos("fsck", "--write-anchor", tmp_path / "heads")
+    assert (code, err) == (0, f"9 heads written to {tmp_path / 'heads'}\n")
+    assert kronos("fsck", "--anchor", tmp_path / "heads")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--run", "seven"), "run id 'seven' is not a UUID"),
+        (("--run", "00000000-0000-7000-8000-000000000000"), "no run 00000000-0000-7000-8000-000000000000"),
+        (("--all", "--run", "00000000-0000-7000-8000-000000000000"), "--run and --all exclude each other"),
+        (("--anchor", "/no/such/file"), "--anchor /no/such/file: "),
+    ],
+)
+def test_fsck_refuses_what_it_cannot_use_by_name(kronos, arguments, message):
+    code, out, err = kronos("fsck", *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
