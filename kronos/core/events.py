@@ -13,14 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from kronos.core.costs import Costs, Spent
 from kronos.errors import CorruptHistory, InvalidInput
 
 __all__ = [
     "LEADING",
+    "Attribute",
     "Effect",
     "Event",
     "Failure",
@@ -78,6 +80,10 @@ LEADING: Final[Mapping[Kind, tuple[Kind, ...]]] = {
 """The facts that lead up to each kind, itself last: an event stands for the last `count` of them."""
 
 
+Attribute: TypeAlias = str | int | float | bool
+"""What an attribute of a run may hold."""
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Why an attempt, or a run, did not succeed.
 
@@ -106,7 +112,8 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     `scheduled`, `started`, `finished` when; `due` not before; `worker` the incarnation; `input` hash of the
     bound arguments; `code` identity of the step that ran; `output` canonical JSON, {"$blob": …}, or {"$map": n} for
     what the n elements of a map gave; `elements` how many steps a map is made of (a loop, at most), `arm` which arm
-    of a branch is taken.
+    of a branch is taken; `costs` what it reported.  A step that waits instead of working says for what (`wait`) and
+    until when (`due`), and which message (`signal`, its seq) ended it.
     """
 
     scheduled: int | None = None
@@ -122,10 +129,17 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     retry_due: int | None = None
     elements: int | None = None
     arm: str | None = None
+    costs: Costs | None = None
+    wait: Literal["timer", "signal", "approval", "child", "inside"] | None = None
+    signal: int | None = None
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What is known of a run as a whole.  `dead`: it was given up after repeated takeovers."""
+    """What is known of a run as a whole.
+
+    `dead`: it was given up after repeated takeovers; `signal` the name of a message and `value` what it says;
+    `attributes` those that were set, null where one was removed; `spent` the sum at its end.
+    """
 
     workflow: str | None = None
     version: str | None = None
@@ -139,6 +153,10 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     reason: str | None = None
     parent: str | None = None
     parent_seq: int | None = None
+    signal: str | None = None
+    value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    attributes: dict[str, Attribute | None] = {}
+    spent: Spent | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -215,11 +233,10 @@ def expand(event: Event) -> list[Event]:
 
 
 def _known_at(kind: Kind, facts: StepFacts) -> StepFacts:
+    scheduled = StepFacts(scheduled=facts.scheduled, due=facts.due, wait=facts.wait)
     if kind is Kind.STEP_SCHEDULED:
-        return StepFacts(scheduled=facts.scheduled, due=facts.due)
-    started = StepFacts(
-        scheduled=facts.scheduled, due=facts.due, started=facts.started, worker=facts.worker, code=facts.code
-    )
+        return scheduled
+    started = msgspec.structs.replace(scheduled, started=facts.started, worker=facts.worker, code=facts.code)
     if kind is Kind.STEP_STARTED:
         return started
     started = msgspec.structs.replace(started, input=facts.input)

@@ -14,11 +14,25 @@ from typing import Final
 import msgspec
 from immutables import Map
 
-from kronos.core.events import LEADING, Event, Failure, Kind, RunFacts, StepFacts, truncate
+from kronos.core.costs import NO_COSTS, Costs, Spent
+from kronos.core.events import LEADING, Attribute, Event, Failure, Kind, RunFacts, StepFacts, truncate
 from kronos.errors import TransitionError
 from kronos.kernel.ids import RunId
 
-__all__ = ["ALLOWED", "STEP_ALLOWED", "Phase", "Run", "StepState", "StepStatus", "apply", "fold", "new_run"]
+__all__ = [
+    "ALLOWED",
+    "STEP_ALLOWED",
+    "Notes",
+    "Pause",
+    "Phase",
+    "Run",
+    "Signal",
+    "StepState",
+    "StepStatus",
+    "apply",
+    "fold",
+    "new_run",
+]
 
 
 class Phase(StrEnum):
@@ -62,8 +76,40 @@ class StepState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     failures: int = 0
 
 
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that no step has taken yet; `seq` is the event that brought it, `value` canonical JSON or a blob."""
+
+    seq: int
+    name: str
+    value: msgspec.Raw
+    by: str
+    at: int
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """Who holds a run, since when, and why."""
+
+    by: str
+    reason: str
+    at: int
+
+
+class Notes(msgspec.Struct, frozen=True, kw_only=True):
+    """What was said to a run: messages that wait to be taken, oldest first; whether it is held; its attributes."""
+
+    signals: tuple[Signal, ...] = ()
+    pause: Pause | None = None
+    attributes: Map[str, Attribute] = Map()
+
+
+_NO_NOTES: Final = Notes()
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One execution as of `seq`.  `steps` is a persistent map: copying a dict an event would be quadratic."""
+    """One execution as of `seq`.  `steps` is a persistent map: copying a dict an event would be quadratic.
+
+    `attempts` counts those that began, `worked_ns` the time they took together, `costs` what they reported.
+    """
 
     id: RunId
     seq: int = 0
@@ -75,6 +121,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     failure: Failure | None = None
     failed_step: str | None = None
     steps: Map[str, StepState] = Map()
+    attempts: int = 0
+    worked_ns: int = 0
+    costs: Costs = NO_COSTS
+    notes: Notes = _NO_NOTES
+
+    @property
+    def spent(self) -> Spent:
+        """What it has used up so far."""
+        return Spent(attempts=self.attempts, worked_ns=self.worked_ns, costs=self.costs)
 
 
 _STEP_KINDS: Final = frozenset(kind for kind in Kind if kind.startswith("step_"))
@@ -132,6 +187,8 @@ STEP_ALLOWED: Final[Mapping[StepStatus, frozenset[Kind]]] = {
 """Which *first* fact an event about a step may bring, given where the step stands."""
 
 _OPENING: Final = frozenset({Kind.STEP_SCHEDULED, Kind.STEP_SKIPPED})
+_STEP_ENDS: Final = frozenset({Kind.STEP_COMPLETED, Kind.STEP_FAILED, Kind.STEP_RETRIED})
+_IDLE: Final = frozenset({StepStatus.PENDING, StepStatus.SCHEDULED, StepStatus.RETRYING})
 
 _PHASE_AFTER: Final[Mapping[Kind, Phase]] = {
     Kind.RUN_STARTED: Phase.RUNNING,
@@ -164,19 +221,11 @@ def apply(run: Run, event: Event) -> Run:
     if event.kind not in ALLOWED[run.phase]:
         raise _illegal(run, event, run.phase)
     if isinstance(event.facts, StepFacts):
-        step = _apply_step(run, event, event.facts)
-        return Run(
-            id=run.id,
-            seq=event.seq,
-            phase=run.phase,
-            facts=run.facts,
-            started=run.started,
-            steps=run.steps.set(event.step, step),
-        )
+        return _apply_step(run, event, event.facts)
     return _apply_run(run, event, event.facts)
 
 
-def _apply_step(run: Run, event: Event, facts: StepFacts) -> StepState:
+def _apply_step(run: Run, event: Event, facts: StepFacts) -> Run:
     before = run.steps.get(event.step, _ABSENT)
     first = _first_kind(event)
     if first not in STEP_ALLOWED[before.status]:
@@ -189,18 +238,37 @@ def _apply_step(run: Run, event: Event, facts: StepFacts) -> StepState:
             seq=event.seq,
             expected=expected,
         )
-    failed = first is not Kind.STEP_RETRIED and facts.failure is not None and facts.failure.cause != "lost"
-    return StepState(
+    is_lost = facts.failure is not None and facts.failure.cause == "lost"
+    ends = event.kind in _STEP_ENDS and first is not Kind.STEP_RETRIED
+    step = StepState(
         status=_STATUS_AFTER[event.kind],
         attempt=event.attempt,
         facts=facts,
-        failures=before.failures + failed,
+        failures=before.failures + (ends and facts.failure is not None and not is_lost),
+    )
+    worked_ns, costs = run.worked_ns, run.costs
+    if ends and facts.wait is None:
+        if facts.started is not None and facts.finished is not None and not is_lost:
+            worked_ns += facts.finished - facts.started
+        if facts.costs is not None:
+            costs += facts.costs
+    return Run(
+        id=run.id,
+        seq=event.seq,
+        phase=run.phase,
+        facts=run.facts,
+        started=run.started,
+        steps=run.steps.set(event.step, step),
+        attempts=run.attempts + (facts.wait is None and before.status in _IDLE and event.kind not in _OPENING),
+        worked_ns=worked_ns,
+        costs=costs,
+        notes=run.notes if facts.signal is None else _without(run.notes, facts.signal),
     )
 
 
 def _apply_run(run: Run, event: Event, facts: RunFacts) -> Run:
     if event.kind in _RUN_NOTES:
-        return msgspec.structs.replace(run, seq=event.seq)
+        return msgspec.structs.replace(run, seq=event.seq, notes=_noted(run.notes, event, facts))
     phase = Phase.DEAD if facts.dead else _PHASE_AFTER[event.kind]
     begins = event.kind in _BEGIN
     return Run(
@@ -214,7 +282,37 @@ def _apply_run(run: Run, event: Event, facts: RunFacts) -> Run:
         failure=facts.failure,
         failed_step=facts.step,
         steps=run.steps,
+        attempts=run.attempts,
+        worked_ns=run.worked_ns,
+        costs=run.costs,
+        notes=run.notes,
     )
+
+
+def _noted(notes: Notes, event: Event, facts: RunFacts) -> Notes:
+    match event.kind:
+        case Kind.RUN_SIGNALLED if facts.signal is not None and facts.value is not msgspec.UNSET:
+            signal = Signal(seq=event.seq, name=facts.signal, value=facts.value, by=facts.by or "", at=event.at)
+            return msgspec.structs.replace(notes, signals=(*notes.signals, signal))
+        case Kind.RUN_PAUSED:
+            pause = Pause(by=facts.by or "", reason=facts.reason or "", at=event.at)
+            return msgspec.structs.replace(notes, pause=pause)
+        case Kind.RUN_RESUMED:
+            return msgspec.structs.replace(notes, pause=None)
+        case Kind.RUN_ATTRIBUTED:
+            return msgspec.structs.replace(notes, attributes=_attributed(notes.attributes, facts.attributes))
+        case _:
+            return notes
+
+
+def _attributed(held: Map[str, Attribute], given: Mapping[str, Attribute | None]) -> Map[str, Attribute]:
+    for name, value in given.items():
+        held = held.set(name, value) if value is not None else held.delete(name) if name in held else held
+    return held
+
+
+def _without(notes: Notes, seq: int) -> Notes:
+    return msgspec.structs.replace(notes, signals=tuple(each for each in notes.signals if each.seq != seq))
 
 
 def fold(run_id: RunId, events: Iterable[Event], *, upto: int | None = None) -> Run:

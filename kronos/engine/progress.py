@@ -125,7 +125,7 @@ class Progress:
     def open(self, step: str, *, elements: int | None = None, arm: str | None = None) -> None:
         """Record that a node that holds others was opened."""
         now = self._now_ns()
-        facts = StepFacts(scheduled=now, started=now, worker=self._worker, elements=elements, arm=arm)
+        facts = StepFacts(scheduled=now, started=now, worker=self._worker, elements=elements, arm=arm, wait="inside")
         self.log.append(Kind.STEP_EXPANDED, facts, step, self._next_attempt(step), at=now)
 
     def skip(self, step: str) -> None:

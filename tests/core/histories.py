@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from hypothesis import strategies as st
 
+from kronos.core.costs import Costs
 from kronos.core.events import LEADING, Effect, Event, Failure, Kind, RunFacts, StepFacts, truncate
 
 __all__ = ["attempt_facts", "histories", "whole_attempt"]
@@ -23,6 +24,7 @@ def attempt_facts(kind: Kind, *, at: int = 1_000, cause: str = "error") -> StepF
         code="c0de",
         finished=at + 20,
         effects=(Effect(name="now", value=msgspec.Raw(b"1")),),
+        costs=Costs(calls=1, tokens_in=7, usd="0.1"),
     )
     if kind is Kind.STEP_COMPLETED:
         return msgspec.structs.replace(facts, output=msgspec.Raw(b'{"a":1}'))
