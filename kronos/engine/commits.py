@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Collection
 from typing import Final
 
+from kronos.engine.gathering import FLUSHES_MAX
 from kronos.engine.inbox import Inbox
 from kronos.engine.owned import OwnedRun
-from kronos.engine.owner import FLUSHES_MAX
 from kronos.engine.runlog import Buffer
 from kronos.errors import Unavailable
 from kronos.kernel.ids import IncarnationId

@@ -1,8 +1,7 @@
 """The owner loop: the one thread that turns outcomes and commands into events.
 
 Rule 1: it never waits for the database; claims arrive from the intake, acknowledgements from the committers.
-Rule 2: a run has rows in at most one flush under way: two flushes never race for one history.
-Rule 3: at most FLUSHES_MAX flushes are under way: Python computes while Postgres commits, and memory is bounded.
+Rule 2: what it keeps is bounded: OWNED_MAX runs in hand, FLUSHES_MAX flushes under way (`gathering`).
 """
 
 from __future__ import annotations
@@ -13,29 +12,23 @@ from typing import Final, Protocol
 from kronos.core.events import Failure
 from kronos.engine.clock import RunClock
 from kronos.engine.commands import COMMANDS
+from kronos.engine.gathering import Gathering
+from kronos.engine.handed import Handed
 from kronos.engine.inbox import Inbox, Stats
-from kronos.engine.owned import FOREVER_NS, OwnedRun
-from kronos.engine.runlog import HEAD_EVERY, Buffer
+from kronos.engine.owned import OwnedRun
+from kronos.engine.runlog import Buffer
 from kronos.engine.slots.slots import AnySlots
 from kronos.engine.tasks import Task
 from kronos.engine.timers import Timers
 from kronos.engine.trial import Trial
 from kronos.kernel.ids import RunId
-from kronos.ports.queue import Flush, Parked, Verdict
+from kronos.ports.queue import Flush, Verdict
 
 __all__ = ["OwnerLoop"]
 
 log: Final = logging.getLogger("kronos.owner")
 
-FLUSHES_MAX: Final = 2
-FLUSH_ROWS_MIN: Final = 256
-"""With a flush under way, the next one waits until it has this many rows."""
-FLUSH_ROWS_MAX: Final = 2_000
 OWNED_MAX: Final = 4_000
-LONG_S: Final = 0.05
-"""An attempt that runs longer than this gets a row of its own before it ends."""
-QUEUED_S: Final = 1.0
-"""An attempt that waits for a slot longer than this is recorded as scheduled."""
 TICK_S: Final = 0.05
 AGAIN_NS: Final = 50_000_000
 """How soon a timer that comes due while its run is being parked looks again."""
@@ -70,13 +63,9 @@ class OwnerLoop:
         self._stats = stats
         self._claim_max = claim_max
         self._runs: dict[RunId, OwnedRun] = {}
-        self._dirty: dict[OwnedRun, None] = {}
-        self._dirty_rows = 0
-        self._flushing = 0
-        self._number = 0
-        self._under_way: set[int] = set()
+        self._gathering = Gathering()
         self._timers = Timers(clock.now_ns)
-        self._handed: dict[Task, float] = {}
+        self._handed = Handed(self._is_open)
         self._trial: Final = Trial(slots)
         self._refused: dict[OwnedRun, None] = {}
         self._rejected: set[RunId] = set()
@@ -140,7 +129,7 @@ class OwnerLoop:
         self._begin_suspects()
         self._flush()
         self._ask_for_more()
-        return stopping and not self._dirty and not self._flushing
+        return stopping and self._gathering.is_empty
 
     def wait_s(self) -> float:
         """Return the seconds until a turn is due even when nothing arrives."""
@@ -172,12 +161,11 @@ class OwnerLoop:
         return True
 
     def _take_outcomes(self) -> None:
-        stats = self._stats
-        for task, outcome in self._slots.drain():
-            self._handed.pop(task, None)
-            stats.steps_ended += 1
-            stats.step_seconds += (outcome.finished_ns - outcome.started_ns) / 1e9
-            stats.steps_failed += outcome.failure is not None
+        ended = self._slots.drain()
+        failed = spent_ns = 0
+        for task, outcome in ended:
+            spent_ns += outcome.finished_ns - outcome.started_ns
+            failed += outcome.failure is not None
             run = self._runs.get(task.run_id)
             if run is not None and run not in self._condemned:
                 try:
@@ -191,14 +179,16 @@ class OwnerLoop:
                         self._condemn(run, reason)
                 else:
                     self._touch(run)
+        self._stats.steps_ended += len(ended)
+        self._stats.steps_failed += failed
+        self._stats.step_seconds += spent_ns / 1e9
 
     def _take_committed(self) -> None:
         committed = self._inbox.committed
         tasks: list[Task] = []
         for _ in range(len(committed)):
             flush, members, verdict = committed.popleft()
-            self._under_way.discard(flush.number)
-            self._flushing -= 1
+            self._gathering.settled(flush)
             self._stats.flushes += 1
             self._stats.rows += len(flush.rows)
             self._seen.difference_update(flush.drained)
@@ -206,13 +196,12 @@ class OwnerLoop:
                 run.flushing = run.parking = False
                 tasks += self._settle(run, buffer, verdict)
                 run.log.settled(buffer)
-        if committed or tasks:
-            self._dirty_rows = sum(len(run.log.buffer.rows) for run in self._dirty)
         self._hand_out(tasks)
 
     def _settle(self, run: OwnedRun, buffer: Buffer, verdict: Verdict) -> list[Task]:
         """Take the store's word on what a run had in a flush; return the attempts that may begin now."""
-        refused, rejected = run.log.uuid in verdict.refused, verdict.rejected.get(run.log.uuid)
+        refused = bool(verdict.refused) and run.log.uuid in verdict.refused  # hashing a UUID costs more than asking
+        rejected = verdict.rejected.get(run.log.uuid) if verdict.rejected else None
         if refused or rejected is not None:
             run.log.inbox_seen -= len(buffer.drained)  # these commands are still there, and are read again
         if rejected is not None:
@@ -230,9 +219,8 @@ class OwnerLoop:
         elif buffer.parked:
             self._forget(run)
         else:
-            if run.log.buffer.rows or run.log.buffer.drained or run.asleep_until() is not None:
-                self._dirty[run] = None
-            return [task for task in buffer.after_commit if not run.is_over]
+            self._gathering.add(run)
+            return [] if run.is_over else buffer.after_commit
         return []
 
     def _condemn(self, run: OwnedRun, reason: str) -> None:
@@ -254,7 +242,7 @@ class OwnerLoop:
         """Let go of a run; one that was parked may be back already, as another object."""
         if self._runs.get(run.id) is run:
             del self._runs[run.id]
-        self._dirty.pop(run, None)
+        self._gathering.discard(run)
         self._timers.forget(run)
 
     def _take_commands(self) -> None:
@@ -296,25 +284,19 @@ class OwnerLoop:
         if now < self._next_tick:
             return
         self._next_tick = now + TICK_S
-        overdue = []
-        for task, handed in self._handed.items():
-            if handed > now - LONG_S:
-                break
-            overdue.append(task)
-        if not overdue:
+        if not self._handed.has_late(now):
             return
-        running = self._slots.running()
-        for task in overdue:
-            run = self._runs.get(task.run_id)
-            if run is None or run.active.get(task.step) != task.attempt or run.is_over:
-                del self._handed[task]
-            elif task in running:
-                del self._handed[task]
-                run.note_started(task, running[task])
-                self._touch(run)
-            elif self._handed[task] <= now - QUEUED_S:
-                run.note_waiting(task)
-                self._touch(run)
+        for task, began_ns in self._slots.running().items():
+            if self._handed.began(task):
+                self._runs[task.run_id].note_started(task, began_ns)
+                self._touch(self._runs[task.run_id])
+        for task in self._handed.queued(now):
+            self._runs[task.run_id].note_waiting(task)
+            self._touch(self._runs[task.run_id])
+
+    def _is_open(self, task: Task) -> bool:
+        run = self._runs.get(task.run_id)
+        return run is not None and run.awaits(task)
 
     def _tick_wait_s(self) -> float:
         return max(0.0, self._next_tick - self._clock.monotonic_s()) if self._handed else 1.0
@@ -328,11 +310,7 @@ class OwnerLoop:
             run.retries.clear()
         if run.suspects:
             self._trial.add(run)
-        if run.flushing:
-            return
-        if run.log.buffer.rows or run.log.buffer.drained or run.asleep_until() is not None:
-            self._dirty[run] = None
-            self._dirty_rows += 1
+        self._gathering.add(run)
 
     def _begin_suspects(self) -> None:
         if not self._holding:
@@ -344,25 +322,12 @@ class OwnerLoop:
         if not tasks or self._holding:
             return
         self._trial.forget(tasks)
-        now = self._clock.monotonic_s()
-        self._handed.update(dict.fromkeys(tasks, now))
+        self._handed.add(tasks, self._clock.monotonic_s())
         self._slots.submit(tasks)
 
     def _flush(self) -> None:
-        while self._dirty and self._flushing < FLUSHES_MAX:
-            if self._flushing and self._dirty_rows < FLUSH_ROWS_MIN:
-                return
-            self._number += 1
-            self._under_way.add(self._number)
-            flush = Flush(self._number, acknowledged=min(self._under_way) - 1)
-            members: list[tuple[OwnedRun, Buffer]] = []
-            while self._dirty and len(flush.rows) < FLUSH_ROWS_MAX:
-                run = next(iter(self._dirty))
-                del self._dirty[run]
-                members.append((run, _take(run, flush)))
-            self._dirty_rows = max(0, self._dirty_rows - len(flush.rows))
-            self._flushing += 1
-            self._ports.flush(flush, members)
+        while (gathered := self._gathering.next()) is not None:
+            self._ports.flush(*gathered)
 
     def _ask_for_more(self) -> None:
         """Claim when slots would idle: the more runs are waiting for a commit, the larger the next claim."""
@@ -370,26 +335,3 @@ class OwnerLoop:
         idle = self._slots.free("thread")
         busy = self._holding or room <= 0 or not idle or not self._slots.free("process") or self._trial.waiting
         self._ports.want(0 if busy else min(room, max(idle, len(self._runs))))
-
-
-def _take(run: OwnedRun, flush: Flush) -> Buffer:
-    """Move what `run` has buffered into `flush`."""
-    buffer = run.log.take()
-    run.flushing = True
-    flush.rows += buffer.rows
-    flush.blobs += buffer.blobs
-    flush.dead += buffer.dead
-    flush.drained += buffer.drained
-    if buffer.ended is not None:
-        flush.ended.append(buffer.ended)
-    elif (wake := run.asleep_until()) is not None:
-        buffer.parked = run.parking = True
-        flush.parked.append(Parked(run.log.head_now(), None if wake == FOREVER_NS else wake, run.claimed.claims))
-    elif buffer.drained or (buffer.rows and _passes_mark(buffer)):
-        flush.noted.append(run.log.head_now())
-    return buffer
-
-
-def _passes_mark(buffer: Buffer) -> bool:
-    first, last = buffer.rows[0], buffer.rows[-1]
-    return (first.seq - first.fact_count) // HEAD_EVERY != last.seq // HEAD_EVERY

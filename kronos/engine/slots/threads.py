@@ -1,7 +1,10 @@
 """Thread slots: N threads that pull attempts from one shared deque.
 
 Rule 1: an attempt costs one popleft and one append; a thread that has work never sleeps, an idle one never polls.
-Rule 2: a thread cannot be killed.  Past its limit, or on request, an attempt is reported as failed and its thread is
+Rule 2: one thread is woken at a time: who takes an attempt and leaves others behind wakes the next.  Attempts that
+        block spread over all threads at once; of a thousand that do not, one or two threads do all, and the others
+        do not queue for the interpreter.
+Rule 3: a thread cannot be killed.  Past its limit, or on request, an attempt is reported as failed and its thread is
         *stuck*: shown, replaced (at most `stuck_max` at a time), and its late result thrown away.
 """
 
@@ -66,6 +69,8 @@ class ThreadSlots:
         self._idle: deque[_Slot] = deque()
         self._slots: list[_Slot] = []
         self._stuck: list[_Slot] = []
+        self._waking = False
+        """Whether a thread was woken and has not looked for work yet."""
         self._stopping = False
         self._watch = threading.Event()
         self._next_look = _NEVER
@@ -81,12 +86,13 @@ class ThreadSlots:
         return [slot.task for slot in list(self._stuck) if slot.task is not None]
 
     def submit(self, tasks: Iterable[Task]) -> None:
-        """Queue `tasks` and wake as many idle threads as can be of use."""
-        before = len(self.pending)
+        """Queue `tasks` and see to it that a thread looks."""
         self.pending.extend(tasks)
-        for _ in range(len(self.pending) - before):
-            if not self._idle and len(self._slots) >= self.count:
-                return
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Wake a thread for what is pending, unless one that was woken has not looked yet."""
+        if self.pending and not self._waking:
             self._wake_one()
 
     def cancel(self, task: Task) -> bool:
@@ -111,8 +117,10 @@ class ThreadSlots:
             slot = self._idle.popleft()
         except IndexError:
             if len(self._slots) < self.count:
+                self._waking = True
                 self._start_thread()
         else:
+            self._waking = True
             _ring(slot)
 
     def _start_thread(self) -> None:
@@ -124,6 +132,7 @@ class ThreadSlots:
         take, idle = self.pending.popleft, self._idle
         definitions, services, put = self._definitions, self._services, self._mailbox.put
         now_ns = services.now_ns
+        self._waking = False
         while True:
             try:
                 task = take()
@@ -137,9 +146,13 @@ class ThreadSlots:
                         idle.remove(slot)
                     except ValueError:
                         slot.wake.acquire()
+                        self._waking = False
                     continue
                 slot.wake.acquire()
+                self._waking = False  # before it looks: who submits afterwards wakes another
                 continue
+            if self.pending and not self._waking:
+                self._wake_one()
             slot.started_ns = now_ns()
             slot.task = task
             if task.timeout_s is not None:

@@ -1,0 +1,94 @@
+"""What waits for a flush, and which flushes are under way.
+
+Rule 1: a run has rows in at most one flush under way: two flushes never race for one history.
+Rule 2: at most FLUSHES_MAX flushes are under way: Python computes while Postgres commits, and memory is bounded.
+Rule 3: with none under way a flush leaves at once; otherwise it waits until it is worth a transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kronos.engine.owned import FOREVER_NS, OwnedRun
+from kronos.engine.runlog import HEAD_EVERY, Buffer
+from kronos.ports.queue import Flush, Parked
+
+__all__ = ["FLUSHES_MAX", "Gathering"]
+
+FLUSHES_MAX: Final = 2
+FLUSH_ROWS_MIN: Final = 256
+"""With a flush under way, the next one waits until it has this many rows."""
+FLUSH_ROWS_MAX: Final = 2_000
+
+
+class Gathering:
+    """Belongs to the owner loop."""
+
+    def __init__(self) -> None:
+        self._runs: dict[OwnedRun, None] = {}
+        self._rows = 0
+        self._number = 0
+        self._under_way: set[int] = set()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return not self._runs and not self._under_way
+
+    def add(self, run: OwnedRun) -> None:
+        """Note what `run` has to write, if it has; what it buffers during a flush follows when that is settled."""
+        if run.flushing:
+            return
+        buffer = run.log.buffer
+        if buffer.rows or buffer.drained or run.asleep_until() is not None:
+            self._runs[run] = None
+            self._rows += 1
+
+    def discard(self, run: OwnedRun) -> None:
+        """Write nothing more of `run`."""
+        self._runs.pop(run, None)
+
+    def next(self) -> tuple[Flush, list[tuple[OwnedRun, Buffer]]] | None:
+        """Return a flush that should leave now, None where none should."""
+        busy = len(self._under_way)
+        if not self._runs or busy >= FLUSHES_MAX or (busy and self._rows < FLUSH_ROWS_MIN):
+            return None
+        self._number += 1
+        self._under_way.add(self._number)
+        flush = Flush(self._number, acknowledged=min(self._under_way) - 1)
+        members: list[tuple[OwnedRun, Buffer]] = []
+        for run in self._runs:
+            members.append((run, _take(run, flush)))
+            if len(flush.rows) >= FLUSH_ROWS_MAX:
+                break
+        for run, _ in members:
+            del self._runs[run]
+        self._rows = max(0, self._rows - len(flush.rows)) if self._runs else 0
+        return flush, members
+
+    def settled(self, flush: Flush) -> None:
+        """Say that the store has answered `flush`."""
+        self._under_way.discard(flush.number)
+
+
+def _take(run: OwnedRun, flush: Flush) -> Buffer:
+    """Move what `run` has buffered into `flush`."""
+    buffer = run.log.take()
+    run.flushing = True
+    flush.rows += buffer.rows
+    flush.blobs += buffer.blobs
+    flush.dead += buffer.dead
+    flush.drained += buffer.drained
+    if buffer.ended is not None:
+        flush.ended.append(buffer.ended)
+    elif (wake := run.asleep_until()) is not None:
+        buffer.parked = run.parking = True
+        flush.parked.append(Parked(run.log.head_now(), None if wake == FOREVER_NS else wake, run.claimed.claims))
+    elif buffer.drained or (buffer.rows and _passes_mark(buffer)):
+        flush.noted.append(run.log.head_now())
+    return buffer
+
+
+def _passes_mark(buffer: Buffer) -> bool:
+    first, last = buffer.rows[0], buffer.rows[-1]
+    return (first.seq - first.fact_count) // HEAD_EVERY != last.seq // HEAD_EVERY
