@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kronos.app import Engine, Handle, Kronos, RunFailedError
     from kronos.client import Client
+    from kronos.core.control import repeat_until, when
     from kronos.core.definition import step, workflow
     from kronos.engine.context import StepContext
     from kronos.errors import KronosError
@@ -28,7 +29,9 @@ __all__ = [
     "RunFailedError",
     "StepContext",
     "Strategy",
+    "repeat_until",
     "step",
+    "when",
     "workflow",
 ]
 
@@ -42,7 +45,9 @@ _HOMES = {
     "RunFailedError": "kronos.app",
     "StepContext": "kronos.engine.context",
     "Strategy": "kronos.trading.strategy",
+    "repeat_until": "kronos.core.control",
     "step": "kronos.core.definition",
+    "when": "kronos.core.control",
     "workflow": "kronos.core.definition",
 }
 

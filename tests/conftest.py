@@ -63,6 +63,16 @@ def template_database(postgres_url: str) -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
     """A database of this test alone, with the current schema and nothing in it."""
+    yield from _database(postgres_url, template_database)
+
+
+@pytest.fixture(scope="module")
+def module_database_url(postgres_url: str, template_database: str) -> Iterator[str]:
+    """A database that the tests of one module share."""
+    yield from _database(postgres_url, template_database)
+
+
+def _database(postgres_url: str, template_database: str) -> Iterator[str]:
     name = f"kronos_test_{os.getpid()}_{next(_counter)}"
     _administer(postgres_url, "CREATE DATABASE {} TEMPLATE {}", name, template_database)
     yield _with_database(postgres_url, name)

@@ -26,6 +26,7 @@ from kronos.core.functions import (
     target_of,
 )
 from kronos.core.graph import Graph
+from kronos.core.mapping import trace_map
 from kronos.core.options import Duration, StepOptions, parse_duration
 from kronos.core.proxies import is_proxy, read, refuse, stand_in
 from kronos.core.signature import EMPTY, Injected, Parameter, Signature, read_signature
@@ -37,7 +38,9 @@ from kronos.kernel.schema import check_against
 __all__ = ["StepDefinition", "WorkflowDefinition", "step", "workflow"]
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
+T = TypeVar("T")
 C = TypeVar("C", bound=Injected)
 
 
@@ -72,16 +75,23 @@ class StepDefinition(Generic[P, R]):
         tracer = active_tracer()
         if tracer is None:
             return self.function(*args, **kwargs)  # type: ignore[no-any-return]
-        return tracer.call(  # type: ignore[return-value]
-            name=self.name,
-            target=self.target,
-            signature=self.signature,
-            options=self.options,
-            after=self.after,
-            args=args,
-            kwargs=kwargs,
-            definition=self,
-        )
+        return tracer.call(self, args, kwargs)  # type: ignore[return-value]
+
+    def map(
+        self: StepDefinition[Concatenate[T, Q], R], items: Sequence[T], /, *args: Q.args, **kwargs: Q.kwargs
+    ) -> list[R]:
+        """Run this step once for each of `items`, which may be known only in the run; the other arguments are shared.
+
+        In a workflow the result is a list to pass on whole or to map over again; the elements are steps `NAME[0]`,
+        `NAME[1]`, …, each with attempts of its own.
+        """
+        return trace_map(self, items, args, kwargs, depth=1)  # type: ignore[no-any-return]
+
+    def map_nested(
+        self: StepDefinition[Concatenate[T, Q], R], items: Sequence[Sequence[T]], /, *args: Q.args, **kwargs: Q.kwargs
+    ) -> list[list[R]]:
+        """`map` over a list of lists, keeping its shape; the elements are steps `NAME[0][0]`, `NAME[0][1]`, …."""
+        return trace_map(self, items, args, kwargs, depth=2)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"<step {self.name!r} {self.target}>"
@@ -158,7 +168,7 @@ class WorkflowDefinition(Generic[P, R]):
             raise WorkflowDefinitionError(f"{line_of(self.function)}: workflow {self.name!r} has no steps")
         schema = _schema(self.input_type)
         graph = Graph(nodes=nodes, output=output, input_schema=schema, timeout_s=timeout_s)
-        return graph, {name: call.definition for name, call in tracer.calls.items()}
+        return graph, {name: call.definition for name, call in tracer.calls.items() if call.definition is not None}
 
     def _call(self, tracer: Tracer) -> Any:
         parameters = self.signature.parameters

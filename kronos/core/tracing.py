@@ -1,16 +1,18 @@
 """Reading a workflow function once, so that its DAG is known before anything runs.
 
 Rule 1: each use of a step becomes one node, and its result a stand-in (`core.proxies`).
-Rule 2: what the annotations already show to be wrong is refused here, with the line and the path of the field.
+Rule 2: what stands in an arm of a branch can be used in that arm alone: elsewhere it may never have happened.
+Rule 3: what the annotations already show to be wrong is refused here, with the line and the path of the field.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, Self, get_args, get_origin
+from typing import Any, Final, Protocol, Self, get_args, get_origin
 
 import msgspec
 
@@ -24,9 +26,9 @@ from kronos.core.signature import EMPTY, Signature
 from kronos.errors import InvalidInput, WorkflowDefinitionError
 from kronos.kernel import canonical
 
-__all__ = ["Tracer", "active_tracer"]
+__all__ = ["Traced", "Tracer", "active_tracer"]
 
-STEP_NAME: Final = re.compile(r"\w[\w.:\-]{0,127}")
+STEP_NAME: Final = re.compile(r"(?!undo:)\w[\w.:\-]{0,127}")
 
 _active: ContextVar[Tracer | None] = ContextVar("kronos_tracer", default=None)
 
@@ -36,8 +38,23 @@ def active_tracer() -> Tracer | None:
     return _active.get()
 
 
+class Traced(Protocol):
+    """What is called: a step's code, and how it is to be run."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def signature(self) -> Signature: ...
+    @property
+    def options(self) -> StepOptions: ...
+    @property
+    def after(self) -> Sequence[str]: ...
+
+
 class Call(msgspec.Struct, frozen=True):
-    """One use of a step in a workflow function, and where it stands."""
+    """One use of a step in a workflow function, and where it stands; a node without code has no definition."""
 
     node: Node
     line: str
@@ -49,6 +66,7 @@ class Tracer:
 
     def __init__(self) -> None:
         self.calls: dict[str, Call] = {}
+        self._scopes: list[str] = [""]
 
     def __enter__(self) -> Self:
         self._token = _active.set(self)
@@ -57,34 +75,62 @@ class Tracer:
     def __exit__(self, *_: object) -> None:
         _active.reset(self._token)
 
-    def call(
-        self,
-        *,
-        name: str,
-        target: str,
-        signature: Signature,
-        options: StepOptions,
-        after: Sequence[str],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        definition: object,
-    ) -> Proxy:
+    def call(self, definition: Traced, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Proxy:
         """Record one use of a step and return the stand-in for its result."""
-        self._check_name(name)
-        trees: dict[str, Tree] = {}
+        name, signature = definition.name, definition.signature
+        self.check_name(name)
         needs: dict[str, None] = {}
-        for parameter, value in self._arguments(name, signature, args, kwargs).items():
-            kind = next(p.type for p in signature.parameters if p.name == parameter)
-            trees[parameter] = self.tree(value, kind, f"step {name!r}", parameter, needs)
-        node = Node(
-            name=name, target=target, args=trees, needs=tuple(needs), after=tuple(dict.fromkeys(after)), options=options
+        trees = self.trees(definition, args, kwargs, needs)
+        self.add(
+            Node(
+                name=name,
+                target=definition.target,
+                args=trees,
+                needs=tuple(needs),
+                after=tuple(dict.fromkeys(definition.after)),
+                options=definition.options,
+            ),
+            definition,
         )
-        self.calls[name] = Call(node, user_line(), definition)
         return stand_in(self, Reference(name), signature.returns, f"the result of step {name!r}")
+
+    def trees(
+        self, definition: Traced, args: tuple[Any, ...], kwargs: Mapping[str, Any], needs: dict[str, None]
+    ) -> dict[str, Tree]:
+        """Return the binding trees of a call's arguments; add the steps they refer to to `needs`."""
+        name, signature = definition.name, definition.signature
+        kinds = {p.name: p.type for p in signature.parameters}
+        return {
+            parameter: self.tree(value, kinds[parameter], f"step {name!r}", parameter, needs)
+            for parameter, value in self._arguments(name, signature, args, kwargs).items()
+        }
+
+    def add(self, node: Node, definition: object = None) -> None:
+        """Add a node where the trace stands: in the workflow, or in an arm of a branch, which it then waits for."""
+        if node.within == "" != (scope := self._scopes[-1]):
+            around = scope.partition("/")[0]
+            node = msgspec.structs.replace(node, within=scope, after=tuple(dict.fromkeys((*node.after, around))))
+        self.calls[node.name] = Call(node, user_line(), definition)
+
+    @contextmanager
+    def inside(self, scope: str) -> Iterator[dict[str, None]]:
+        """Trace what stands in `scope`; what it needs from outside is in the dict afterwards."""
+        before, needs = set(self.calls), dict[str, None]()
+        self._scopes.append(scope)
+        yield needs
+        self._scopes.pop()
+        inner = [call.node for name, call in self.calls.items() if name not in before]
+        known = {node.name for node in inner} | {scope.partition("/")[0]}
+        for node in inner:
+            needs |= dict.fromkeys(name for name in (*node.needs, *node.after) if name not in known)
+        for name in [name for name in needs if name in known]:
+            del needs[name]
 
     def nodes(self) -> tuple[Node, ...]:
         """Return the traced nodes in topological order; raise for a cycle or a missing step, with its line."""
         calls = self.calls
+        for call in calls.values():
+            self._check_after(call)
         try:
             order = topological_order({name: (*c.node.needs, *c.node.after) for name, c in calls.items()})
         except WorkflowDefinitionError as error:
@@ -117,9 +163,37 @@ class Tracer:
             refuse(f"{owner}: {field} is {reading.describe()} of another workflow", field=field)
         if why := mismatch(reading.type, kind, field):
             refuse(f"{owner}: {why} ({reading.describe()})", field=field)
-        if reading.reference.step is not None:
-            needs[reading.reference.step] = None
+        step = reading.reference.step
+        if step is not None and step[-1] != "]":  # an element of a map comes from the map itself
+            self._check_visible(step, owner, field)
+            needs[step] = None
         return reading.reference.tree()
+
+    def _check_visible(self, step: str, owner: str, field: str) -> None:
+        scope = self.calls[step].node.within
+        if scope not in self._scopes:
+            around, _, arm = scope.partition("/")
+            refuse(
+                f"{owner}: {field} is the result of step {step!r}, which runs only where {around!r} takes {arm!r}: "
+                f"return it from that arm and use the result of when(…)",
+                field=field,
+                step=step,
+            )
+
+    def _check_after(self, call: Call) -> None:
+        visible, scope = {""}, call.node.within
+        while scope:
+            visible.add(scope)
+            scope = self.calls[scope.partition("/")[0]].node.within
+        for name in call.node.after:
+            known = self.calls.get(name)
+            if known is not None and known.node.within not in visible:
+                around = known.node.within.partition("/")[0]
+                raise WorkflowDefinitionError(
+                    f"{call.line}: step {call.node.name!r} comes after {name!r}, which stands inside {around!r} and "
+                    f"may never run: wait for {around!r}",
+                    step=call.node.name,
+                )
 
     def _record_tree(self, record: Any, owner: str, field: str, needs: dict[str, None]) -> Tree:
         """Return the tree of a dataclass, Struct or named tuple that holds proxies."""
@@ -135,7 +209,8 @@ class Tracer:
         tag = {_escaped(config.tag_field): config.tag} if tagged else {}  # type: ignore[union-attr]
         return tag | {_escaped(element): tree for element, tree in trees}
 
-    def _check_name(self, name: str) -> None:
+    def check_name(self, name: str) -> None:
+        """Refuse a name that is none, or that is taken."""
         if not STEP_NAME.fullmatch(name):
             refuse(f"{name!r} is no step name: give one of letters, digits, '_', '-', '.', ':' with name=", step=name)
         if (earlier := self.calls.get(name)) is not None:
