@@ -36,6 +36,7 @@ from kronos.storage.embedded import EmbeddedPostgres
 from kronos.storage.history import PostgresHistory
 from kronos.storage.migrate import check_schema, migrate
 from kronos.storage.notices import Listener
+from kronos.storage.readers import Readers
 from kronos.storage.recordings import PostgresRecordings
 from kronos.storage.submission import Submission
 
@@ -57,12 +58,13 @@ class Kronos:
         self.url: Final = url
         self._embedded = embedded
         self._session = Session(url, purpose="client")
+        self._readers = Readers(url, purpose="reader")
         self._submission = Submission(self._session)
-        self.blobs: Final = PostgresBlobs(self._session, kind="dataset", owner="catalog")
-        self.datasets: Final = PostgresDatasets(self._session)
+        self.blobs: Final = PostgresBlobs(self._readers, kind="dataset", owner="catalog")
+        self.datasets: Final = PostgresDatasets(self._readers)
         self.catalog: Final = Catalog(self.blobs, self.datasets, dataset_cache(settings))
-        self.history: Final = PostgresHistory(self._session, self.blobs)
-        self.recordings: Final = PostgresRecordings(self._session)
+        self.history: Final = PostgresHistory(self._readers, self.blobs)
+        self.recordings: Final = PostgresRecordings(self._readers)
         self.upkeep: Final = Upkeep(url, self._session, self.blobs)
         self.definitions: Final = Serving()
         self._news = RunNews()
@@ -275,6 +277,7 @@ class Kronos:
         if self._listener is not None:
             self._listener.stop()
         self._session.close()
+        self._readers.close()
         if self._embedded is not None:
             self._embedded.release()
 

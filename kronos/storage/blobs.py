@@ -11,7 +11,7 @@ from kronos.kernel.hashing import content_hash
 from kronos.kernel.ids import BlobHash, RunId
 from kronos.ports.queue import BlobWrite
 from kronos.storage.committing import write_blobs
-from kronos.storage.database import Session
+from kronos.storage.database import Connections
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresBlobs"]
@@ -22,7 +22,7 @@ BLOB_BYTES_MAX: Final = 256 * 1024 * 1024
 class PostgresBlobs:
     """`ports.Blobs`.  `kind` and `owner` say what refers to what is put here, and so keeps it."""
 
-    def __init__(self, session: Session, *, kind: str, owner: str) -> None:
+    def __init__(self, session: Connections, *, kind: str, owner: str) -> None:
         self._session = session
         self._kind = kind
         self._owner = owner

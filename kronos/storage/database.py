@@ -21,7 +21,19 @@ from psycopg.conninfo import conninfo_to_dict
 
 from kronos.errors import InvalidInput, Unavailable
 
-__all__ = ["LINK", "ROLE", "SUPPORTED", "Connect", "Connection", "Link", "Session", "connect", "describe", "take_role"]
+__all__ = [
+    "LINK",
+    "ROLE",
+    "SUPPORTED",
+    "Connect",
+    "Connection",
+    "Connections",
+    "Link",
+    "Session",
+    "connect",
+    "describe",
+    "take_role",
+]
 
 ROLE: Final = "kronos_runtime"
 SUPPORTED: Final = range(14, 19)
@@ -109,6 +121,18 @@ class Link:
 
 
 LINK: Final = Link()
+
+
+class Connections(Protocol):
+    """Where connections are to be had: a `Session`, or a few `Readers`."""
+
+    def connection(self) -> AbstractContextManager[Connection]:
+        """Yield a connection in autocommit mode; raise `Unavailable` when it breaks."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Yield a connection inside a transaction."""
+        ...
 
 
 class Session:

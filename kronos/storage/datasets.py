@@ -8,7 +8,7 @@ import msgspec
 
 from kronos.errors import InvalidInput, NotFound
 from kronos.ports.datasets import DatasetRow
-from kronos.storage.database import Session
+from kronos.storage.database import Connections
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresDatasets"]
@@ -17,7 +17,7 @@ __all__ = ["PostgresDatasets"]
 class PostgresDatasets:
     """`ports.DatasetIndex`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Connections) -> None:
         self._session = session
 
     def add(self, row: DatasetRow) -> None:

@@ -14,15 +14,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from kronos.core.chaining import head_after_body
-from kronos.core.events import Event, Failure, read_event
+from kronos.core.events import Event, Failure, read_event, truncate
 from kronos.core.graph import decode_graph
-from kronos.core.state import Phase, Run, fold
+from kronos.core.state import Phase, Run, apply
 from kronos.errors import CorruptHistory, InvalidInput, NotFound
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import BlobHash, DefinitionId, RunId
 from kronos.ports.blobs import Blobs
 from kronos.ports.history import Definition, RunFilter, RunPage, RunSummary
-from kronos.storage.database import Session
+from kronos.storage.database import Connections
+from kronos.storage.folds import EVERY, Folds
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresHistory"]
@@ -76,9 +77,10 @@ class _Stored(NamedTuple):
 class PostgresHistory:
     """`ports.History`."""
 
-    def __init__(self, session: Session, blobs: Blobs) -> None:
+    def __init__(self, session: Connections, blobs: Blobs) -> None:
         self._session = session
         self._blobs = blobs
+        self._folds = Folds()
         self._definitions: dict[DefinitionId, Definition] = {}
 
     def run(self, run_id: RunId) -> RunSummary:
@@ -115,11 +117,25 @@ class PostgresHistory:
         """Return the run as of `seq` (None: now)."""
         if seq is not None and seq < 0:
             raise InvalidInput(f"seq {seq} is negative", field="seq", value=seq)
-        run = fold(run_id, (row.event for row in self._all(run_id, upto=seq)), upto=seq)
+        run = self._fold(run_id, seq)
         if run.seq == 0:
             self.run(run_id)
         if seq is not None and run.seq < seq:
             raise InvalidInput(f"seq {seq} is beyond the last event, {run.seq}", field="seq", value=seq)
+        return run
+
+    def _fold(self, run_id: RunId, upto: int | None) -> Run:
+        """Return the fold up to a seq, which may lie inside an event; from the nearest fold that is kept."""
+        run = self._folds.before(run_id, upto)
+        kept = run.seq
+        for event, _, _ in self._all(run_id, after=run.seq, upto=upto):
+            if upto is not None and event.seq > upto:
+                return apply(run, truncate(event, upto)) if event.first_seq <= upto else run
+            run = apply(run, event)
+            if run.seq - kept >= EVERY:
+                self._folds.keep(run)
+                kept = run.seq
+        self._folds.keep(run)
         return run
 
     def payload(self, value: msgspec.Raw | bytes) -> bytes:
@@ -169,17 +185,16 @@ class PostgresHistory:
             self.run(run_id)
         return cast("tuple[int, bytes | None, bool]", row)
 
-    def _all(self, run_id: RunId, *, upto: int | None = None) -> Iterator[_Stored]:
-        after = 0
+    def _all(self, run_id: RunId, *, after: int = 0, upto: int | None = None) -> Iterator[_Stored]:
         while upto is None or after < upto:
-            page = self._page(run_id, after, CHUNK)
+            page = self._page(run_id, after, CHUNK, upto=upto)
             yield from page
             if len(page) < CHUNK:
                 return
             after = page[-1].event.seq
 
-    def _page(self, run_id: RunId, after: int, limit: int) -> list[_Stored]:
-        at = {"run": run_id, "after": after, "limit": limit}
+    def _page(self, run_id: RunId, after: int, limit: int, *, upto: int | None = None) -> list[_Stored]:
+        at = {"run": run_id, "after": after, "limit": limit, "upto": upto}
         with self._session.connection() as connection:
             rows = connection.execute(statement("read_events"), at, binary=True).fetchall()
         return [_stored(run_id, cast("tuple[Any, ...]", row)) for row in rows]

@@ -12,7 +12,7 @@ from kronos.kernel.ids import BlobHash, IncarnationId, RunId, StepName
 from kronos.ports.queue import BlobWrite
 from kronos.ports.recordings import CheckpointRef, SegmentRef
 from kronos.storage.committing import write_blobs
-from kronos.storage.database import Session
+from kronos.storage.database import Connections
 from kronos.storage.queue import fenced
 from kronos.storage.statements import statement
 
@@ -23,7 +23,7 @@ class PostgresRecorder:
     """`ports.Recorder` for one attempt of one step."""
 
     def __init__(
-        self, session: Session, *, incarnation: IncarnationId, run_id: RunId, step: StepName, attempt: int
+        self, session: Connections, *, incarnation: IncarnationId, run_id: RunId, step: StepName, attempt: int
     ) -> None:
         self._session = session
         self._incarnation = incarnation
@@ -59,7 +59,7 @@ class PostgresRecorder:
 class PostgresRecordings:
     """`ports.Recordings`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Connections) -> None:
         self._session = session
 
     def segments(self, run_id: RunId, step: StepName, attempt: int) -> list[SegmentRef]:
