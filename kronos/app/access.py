@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -14,6 +12,9 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
+from kronos.app.leading import Leading, node_name
+from kronos.app.nodes import Nodes
+from kronos.app.schedules import Schedules
 from kronos.app.upkeep import Upkeep
 from kronos.app.working import WorkerProcess, checkpoint_key, dataset_cache
 from kronos.core.definition import WorkflowDefinition
@@ -28,6 +29,7 @@ from kronos.kernel.ids import RunId
 from kronos.kernel.schema import check_against
 from kronos.market.catalog import Catalog
 from kronos.ports.history import Definition, RunSummary
+from kronos.ports.leading import Presence
 from kronos.settings import Settings, read_settings
 from kronos.storage.blobs import PostgresBlobs
 from kronos.storage.database import Session
@@ -38,6 +40,7 @@ from kronos.storage.migrate import check_schema, migrate
 from kronos.storage.notices import Listener
 from kronos.storage.readers import Readers
 from kronos.storage.recordings import PostgresRecordings
+from kronos.storage.schedules import PostgresSchedules
 from kronos.storage.submission import Submission
 
 __all__ = ["Kronos", "Workflow"]
@@ -67,6 +70,8 @@ class Kronos:
         self.recordings: Final = PostgresRecordings(self._readers)
         self.upkeep: Final = Upkeep(url, self._session, self.blobs)
         self.definitions: Final = Serving()
+        self.schedules: Final = Schedules(PostgresSchedules(self._session), self._checked_name)
+        self.nodes: Final = Nodes(self._session)
         self._news = RunNews()
         self._listener: Listener | None = None
         self._guard = threading.Lock()
@@ -176,6 +181,10 @@ class Kronos:
         definition = self._registered(name, version)
         return definition, check_against(definition.input_schema, data)
 
+    def _checked_name(self, workflow: Workflow | str, data: bytes, version: str | None) -> tuple[str, bytes]:
+        definition, checked = self._checked(workflow, data, version)
+        return definition.workflow, checked
+
     def _registered(self, name: str, version: str | None) -> Definition:
         found = self.history.definitions(name)
         if not found:
@@ -248,7 +257,17 @@ class Kronos:
             blobs=self.blobs,
             index=self.datasets,
             catalog=self.catalog,
-            name=name or f"{socket.gethostname()}-{os.getpid()}",
+            name=name or node_name(),
+        )
+
+    def candidate(self) -> Leading:
+        """Return this process as one that may lead without working: a server; `start()` it."""
+        return Leading(
+            self.url,
+            kind="server",
+            name=node_name(),
+            lease_s=self.settings.lease,
+            presence=lambda: Presence(None, ()),
         )
 
     def ready(self) -> dict[str, object]:

@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Final, Self
 
+from kronos.app.leading import Leading
 from kronos.engine.clock import RunClock
 from kronos.engine.context import Services
 from kronos.engine.serving import Serving
@@ -16,6 +17,7 @@ from kronos.kernel.ids import IncarnationId
 from kronos.market.catalog import Catalog
 from kronos.ports.blobs import Blobs
 from kronos.ports.datasets import DatasetIndex
+from kronos.ports.leading import Presence
 from kronos.settings import Settings
 from kronos.storage.database import Session
 from kronos.storage.notices import Listener, Notifier
@@ -61,22 +63,36 @@ class WorkerProcess:
                 claim_max=settings.scheduler_batch_size,
             ),
         )
-        serving.on_change(self.worker.hint)
+        serving.on_change(self._changed)
+        self._leading = Leading(
+            url,
+            kind="worker",
+            name=name,
+            lease_s=settings.lease,
+            presence=lambda: Presence(self.worker.incarnation, serving.ids),
+        )
         self._listener = Listener(url, "kronos_work", lambda _ids: self.worker.hint())
 
     def start(self) -> Self:
         """Begin to claim and execute; returns once the worker is registered."""
+        self._leading.join()
         self.worker.start()
+        self._leading.start()
         self._listener.start()
         return self
 
     def stop(self, drain_s: float = 30.0) -> None:
         """Finish what runs within `drain_s`, give back the rest, leave."""
         self._listener.stop()
+        self._leading.stop()
         self.worker.stop(drain_s)
         self._store.close()
         self._notifier.close()
         self._session.close()
+
+    def _changed(self) -> None:
+        self.worker.hint()
+        self._leading.candidate.hint()
 
     def _services(self, incarnation: IncarnationId, clock: RunClock) -> Services:
         def recorder(task: Task) -> PostgresRecorder:

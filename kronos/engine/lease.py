@@ -21,8 +21,6 @@ __all__ = ["Lease"]
 MARGIN: Final = 0.15
 """Share of the lease by which the holder stops before the reaper may act."""
 REAP_S: Final = 0.5
-MAINTAIN_S: Final = 3_600.0
-"""How often a worker makes the partitions of the coming weeks."""
 
 
 class Lease:
@@ -44,7 +42,7 @@ class Lease:
         self._clock = clock
         self._on_lost = on_lost
         self._on_reaped = on_reaped
-        self._renewed = self._maintained = clock.monotonic_s()
+        self._renewed = clock.monotonic_s()
         self.renew_s: Final = lease_s / 3
         self.reap_s: Final = min(REAP_S, lease_s / 4)
         self._stopping = threading.Event()
@@ -93,9 +91,6 @@ class Lease:
     def reap(self) -> float:
         """Reap once; return the seconds until the next reaping is due."""
         try:
-            if self._clock.monotonic_s() - self._maintained > MAINTAIN_S:
-                self._store.maintain()
-                self._maintained = self._clock.monotonic_s()
             if self._store.reap():
                 self._on_reaped()
         except Unavailable:

@@ -217,10 +217,6 @@ class Queue(Protocol):
         """End an incarnation in order."""
         ...
 
-    def maintain(self) -> None:
-        """Make the partitions of the coming weeks."""
-        ...
-
     def clock_ns(self) -> int:
         """Return the database's time, ns since the epoch."""
         ...

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from kronos.app import Kronos
+from kronos.app.nodes import Node, Nodes
 from kronos.core.state import Phase
 from kronos.errors import KronosError
 from kronos.storage.database import Session
@@ -59,6 +60,7 @@ class _Database(Collector):
         try:
             with self._session.connection() as connection:
                 found = connection.execute(statement("count_runs")).fetchall()
+                nodes = Nodes(self._session).list()
         except KronosError:
             up.add_metric([], 0)
             return [up]
@@ -69,4 +71,15 @@ class _Database(Collector):
             runs.add_metric([phase.value], counts.get(phase, (0, 0))[0])
         events = CounterMetricFamily("kronos_events", "Facts on record, open runs as of their last note")
         events.add_metric([], sum(total for _, total in counts.values()))
-        return [up, runs, events]
+        return [up, runs, events, *_leading(nodes)]
+
+
+def _leading(nodes: list[Node]) -> list[Metric]:
+    leader = GaugeMetricFamily("kronos_leader", "1 for the node that leads", labels=["node", "kind", "name"])
+    epoch = GaugeMetricFamily("kronos_leader_epoch", "How often the lead has changed hands")
+    for node in nodes:
+        if node.is_up:
+            leader.add_metric([str(node.id), node.kind, node.name], float(node.leads))
+        if node.epoch is not None:
+            epoch.add_metric([], node.epoch)
+    return [leader, epoch]

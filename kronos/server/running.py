@@ -87,7 +87,10 @@ def serve(
         stack.callback(figures.stop)
         rpc = RpcServer(app, chosen.grpc_addr, secrets=secrets, metrics=metrics)
         stack.callback(rpc.stop)
-        for each in (web, figures, rpc):
+        candidate = app.candidate()
+        stack.callback(candidate.stop)
+        candidate.join()
+        for each in (candidate, web, figures, rpc):
             each.start()
         return RunningServer(
             grpc_address=rpc.address,

@@ -165,11 +165,6 @@ class PostgresQueue:
         with self._fenced(incarnation) as connection:
             connection.execute(statement("disown_runs"), {"incarnation": incarnation, "kept": list(kept)})
 
-    def maintain(self) -> None:
-        """Make the partitions of the coming weeks, on a connection that keeps its full rights."""
-        with self._link.connect(self._url, purpose="partitions", role=False) as connection:
-            connection.execute(statement("ensure_partitions"))
-
     def flush(self, incarnation: IncarnationId, flush: Flush) -> Verdict:
         """Commit `flush` exactly once, on a connection that no other flush uses."""
         committer = self._idle_committer()

@@ -8,7 +8,7 @@ import uuid
 
 import psycopg
 
-from kronos.storage.queue import PostgresQueue
+from kronos.storage.leading import PostgresLeadership
 
 LEAVES = """
 SELECT c.relname FROM pg_partition_tree('kronos.events') t JOIN pg_class c ON c.oid = t.relid
@@ -65,11 +65,9 @@ def test_two_workers_that_make_them_at_once_make_each_once(owner, database_url):
     assert sorted(made) == [0, 0, 0, 6]
 
 
-def test_a_worker_makes_them_with_rights_that_its_work_connections_lack(database_url, owner):
+def test_the_leader_makes_them_with_rights_that_its_work_connections_lack(database_url, owner):
     owner.execute("DROP TABLE kronos.%s" % leaves(owner)[-1])  # noqa: UP031
-    queue = PostgresQueue(database_url)
-    queue.maintain()
-    queue.close()
+    PostgresLeadership(database_url).maintain()
     assert len(leaves(owner)) == 6
 
 

@@ -1,0 +1,2 @@
+-- Say that a process leaves in order.
+DELETE FROM kronos.nodes WHERE id = %(node)s
