@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kronos.app import Engine, Handle, Kronos, RunFailedError
+    from kronos.app import Changes, Engine, Handle, Kronos, RunFailedError
     from kronos.client import Client
     from kronos.core.control import repeat_until, when
     from kronos.core.definition import step, workflow
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kronos.trading.strategy import Strategy
 
 __all__ = [
+    "Changes",
     "Client",
     "Dataset",
     "Engine",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Changes": "kronos.app",
     "Client": "kronos.client",
     "Dataset": "kronos.market",
     "Engine": "kronos.app",

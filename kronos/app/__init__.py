@@ -4,7 +4,8 @@ Rule: everything above asks a `Kronos`; everything below is given what it needs.
 """
 
 from kronos.app.access import Kronos
+from kronos.app.forks import Changes
 from kronos.app.library import Engine, Handle, RunFailedError
 from kronos.app.working import WorkerProcess
 
-__all__ = ["Engine", "Handle", "Kronos", "RunFailedError", "WorkerProcess"]
+__all__ = ["Changes", "Engine", "Handle", "Kronos", "RunFailedError", "WorkerProcess"]

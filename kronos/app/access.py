@@ -12,6 +12,7 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
+from kronos.app.forks import Changes, Forks
 from kronos.app.leading import Leading, node_name
 from kronos.app.nodes import Nodes
 from kronos.app.schedules import Schedules
@@ -36,6 +37,7 @@ from kronos.storage.database import Session
 from kronos.storage.datasets import PostgresDatasets
 from kronos.storage.embedded import EmbeddedPostgres
 from kronos.storage.history import PostgresHistory
+from kronos.storage.lineage import PostgresLineage
 from kronos.storage.migrate import check_schema, migrate
 from kronos.storage.notices import Listener
 from kronos.storage.readers import Readers
@@ -68,6 +70,7 @@ class Kronos:
         self.catalog: Final = Catalog(self.blobs, self.datasets, dataset_cache(settings))
         self.history: Final = PostgresHistory(self._readers, self.blobs)
         self.recordings: Final = PostgresRecordings(self._readers)
+        self.forks: Final = Forks(self, PostgresLineage(self._session, self.history.head_at))
         self.upkeep: Final = Upkeep(url, self._session, self.blobs)
         self.definitions: Final = Serving()
         self.schedules: Final = Schedules(PostgresSchedules(self._session), self._checked_name)
@@ -165,6 +168,12 @@ class Kronos:
         timeout_s = definition.graph.timeout_s
         return self._submission.start_many(definition.id, [data for _, data in checked], timeout_s=timeout_s)
 
+    def fork(
+        self, run_id: RunId, *, at: str | None = None, at_seq: int | None = None, changes: Changes | None = None
+    ) -> RunId:
+        """Fork a run before the step `at` began, or after the fact at `at_seq`; see `Forks.fork`."""
+        return self.forks.fork(run_id, at=at, at_seq=at_seq, changes=changes)
+
     def cancel(self, run_id: RunId, *, reason: str = "", by: str = "") -> None:
         """Ask for the end of a run; raise `Conflict` when it has ended already."""
         wish = msgspec.json.encode({"reason": reason, "by": by})
@@ -178,14 +187,15 @@ class Kronos:
         served = self.definitions.named(name) if isinstance(workflow, str) else self.definitions.holds(workflow)
         if served is not None and version in (None, served.definition.version):
             return served.definition, served.workflow.check_input(data)
-        definition = self._registered(name, version)
+        definition = self.registered(name, version)
         return definition, check_against(definition.input_schema, data)
 
     def _checked_name(self, workflow: Workflow | str, data: bytes, version: str | None) -> tuple[str, bytes]:
         definition, checked = self._checked(workflow, data, version)
         return definition.workflow, checked
 
-    def _registered(self, name: str, version: str | None) -> Definition:
+    def registered(self, name: str, version: str | None) -> Definition:
+        """Return the newest definition of a workflow, or of one version; raise `NotFound` naming what is known."""
         found = self.history.definitions(name)
         if not found:
             known = sorted({each.workflow for each in self.history.definitions()})

@@ -27,6 +27,7 @@ __all__ = [
     "Event",
     "Failure",
     "Kind",
+    "Origin",
     "RunFacts",
     "StepFacts",
     "decode_facts",
@@ -106,6 +107,15 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     key: str = ""
 
 
+class Origin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where an outcome that a fork took over was recorded: the run itself, never a fork that only shows it."""
+
+    run: str
+    step: str
+    attempt: int
+    seq: int
+
+
 class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is known of one attempt; times are ns since the epoch (database clock).
 
@@ -114,6 +124,8 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     what the n elements of a map gave; `elements` how many steps a map is made of (a loop, at most), `arm` which arm
     of a branch is taken; `costs` what it reported.  A step that waits instead of working says for what (`wait`) and
     until when (`due`), and which message (`signal`, its seq) ended it.
+    Of forks: `reused_from` says that nothing was executed, `replaced` that the output was given by whoever forked,
+    `anew` that a failed step is tried again with all its retries.
     """
 
     scheduled: int | None = None
@@ -132,6 +144,9 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     costs: Costs | None = None
     wait: Literal["timer", "signal", "approval", "child", "inside"] | None = None
     signal: int | None = None
+    reused_from: Origin | None = None
+    replaced: bool = False
+    anew: bool = False
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -157,6 +172,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     attributes: dict[str, Attribute | None] = {}
     spent: Spent | None = None
+    changes: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -244,7 +260,13 @@ def _known_at(kind: Kind, facts: StepFacts) -> StepFacts:
         return started
     if kind is Kind.STEP_OUTPUT_RECORDED:
         return msgspec.structs.replace(
-            started, output=facts.output, finished=facts.finished, elements=facts.elements, arm=facts.arm
+            started,
+            output=facts.output,
+            finished=facts.finished,
+            elements=facts.elements,
+            arm=facts.arm,
+            reused_from=facts.reused_from,
+            replaced=facts.replaced,
         )
     return msgspec.structs.replace(facts, retry_due=None)
 

@@ -149,8 +149,8 @@ _RUN_NOTES: Final = frozenset(
 
 ALLOWED: Final[Mapping[Phase, frozenset[Kind]]] = {
     Phase.PENDING: _BEGIN | {Kind.RUN_CANCELLED, Kind.RUN_FAILED},
-    Phase.RUNNING: _STEP_KINDS | _RUN_ENDS | _RUN_NOTES,
-    Phase.WAITING: _STEP_KINDS | _RUN_ENDS | _RUN_NOTES,
+    Phase.RUNNING: _STEP_KINDS | _RUN_ENDS | _RUN_NOTES | {Kind.RUN_FORKED},
+    Phase.WAITING: _STEP_KINDS | _RUN_ENDS | _RUN_NOTES | {Kind.RUN_FORKED},
     **dict.fromkeys(_FINAL, frozenset[Kind]()),
 }
 """Which kinds may follow in which phase."""
@@ -244,10 +244,11 @@ def _apply_step(run: Run, event: Event, facts: StepFacts) -> Run:
         status=_STATUS_AFTER[event.kind],
         attempt=event.attempt,
         facts=facts,
-        failures=before.failures + (ends and facts.failure is not None and not is_lost),
+        failures=(0 if facts.anew else before.failures) + (ends and facts.failure is not None and not is_lost),
     )
     worked_ns, costs = run.worked_ns, run.costs
-    if ends and facts.wait is None:
+    worked = facts.wait is None and facts.reused_from is None and not facts.replaced
+    if ends and worked:
         if facts.started is not None and facts.finished is not None and not is_lost:
             worked_ns += facts.finished - facts.started
         if facts.costs is not None:
@@ -259,7 +260,7 @@ def _apply_step(run: Run, event: Event, facts: StepFacts) -> Run:
         facts=run.facts,
         started=run.started,
         steps=run.steps.set(event.step, step),
-        attempts=run.attempts + (facts.wait is None and before.status in _IDLE and event.kind not in _OPENING),
+        attempts=run.attempts + (worked and before.status in _IDLE and event.kind not in _OPENING),
         worked_ns=worked_ns,
         costs=costs,
         notes=run.notes if facts.signal is None else _without(run.notes, facts.signal),
@@ -285,7 +286,7 @@ def _apply_run(run: Run, event: Event, facts: RunFacts) -> Run:
         attempts=run.attempts,
         worked_ns=run.worked_ns,
         costs=run.costs,
-        notes=run.notes,
+        notes=msgspec.structs.replace(run.notes, pause=None) if event.kind is Kind.RUN_FORKED else run.notes,
     )
 
 

@@ -14,16 +14,18 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from kronos.core.events import Event, Failure, Kind
 from kronos.core.state import Run, StepStatus, fold
 from kronos.engine.clock import RunClock
+from kronos.engine.forked import ForkedRun
+from kronos.engine.forking import Standing
 from kronos.engine.inbox import Inbox
 from kronos.engine.owned import DEATHS_MAX, OwnedRun
-from kronos.engine.serving import Serving
+from kronos.engine.serving import Served, Serving
 from kronos.engine.tasks import Task
 from kronos.errors import Unavailable
 from kronos.kernel.ids import BlobHash, IncarnationId, RunId
@@ -150,13 +152,13 @@ class Intake:
         wanted, self._wanted = self._wanted, 0
         claimed = self._queue.claim(self._incarnation, self._serving.ids, wanted)
         waiting = self._commands_of(claimed)
-        fresh = [run for run in claimed if run.claims == 1]
+        fresh = [run for run in claimed if run.claims == 1 and run.changes is None]
         for run in fresh:
             owned = self._own(run)
             self._hand_over(owned, owned.begin(), waiting)
         self._inbox.wake.set()
         if len(fresh) < len(claimed):
-            self._take_over([run for run in claimed if run.claims > 1], waiting)
+            self._take_over([run for run in claimed if run.claims > 1 or run.changes is not None], waiting)
             self._inbox.wake.set()
         if len(claimed) < wanted:
             self._wanted = self._wanted or wanted - len(claimed)
@@ -164,13 +166,19 @@ class Intake:
         return True
 
     def _own(self, claimed: ClaimedRun) -> OwnedRun:
-        return OwnedRun(
-            claimed,
-            self._serving.get(claimed.definition),
-            worker=self._incarnation,
-            now_ns=self._clock.now_ns,
-            chance=random.random,  # jitter only: it keeps a crowd from coming back together
-        )
+        served = self._serving.get(claimed.definition)
+        chance = random.random  # jitter only: it keeps a crowd from coming back together
+        around: Any = {"worker": self._incarnation, "now_ns": self._clock.now_ns, "chance": chance}
+        if claimed.changes is None:
+            return OwnedRun(claimed, served, **around)
+        return ForkedRun(claimed, served, self._standing(claimed, served, claimed.changes), **around)
+
+    def _standing(self, claimed: ClaimedRun, served: Served, changes: bytes) -> Standing:
+        """Return what a fork stands on."""
+        standing = Standing(served, changes)
+        if standing.fork.reuse != "none" and claimed.parent is not None:
+            standing.add(self._queue.past_outcomes(claimed.parent, claimed.parent_seq), self._payload)
+        return standing
 
     def _commands_of(self, claimed: list[ClaimedRun]) -> dict[RunId, list[Command]]:
         """Return what the inboxes of `claimed` hold already: a run that was cancelled must not begin to execute."""
@@ -196,7 +204,7 @@ class Intake:
             owned = self._own(run)
             state, takeovers = states[run.id], counts[run.id]
             tasks: list[Task] = []
-            if not loaded[run.id].events:
+            if not loaded[run.id].events and run.changes is None:
                 tasks = owned.begin(takeovers=takeovers, probation=run.lost_owner is not None or takeovers > 0)
             elif takeovers >= DEATHS_MAX:
                 owned.give_up(loaded[run.id], takeovers=takeovers)

@@ -6,7 +6,7 @@ Rule 2: no thread but the owner loop's touches this object.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from kronos.core.events import Failure, Kind, RunFacts
@@ -30,7 +30,7 @@ WAKE_EARLY_NS: Final = 1_000_000_000
 """It is claimed again this long before, so that what it waits for happens to the millisecond."""
 DEATHS_MAX: Final = 6
 """Takeovers without progress after which a run goes to the dead letters unheard: its steps may kill other processes."""
-
+WORKER_LOST: Final = Failure(type="WorkerLost", message="the worker died while this attempt ran", cause="lost")
 
 _OPEN: Final = frozenset({StepStatus.SCHEDULED, StepStatus.RUNNING})
 """Attempts whose outcome may be on its way when the run changes hands."""
@@ -89,16 +89,16 @@ class OwnedRun(Progress):
         and tried again.
         """
         self.log.load(loaded)
+        lost = self._go_on()
         self._takeovers, self._probation = takeovers, probation
         self.plan = Plan(self._graph, self.claimed.input, RunOutputs(outputs))
-        self.plan.resume(self.log.state.steps)
+        self.plan.resume(self.steps)
         self._failing = self._failure_on_record()
         self._take_waiting(outcomes)
         tasks: list[Task] = []
-        for step, known in sorted(self.log.state.steps.items(), key=_by_name):
+        for step, known in sorted(self.steps.items(), key=_by_name):
             if known.status is StepStatus.RUNNING and not is_open(known):
-                lost = Failure(type="WorkerLost", message="the worker died while this attempt ran", cause="lost")
-                self._after_failure(step, known.attempt, known.facts, lost, self._now_ns())
+                self._lose(step, known, lost)
             elif known.status is StepStatus.SCHEDULED and self._failing is None:
                 tasks += self.begin_step(step)
             elif known.status is StepStatus.RETRYING:
@@ -107,8 +107,20 @@ class OwnedRun(Progress):
         self.end_if_due()
         return tasks
 
+    @property
+    def steps(self) -> Mapping[str, StepState]:
+        """The steps on record."""
+        return self.log.state.steps
+
+    def _go_on(self) -> Failure:
+        """Return why an attempt on record does not run any more."""
+        return WORKER_LOST
+
+    def _lose(self, step: str, known: StepState, lost: Failure) -> None:
+        self._after_failure(step, known.attempt, known.facts, lost, self._now_ns())
+
     def _failure_on_record(self) -> tuple[str, Failure] | None:
-        steps = self.log.state.steps.items()
+        steps = self.steps.items()
         failed = [(known.facts.finished or 0, step) for step, known in steps if known.status is StepStatus.FAILED]
         if not failed:
             return None
@@ -118,11 +130,11 @@ class OwnedRun(Progress):
         return step, failure
 
     def _take_waiting(self, outcomes: Sequence[Command]) -> None:
-        steps = self.log.state.steps.items()
+        steps = self.steps.items()
         self.active = {step: known.attempt for step, known in steps if known.status in _OPEN and not is_open(known)}
         for command in outcomes:
             self.obey(command)
-        for step, known in self.log.state.steps.items():
+        for step, known in self.steps.items():
             if known.status in _OPEN:
                 self.active.pop(step, None)
 

@@ -27,8 +27,8 @@ BLOB_MIN: Final = 8 * 1024
 HEAD_EVERY: Final = 1_000
 """A long run's head is noted on its row each time it passes a multiple of this."""
 
-_LOGGED: Final = {StepStatus.PENDING: 0, StepStatus.RETRYING: 0, StepStatus.SCHEDULED: 1}
-"""How many of a step's facts are on record already, by its status; 3 once it runs."""
+_LOGGED: Final = {StepStatus.PENDING: 0, StepStatus.RETRYING: 0, StepStatus.SCHEDULED: 1, StepStatus.FAILED: 4}
+"""How many of a step's facts are on record already, by its status; 3 while it runs."""
 
 
 class Buffer:

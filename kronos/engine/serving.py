@@ -61,6 +61,10 @@ class Serving:
         """Return what is served under an id; a `KeyError` is a fault of ours: claims ask for served ids only."""
         return self._by_id[definition]
 
+    def find(self, definition: DefinitionId) -> Served | None:
+        """Return what is served under an id, None where another process has its code."""
+        return self._by_id.get(definition)
+
     def named(self, workflow: str) -> Served | None:
         """Return the newest definition of that name, None when there is none here."""
         return self._newest.get(workflow)

@@ -10,6 +10,7 @@ from kronos.core.events import Event, Failure
 from kronos.core.graph import Graph
 from kronos.core.state import Phase, Run
 from kronos.kernel.ids import DefinitionId, RunId
+from kronos.ports.lineage import Scope
 
 __all__ = ["Definition", "History", "RunFilter", "RunPage", "RunSummary"]
 
@@ -33,7 +34,10 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the runs list.  `head_seq`, `steps_done` are as of the last flush; times ns since the epoch."""
+    """One line of the runs list.  `head_seq`, `steps_done` are as of the last flush; times ns since the epoch.
+
+    `parent` is the run that a fork was made from, `parent_seq` the last seq that it shares with it.
+    """
 
     id: RunId
     workflow: str
@@ -50,13 +54,19 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     output: bytes | None
     failure: Failure | None
     failed_step: str | None
+    parent: RunId | None = None
+    parent_seq: int = 0
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs to list; `before` is the id after which the page continues (newest first)."""
+    """Which runs to list; `before` is the id after which the page continues (newest first).
+
+    `is_forked` asks for those that have a fork, or have none.
+    """
 
     phases: tuple[Phase, ...] = ()
     workflow: str | None = None
+    is_forked: bool | None = None
     before: RunId | None = None
     limit: int = 50
 
@@ -85,6 +95,10 @@ class History(Protocol):
 
     def state_at(self, run_id: RunId, seq: int | None = None) -> Run:
         """Return the run as of `seq` (None: now); raise `InvalidInput` when `seq` is beyond the head."""
+        ...
+
+    def scopes(self, run_id: RunId) -> list[Scope]:
+        """Return under what each part of a run's history was recorded, oldest first: of a fork, several."""
         ...
 
     def payload(self, value: msgspec.Raw | bytes) -> bytes:

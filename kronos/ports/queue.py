@@ -6,13 +6,13 @@ What is made once a step is a struct without garbage collection, not a named tup
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import msgspec
 
-from kronos.core.events import Event
+from kronos.core.events import Event, StepFacts
 from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Head",
     "LoadedRun",
     "Parked",
+    "PastOutcome",
     "Queue",
     "Takeover",
     "Verdict",
@@ -32,7 +33,10 @@ __all__ = [
 
 
 class ClaimedRun(NamedTuple):
-    """A run that this incarnation owns from now on.  `claims` is 1 the first time; `lost_owner` the dead owner."""
+    """A run that this incarnation owns from now on.  `claims` is 1 the first time; `lost_owner` the dead owner.
+
+    A fork has `changes` (core/forking.py) and a `parent` whose history it shares up to `parent_seq`.
+    """
 
     id: RunId
     retention_class: int
@@ -49,6 +53,9 @@ class ClaimedRun(NamedTuple):
     timeout_ms: int | None
     created_ns: int
     inbox_n: int
+    parent: uuid.UUID | None = None
+    parent_seq: int = 0
+    changes: bytes | None = None
 
     @property
     def has_commands(self) -> bool:
@@ -61,6 +68,18 @@ class LoadedRun(NamedTuple):
 
     events: list[Event]
     head: bytes
+
+
+class PastOutcome(NamedTuple):
+    """What a step of another run came to; `targets` are the steps' code by node, `environment` what it ran in."""
+
+    run: str
+    step: str
+    attempt: int
+    seq: int
+    facts: StepFacts
+    targets: Mapping[str, str]
+    environment: Mapping[str, str]
 
 
 class Command(NamedTuple):
@@ -186,7 +205,11 @@ class Queue(Protocol):
         ...
 
     def load(self, runs: Sequence[ClaimedRun]) -> dict[RunId, LoadedRun]:
-        """Return what is on record of `runs`."""
+        """Return what is on record of `runs`; of a fork, with what it shares."""
+        ...
+
+    def past_outcomes(self, run: uuid.UUID, after: int) -> list[PastOutcome]:
+        """Return what the steps of any run came to after a seq, oldest first."""
         ...
 
     def record_takeovers(self, incarnation: IncarnationId, takeovers: Sequence[Takeover]) -> None:

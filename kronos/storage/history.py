@@ -7,37 +7,43 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from kronos.core.chaining import head_after_body
-from kronos.core.events import Event, Failure, read_event, truncate
+from kronos.core.events import Event, Failure, encode_facts, truncate
+from kronos.core.forking import decode_fork
 from kronos.core.graph import decode_graph
 from kronos.core.state import Phase, Run, apply
-from kronos.errors import CorruptHistory, InvalidInput, NotFound
+from kronos.errors import InvalidInput, NotFound
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import BlobHash, DefinitionId, RunId
 from kronos.ports.blobs import Blobs
 from kronos.ports.history import Definition, RunFilter, RunPage, RunSummary
+from kronos.ports.lineage import Scope
 from kronos.storage.database import Connections
 from kronos.storage.folds import EVERY, Folds
 from kronos.storage.statements import statement
+from kronos.storage.stored import StoredEvent, corrupt, read_stored
 
 __all__ = ["PostgresHistory"]
 
 PAGE_MAX: Final = 1_000
 CHUNK: Final = 5_000
+FACTS_MAX: Final = 6
+"""More seqs than one row takes: the row before that of any seq begins at most so far below it."""
 
 _runs = sa.Table(
     "runs",
     sa.MetaData(schema="kronos"),
     *(sa.Column(name) for name in ("definition", "workflow", "version", "input", "output", "failure", "failed_step")),
-    *(sa.Column(name) for name in ("head_seq", "owner", "takeovers")),
+    *(sa.Column(name) for name in ("head_seq", "owner", "takeovers", "parent_seq")),
     *(sa.Column(name, sa.DateTime(timezone=True)) for name in ("created_at", "started_at", "finished_at")),
     sa.Column("id", sa.Uuid),
+    sa.Column("parent_run", sa.Uuid),
     sa.Column("phase", sa.Text),
 )
 
@@ -65,13 +71,9 @@ _LINE: Final = sa.select(
     _runs.c.output,
     _runs.c.failure,
     _runs.c.failed_step,
+    _runs.c.parent_run,
+    _runs.c.parent_seq,
 )
-
-
-class _Stored(NamedTuple):
-    event: Event
-    body: bytes
-    hash: bytes
 
 
 class PostgresHistory:
@@ -99,6 +101,10 @@ class PostgresHistory:
             query = query.where(sa.cast(_runs.c.phase, sa.Text).in_([phase.value for phase in chosen.phases]))
         if chosen.workflow is not None:
             query = query.where(_runs.c.workflow == chosen.workflow)
+        if chosen.is_forked is not None:
+            fork = _runs.alias("fork")
+            has_fork = sa.exists().where(fork.c.parent_run == _runs.c.id)
+            query = query.where(has_fork if chosen.is_forked else ~has_fork)
         if chosen.before is not None:
             query = query.where(_runs.c.id < uuid.UUID(chosen.before))
         found = self._lines(query)
@@ -138,6 +144,37 @@ class PostgresHistory:
         self._folds.keep(run)
         return run
 
+    def scopes(self, run_id: RunId) -> list[Scope]:
+        """Return under what each part of a run's history was recorded, oldest first: of a fork, several."""
+        with self._session.connection() as connection:
+            rows = cast(
+                "list[tuple[Any, ...]]", connection.execute(statement("read_scopes"), {"run": run_id}).fetchall()
+            )
+        if not rows:
+            self.run(run_id)
+        return [
+            Scope(
+                run_id=RunId(str(run)),
+                after_seq=after,
+                definition=DefinitionId(definition),
+                input=run_input,
+                fork=None if changes is None else decode_fork(changes),
+            )
+            for run, after, definition, run_input, changes in rows
+        ]
+
+    def head_at(self, run_id: RunId, seq: int) -> bytes:
+        """Return the head of a run's chain after the fact at `seq`; raise `InvalidInput` beyond the last event."""
+        head = GENESIS
+        for stored in self._page(run_id, max(0, seq - FACTS_MAX), FACTS_MAX + 1):
+            if stored.event.seq == seq:
+                return stored.hash
+            if stored.event.seq > seq:
+                cut = truncate(stored.event, seq)
+                return head_after_body(head, cut, encode_facts(cut.facts))
+            head = stored.hash
+        raise InvalidInput(f"run {run_id} has no event at seq {seq}", field="seq", value=seq)
+
     def payload(self, value: msgspec.Raw | bytes) -> bytes:
         """Return a recorded value's canonical bytes, fetched from its blob where it is a reference."""
         data = bytes(value)
@@ -165,17 +202,17 @@ class PostgresHistory:
         head, last = GENESIS, 0
         for event, body, stored in self._all(run_id):
             if event.first_seq != last + 1:
-                raise _corrupt(run_id, event.seq, f"seq {last} is followed by {event.first_seq}")
+                raise corrupt(run_id, event.seq, f"seq {last} is followed by {event.first_seq}")
             head = head_after_body(head, event, body)
             if head != stored:
-                raise _corrupt(run_id, event.seq, f"the event at seq {event.seq} does not match its hash")
+                raise corrupt(run_id, event.seq, f"the event at seq {event.seq} does not match its hash")
             if event.seq == noted_seq and head != noted_hash:
-                raise _corrupt(run_id, event.seq, f"the history up to seq {event.seq} is not the one that was recorded")
+                raise corrupt(run_id, event.seq, f"the history up to seq {event.seq} is not the one that was recorded")
             if is_over and event.seq > noted_seq:
-                raise _corrupt(run_id, event.seq, f"the event at seq {event.seq} was added after the end")
+                raise corrupt(run_id, event.seq, f"the event at seq {event.seq} was added after the end")
             last = event.seq
         if last < noted_seq:
-            raise _corrupt(run_id, last, f"events {last + 1} to {noted_seq} are missing")
+            raise corrupt(run_id, last, f"events {last + 1} to {noted_seq} are missing")
         return last
 
     def _noted(self, run_id: RunId) -> tuple[int, bytes | None, bool]:
@@ -185,7 +222,7 @@ class PostgresHistory:
             self.run(run_id)
         return cast("tuple[int, bytes | None, bool]", row)
 
-    def _all(self, run_id: RunId, *, after: int = 0, upto: int | None = None) -> Iterator[_Stored]:
+    def _all(self, run_id: RunId, *, after: int = 0, upto: int | None = None) -> Iterator[StoredEvent]:
         while upto is None or after < upto:
             page = self._page(run_id, after, CHUNK, upto=upto)
             yield from page
@@ -193,11 +230,11 @@ class PostgresHistory:
                 return
             after = page[-1].event.seq
 
-    def _page(self, run_id: RunId, after: int, limit: int, *, upto: int | None = None) -> list[_Stored]:
+    def _page(self, run_id: RunId, after: int, limit: int, *, upto: int | None = None) -> list[StoredEvent]:
         at = {"run": run_id, "after": after, "limit": limit, "upto": upto}
         with self._session.connection() as connection:
             rows = connection.execute(statement("read_events"), at, binary=True).fetchall()
-        return [_stored(run_id, cast("tuple[Any, ...]", row)) for row in rows]
+        return [read_stored(run_id, cast("tuple[Any, ...]", row)) for row in rows]
 
     def _lines(self, query: sa.Select[Any]) -> list[RunSummary]:
         compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
@@ -228,17 +265,6 @@ class PostgresHistory:
 _DIALECT: Final = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
-def _stored(run_id: RunId, row: tuple[Any, ...]) -> _Stored:
-    try:
-        return _Stored(read_event(*row[:7]), body=row[6], hash=row[7])
-    except CorruptHistory as error:
-        raise _corrupt(run_id, row[0], f"the event at seq {row[0]} cannot be read: {error.message}") from error
-
-
-def _corrupt(run_id: RunId, seq: int, what: str) -> CorruptHistory:
-    return CorruptHistory(f"run {run_id}: {what}", run_id=run_id, seq=seq)
-
-
 def _summary(row: tuple[Any, ...]) -> RunSummary:
     return RunSummary(
         id=RunId(str(row[0])),
@@ -256,4 +282,6 @@ def _summary(row: tuple[Any, ...]) -> RunSummary:
         output=row[12],
         failure=None if row[13] is None else msgspec.json.decode(row[13], type=Failure),
         failed_step=row[14],
+        parent=None if row[15] is None else RunId(str(row[15])),
+        parent_seq=row[16] or 0,
     )

@@ -13,21 +13,26 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, cast
+from typing import Any, Final, cast
 
+import msgspec
 from psycopg import errors as pg
 
-from kronos.core.events import read_event
+from kronos.core.events import Event, Kind, StepFacts, decode_facts, read_event
+from kronos.core.graph import decode_graph
 from kronos.errors import LeaseLost, Unavailable
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
-from kronos.ports.queue import ClaimedRun, Command, Flush, Head, LoadedRun, Takeover, Verdict
+from kronos.ports.queue import ClaimedRun, Command, Flush, Head, LoadedRun, PastOutcome, Takeover, Verdict
 from kronos.storage.committing import Committer, noted
 from kronos.storage.database import LINK, Connection, Link, Session, take_role
 from kronos.storage.statements import statement
+from kronos.storage.stored import read_stored
 
 __all__ = ["PostgresQueue", "fenced"]
 
+PAGE: Final = 5_000
+_DONE: Final = Kind.STEP_COMPLETED
 RESCAN_S: Final = 1.0
 """Claims start at the low-water mark; this often they scan from the beginning."""
 
@@ -115,6 +120,9 @@ class PostgresQueue:
         loaded = {run.id: LoadedRun([], GENESIS) for run in runs}
         classes: dict[int, list[uuid.UUID]] = {}
         for run in runs:
+            if run.changes is not None:
+                loaded[run.id] = self._load_fork(run.id)
+                continue
             classes.setdefault(run.retention_class, []).append(uuid.UUID(run.id))
         with self._intake.connection() as connection:
             for retention_class, ids in classes.items():
@@ -128,6 +136,42 @@ class PostgresQueue:
                     before.events.append(event)
                     loaded[RunId(str(run_id))] = LoadedRun(before.events, head)
         return loaded
+
+    def _load_fork(self, run_id: RunId) -> LoadedRun:
+        """Return what a fork shares, and its own events after it, read a page at a time."""
+        events: list[Event] = []
+        head, after = GENESIS, 0
+        while True:
+            at = {"run": run_id, "after": after, "limit": PAGE, "upto": None}
+            with self._intake.connection() as connection:
+                rows = connection.execute(statement("read_events"), at, binary=True).fetchall()
+            for row in rows:
+                stored = read_stored(run_id, row)
+                events.append(stored.event)
+                head, after = stored.hash, stored.event.seq
+            if len(rows) < PAGE:
+                return LoadedRun(events, head)
+
+    def past_outcomes(self, run: uuid.UUID, after: int) -> list[PastOutcome]:
+        """Return what the steps of any run came to after a seq, oldest first."""
+        with self._intake.connection() as connection:
+            at = {"run": run, "after": after}
+            rows = cast("list[tuple[Any, ...]]", connection.execute(statement("read_outcomes"), at).fetchall())
+            known = {name: self._definition(connection, name) for name in {row[5] for row in rows}}
+        return [
+            PastOutcome(
+                str(row[4]), row[1], row[2], row[0], cast("StepFacts", decode_facts(_DONE, row[3])), *known[row[5]]
+            )
+            for row in rows
+        ]
+
+    @staticmethod
+    def _definition(connection: Connection, definition: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the targets of a definition's nodes, and its environment."""
+        at = {"id": definition, "workflow": None}
+        row = cast("tuple[Any, ...]", connection.execute(statement("find_definitions"), at).fetchone())
+        targets = {node.name: node.target for node in decode_graph(row[3]).nodes}
+        return targets, msgspec.json.decode(row[7], type=dict[str, str])
 
     def record_takeovers(self, incarnation: IncarnationId, takeovers: Sequence[Takeover]) -> None:
         """Make takeover counts durable before anything is executed again."""

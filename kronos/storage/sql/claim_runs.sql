@@ -26,4 +26,5 @@ FROM (
 WHERE r.id = chosen.id
 RETURNING r.id, r.retention_class, r.definition, r.workflow, r.version, r.input, r.rank, r.claims, r.lost_owner,
           r.takeovers, r.takeover_seq, r.inbox_seen, r.timeout_ms,
-          (extract(epoch FROM r.created_at) * 1e9)::bigint AS created_ns, r.inbox_n
+          (extract(epoch FROM r.created_at) * 1e9)::bigint AS created_ns, r.inbox_n,
+          r.parent_run, coalesce(r.parent_seq, 0), r.changes

@@ -1,0 +1,279 @@
+"""Forks of runs: go back to a moment of a run, change something, and run on from there.
+
+Rule: a wish is checked whole before anything is on record, and a refusal names the field, the value and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from kronos.core.definition import WorkflowDefinition
+from kronos.core.forking import Fork, Reuse, check_arguments, check_steps, inherit
+from kronos.core.graph import node_name
+from kronos.core.state import Phase
+from kronos.engine.forking import check_output
+from kronos.engine.serving import Serving
+from kronos.errors import Conflict, InvalidInput
+from kronos.kernel import canonical
+from kronos.kernel.ids import RunId
+from kronos.kernel.schema import check_against
+from kronos.ports.history import Definition, History, RunFilter, RunSummary
+from kronos.ports.lineage import Family, ForkWish, Lineage
+
+__all__ = ["Changes", "Forks", "Retried"]
+
+RETRIABLE: Final = (Phase.FAILED, Phase.CANCELLED, Phase.DEAD)
+RETRIES_MAX: Final = 10_000
+"""Runs that one bulk retry takes at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What a fork does otherwise.  Values are plain Python, encoded as run inputs are.
+
+    `input` replaces the run's input, `inputs` arguments of steps (`{"score": {"threshold": 3}}`), `outputs` stands for
+    executing steps, `version` or `workflow` brings other code (a registered version; the code of this process).
+    `allow_external` lets the fork execute `external` and `tx` steps, which act on the world outside once more.
+    """
+
+    input: object = msgspec.UNSET
+    inputs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    outputs: Mapping[str, object] = field(default_factory=dict)
+    version: str | None = None
+    workflow: WorkflowDefinition[Any, Any] | None = None
+    allow_external: bool = False
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the fork does what its parent did."""
+        given = (self.inputs, self.outputs, self.version, self.workflow)
+        return self.input is msgspec.UNSET and not any(given)
+
+
+class Retried(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one run of a bulk retry: `fork` is the new run, `refused` says why there is none."""
+
+    run_id: RunId
+    fork: RunId | None = None
+    refused: str | None = None
+
+
+class Registry(Protocol):
+    """What is registered, here and in the store."""
+
+    @property
+    def history(self) -> History:
+        """What is on record."""
+        ...
+
+    @property
+    def definitions(self) -> Serving:
+        """What this process has the code of."""
+        ...
+
+    def serve(self, *workflows: WorkflowDefinition[Any, Any] | str) -> None:
+        """Register workflows."""
+        ...
+
+    def registered(self, name: str, version: str | None) -> Definition:
+        """Return a registered definition; raise `NotFound`."""
+        ...
+
+
+class Forks:
+    """`app.forks`."""
+
+    def __init__(self, app: Registry, lineage: Lineage) -> None:
+        self._app = app
+        self._lineage = lineage
+
+    def fork(
+        self, run_id: RunId, *, at: str | None = None, at_seq: int | None = None, changes: Changes | None = None
+    ) -> RunId:
+        """Fork a run before the step `at` began, or after the fact at `at_seq`; return the new run's id.
+
+        Without either, the fork begins before the earliest step whose input or output is replaced, or at the
+        beginning where the run's input or code is.  What completed before is kept.  What follows runs again: without
+        changes all that depends on `at` does, with changes only that for which something changed, by content hash.
+        Raises `NotFound`, `InvalidInput`, and `Conflict` for a position that cannot be gone back to.
+        """
+        changes = changes or Changes()
+        parent = self._app.history.run(run_id)
+        definition = self._definition(parent, changes)
+        own = self._fork(parent, definition, at, at_seq, changes)
+        seq = self._seq(parent, at, at_seq, changes)
+        return self._lineage.fork(
+            ForkWish(
+                parent=run_id,
+                seq=seq,
+                definition=definition.id,
+                input=self._input(parent, definition, changes),
+                fork=inherit(self._app.history.scopes(run_id)[-1].fork, own),
+                timeout_s=definition.graph.timeout_s,
+            )
+        )
+
+    def retry(self, run_id: RunId, *, allow_external: bool = False) -> RunId:
+        """Run again what failed, or did not come to its end, in a fork that keeps all that completed; return its id.
+
+        Raises `Conflict` for a run that completed or is still open.
+        """
+        parent = self._app.history.run(run_id)
+        if parent.phase not in RETRIABLE:
+            todo = (
+                "nothing of it failed: fork it" if parent.phase is Phase.COMPLETED else "wait for its end, or cancel it"
+            )
+            raise Conflict(f"run {run_id} is {parent.phase}: {todo}", run_id=run_id, phase=parent.phase)
+        return self.fork(run_id, at_seq=parent.head_seq - 1, changes=Changes(allow_external=allow_external))
+
+    def retriable(self, workflow: str | None = None, phases: Sequence[Phase] = (Phase.FAILED,)) -> list[RunSummary]:
+        """Return the runs that a bulk retry would take, newest first, at most RETRIES_MAX: those without a fork yet."""
+        wrong = [phase for phase in phases if phase not in RETRIABLE]
+        if wrong:
+            known = ", ".join(RETRIABLE)
+            raise InvalidInput(f"phase {wrong[0]} cannot be retried; these can: {known}", field="phase", value=wrong[0])
+        found: list[RunSummary] = []
+        before: RunId | None = None
+        while True:
+            page = self._app.history.runs(
+                RunFilter(phases=tuple(phases), workflow=workflow, before=before, is_forked=False, limit=1_000)
+            )
+            found += page.runs
+            before = page.next_before
+            if before is None or len(found) >= RETRIES_MAX:
+                return found[:RETRIES_MAX]
+
+    def retry_many(self, runs: Sequence[RunSummary], *, allow_external: bool = False) -> list[Retried]:
+        """Retry each of `runs`; one that is refused does not keep the others."""
+        done: list[Retried] = []
+        for run in runs:
+            try:
+                done.append(Retried(run_id=run.id, fork=self.retry(run.id, allow_external=allow_external)))
+            except (Conflict, InvalidInput) as error:
+                done.append(Retried(run_id=run.id, refused=error.message))
+        return done
+
+    def family(self, run_id: RunId) -> Family:
+        """Return the runs that a run comes from, and those that come from it."""
+        return self._lineage.family(run_id)
+
+    # ── checks ──
+
+    def _definition(self, parent: RunSummary, changes: Changes) -> Definition:
+        if changes.workflow is not None:
+            if changes.version is not None:
+                raise InvalidInput("give a version or a workflow, not both", field="version", value=changes.version)
+            if changes.workflow.name != parent.workflow:
+                raise InvalidInput(
+                    f"run {parent.id} is of workflow {parent.workflow!r}, this one is {changes.workflow.name!r}",
+                    field="workflow",
+                    value=changes.workflow.name,
+                )
+            self._app.serve(changes.workflow)
+            served = self._app.definitions.holds(changes.workflow)
+            assert served is not None, "it is served since the line above"
+            return served.definition
+        if changes.version is not None:
+            return self._app.registered(parent.workflow, changes.version)
+        return self._app.history.definition(parent.definition)
+
+    def _input(self, parent: RunSummary, definition: Definition, changes: Changes) -> bytes:
+        if changes.input is msgspec.UNSET:
+            return parent.input
+        data = canonical.encode(changes.input)
+        served = self._app.definitions.find(definition.id)
+        return check_against(definition.input_schema, data) if served is None else served.workflow.check_input(data)
+
+    def _fork(
+        self, parent: RunSummary, definition: Definition, at: str | None, at_seq: int | None, changes: Changes
+    ) -> Fork:
+        graph = definition.graph
+        check_steps(graph, changes.inputs, "inputs")
+        check_steps(graph, changes.outputs, "outputs")
+        for step, given in changes.inputs.items():
+            check_arguments(graph.by_name[node_name(step)], given, f"inputs.{step}")
+            if step in changes.outputs:
+                raise InvalidInput(
+                    f"step {step!r} is given an output, so its input is not asked for: give one of them",
+                    field=f"inputs.{step}",
+                )
+        self._check_outputs(definition, changes.outputs)
+        return Fork(
+            at=at,
+            inputs={
+                step: {name: _raw(value) for name, value in given.items()} for step, given in changes.inputs.items()
+            },
+            outputs={step: _raw(value) for step, value in changes.outputs.items()},
+            reuse=_reuse(at, changes),
+            allow_external=changes.allow_external,
+        )
+
+    def _check_outputs(self, definition: Definition, outputs: Mapping[str, object]) -> None:
+        """Hold given outputs against the steps' types, where their code is at hand; else their worker does."""
+        served = self._app.definitions.find(definition.id)
+        for step, value in outputs.items():
+            code = None if served is None else served.workflow.steps.get(step)
+            if code is not None:
+                check_output(step, _raw(value), code)
+
+    def _seq(self, parent: RunSummary, at: str | None, at_seq: int | None, changes: Changes) -> int:
+        last = parent.head_seq - parent.phase.is_final
+        touched = [*changes.inputs, *changes.outputs]
+        first = self._lineage.first_seq(parent.id, [*touched, *([at] if at else [])])
+        if at is not None and at_seq is not None:
+            raise InvalidInput("give a step or a seq, not both", field="at_seq", value=at_seq)
+        if at is not None:
+            check_steps(self._app.history.definition(parent.definition).graph, [at], "at")
+            if at not in first:
+                raise Conflict(
+                    f"step {at!r} of run {parent.id} has not begun: there is nothing of it to run again", field="at"
+                )
+            seq = first[at] - 1
+        elif at_seq is not None:
+            seq = _checked_seq(parent, at_seq, last)
+        elif changes.is_nothing:
+            raise InvalidInput(
+                "say where to fork: at a step, or at a seq (`kronos runs events RUN` shows both)", field="at"
+            )
+        elif touched and changes.input is msgspec.UNSET and not (changes.version or changes.workflow):
+            seq = min((first[step] - 1 for step in touched if step in first), default=last)
+        else:
+            seq = 0
+        self._check_touched(seq, {step: first[step] for step in touched if step in first})
+        return seq
+
+    @staticmethod
+    def _check_touched(seq: int, first: Mapping[str, int]) -> None:
+        for step, begun in first.items():
+            if begun <= seq:
+                raise InvalidInput(
+                    f"step {step!r} began at seq {begun}, before the fork at {seq}, where nothing of it can be "
+                    f"replaced: fork at seq {begun - 1} or earlier",
+                    field="at_seq",
+                    value=seq,
+                )
+
+
+def _checked_seq(parent: RunSummary, seq: int, last: int) -> int:
+    if not 0 <= seq <= last:
+        end = f" (its end, {parent.head_seq}, is shared with nobody)" if parent.phase.is_final else ""
+        raise InvalidInput(
+            f"seq {seq} is outside the seqs of run {parent.id} at which it can be forked: 0 to {last}{end}",
+            field="at_seq",
+            value=seq,
+        )
+    return seq
+
+
+def _reuse(at: str | None, changes: Changes) -> Reuse:
+    if not changes.is_nothing:
+        return "unchanged"
+    return "none" if at is None else "beside"
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(canonical.encode(value))
