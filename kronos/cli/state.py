@@ -71,16 +71,17 @@ def parse_position(text: str) -> tuple[str, int]:
 
 def _steps(opened: Kronos, run: Run) -> list[dict[str, Any]]:
     """Return every step of the graph as of the run's seq, those that have not begun included."""
+    from kronos.core.inputs import steps_in_order
     from kronos.kernel import canonical
 
     graph = opened.history.definition(opened.history.run(run.id).definition).graph
     found = []
-    for node in graph.nodes:
-        known = run.steps.get(node.name)
+    for step in steps_in_order(graph, run.steps):
+        known = run.steps.get(step)
         output = None if known is None else known.facts.output
         found.append(
             {
-                "step": node.name,
+                "step": step,
                 "status": "pending" if known is None else known.status.value,
                 "attempt": 0 if known is None else known.attempt,
                 "output": canonical.decode(opened.history.payload(output)) if isinstance(output, bytes) else None,

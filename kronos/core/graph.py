@@ -75,6 +75,17 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             raise NotFound(f"no step {step!r}{closest(step, self.by_name)}: it has {_names(self.by_name)}", step=step)
         return found
 
+    def kind_of(self, step: str) -> str:
+        """Return what a step is dealt with as: an element of a map is executed, one of a map of lists is a map."""
+        node = self.by_name[node_name(step)]
+        if "[" not in step:
+            return node.kind
+        return "map" if node.kind == "map" and not self.is_leaf(step[: step.rindex("[")]) else "step"
+
+    def is_leaf(self, map_step: str) -> bool:
+        """Whether the elements of a map are executed, and not maps themselves."""
+        return map_step.count("[") + 1 == self.by_name[node_name(map_step)].control.depth
+
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
         return {node.name: node for node in self.nodes}

@@ -8,7 +8,8 @@ Rule 3: the output of a map is not stored a second time: it is put together from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -17,7 +18,7 @@ from kronos.core.binding import Outputs
 from kronos.core.graph import Graph, node_name
 from kronos.errors import InvalidInput
 
-__all__ = ["UNDO", "Inputs", "RunOutputs", "elements_of", "mark_of_map"]
+__all__ = ["UNDO", "Inputs", "RunOutputs", "elements_of", "mark_of_map", "steps_in_order"]
 
 UNDO: Final = "undo:"
 """The compensation of step `charge` is the step `undo:charge`."""
@@ -34,6 +35,29 @@ def mark_of_map(elements: int) -> bytes:
 def elements_of(output: bytes) -> int | None:
     """Return how many elements a recorded output stands for, None where it is a value of its own."""
     return int(output[len(_MAP_MARK) : -1]) if output.startswith(_MAP_MARK) else None
+
+
+def steps_in_order(graph: Graph, known: Collection[str]) -> list[str]:
+    """Return the steps of a run in the order of its graph, each node followed by the `known` steps that it made."""
+    made: dict[str, list[str]] = {}
+    for step in known:
+        if "[" in step or step.startswith(UNDO):
+            made.setdefault(step.partition("[")[0], []).append(step)
+    found: list[str] = []
+    for node in graph.nodes:
+        if node.kind not in _MADE:
+            found.append(node.name)
+        found += sorted(made.get(node.name, ()), key=_place)
+    return found
+
+
+def _place(step: str) -> tuple[list[int], str]:
+    return [int(index) for index in _INDICES.findall(step)], step
+
+
+_INDICES: Final = re.compile(r"\[(\d+)\]")
+_MADE: Final = frozenset({"until", "undo"})
+"""Kinds of nodes that are no step themselves: a run makes steps of them."""
 
 
 class RunOutputs(dict[str, bytes]):

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from kronos.core.events import Failure
-from kronos.core.graph import Graph, node_name
+from kronos.core.graph import Graph
 from kronos.core.inputs import UNDO, Inputs, RunOutputs, mark_of_map
 from kronos.core.state import StepState, StepStatus
 
@@ -147,7 +147,7 @@ class Plan:
             for index in spread.waiting:
                 found = True
                 self.ready.append(f"{step}[{index}]")
-                if not self.is_leaf(step):
+                if not self._graph.is_leaf(step):
                     break
                 self._in_hand += 1
                 if self._in_hand >= WINDOW:
@@ -155,17 +155,6 @@ class Plan:
             else:
                 self._widening.remove((step, spread))
         return found
-
-    def kind_of(self, step: str) -> str:
-        """Return what a step is to be dealt with as: an element of a map of lists is a map."""
-        kind = self._graph.by_name[node_name(step)].kind
-        if "[" not in step:
-            return kind
-        return "map" if kind == "map" and not self.is_leaf(step[: step.rindex("[")]) else "step"
-
-    def is_leaf(self, step: str) -> bool:
-        """Whether the elements of a map are executed, and not maps themselves."""
-        return step.count("[") + 1 == self._graph.by_name[node_name(step)].control.depth
 
     def choose(self, step: str, arm: str) -> list[str]:
         """Open one arm of a branch, and return every step that will not be taken."""
@@ -232,7 +221,7 @@ class Plan:
         self.ended.extend(ended)
 
     def _reopen(self, step: str, known: StepState, steps: Mapping[str, StepState]) -> None:
-        kind = self.kind_of(step)
+        kind = self._graph.kind_of(step)
         if kind == "branch" and known.facts.arm is not None:
             self.choose(step, known.facts.arm)
         elif kind == "loop":
@@ -248,7 +237,7 @@ class Plan:
                 waiting.append(index)
             elif element.status is StepStatus.COMPLETED:
                 done += 1
-            elif self.is_leaf(step):
+            elif self._graph.is_leaf(step):
                 self._in_hand += 1
             elif is_open(element):
                 self._reopen(f"{step}[{index}]", element, steps)

@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from typing import Any, Final
 
+from kronos.core.inputs import steps_in_order
 from kronos.debugger.machine_journal import Journal
 from kronos.debugger.replay_recording import RecordedAttempt, Recording, read_recording
 from kronos.errors import Conflict, InvalidInput, KronosError, NotFound
@@ -101,18 +102,18 @@ class TradingSteps:
         """Return the steps of a run that can be asked about, in order."""
         recording = read_recording(self._history, run_id)
         found = []
-        for node in recording.definition.graph.nodes:
-            ended = recording.attempts.get(node.name, [])
+        for step in steps_in_order(recording.definition.graph, recording.attempts):
+            ended = recording.attempts.get(step, [])
             if any(self._recordings.segments(run_id, each.step, each.number) for each in ended):
-                found.append(node.name)
+                found.append(step)
         return found
 
     def _make(self, recording: Recording, step: str, number: int | None) -> TradingStep:
-        node = recording.definition.graph.node(step)
+        recording.definition.graph.node(step)
         attempt = self._attempt(recording, step, number)
         refs = self._recordings.segments(recording.run.id, attempt.step, attempt.number)
         try:
-            given = _given(recording.bound_input(node))
+            given = _given(recording.bound_input(step))
         except (KeyError, InvalidInput):
             given = None
         if given is None or (not refs and attempt.failure is None):

@@ -21,7 +21,8 @@ import msgspec
 
 from kronos.core.definition import StepDefinition
 from kronos.core.events import Failure
-from kronos.core.graph import Node
+from kronos.core.graph import Graph, Node, node_name
+from kronos.core.inputs import Inputs, steps_in_order
 from kronos.debugger.breakpoints import armed
 from kronos.debugger.compare import Difference, compare, compare_bytes
 from kronos.debugger.guard import guarded
@@ -33,7 +34,7 @@ from kronos.engine.context import Services
 from kronos.engine.effects import RecordedEffects
 from kronos.engine.execution import execute, failure_of
 from kronos.engine.tasks import Outcome, Task
-from kronos.errors import EffectBlocked
+from kronos.errors import EffectBlocked, InvalidInput
 from kronos.kernel.ids import RunId
 from kronos.market.catalog import Catalog
 from kronos.ports import Blobs, DatasetIndex, Recordings
@@ -72,6 +73,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
+_EXECUTED: Final = frozenset({"step", "undo"})
+
+
+def _is_of(step: str, wanted: str) -> bool:
+    """Whether `step` is the one wanted, or one that the wanted node made."""
+    return wanted in (step, node_name(step))
+
+
 def exit_code(verdicts: Collection[Verdict]) -> int:
     """Return 0 when every outcome is equal, else what the first unequal one means (3 failed, 4 diverged, blocked)."""
     return next((EXIT_CODES[verdict.status] for verdict in verdicts if verdict.status in EXIT_CODES), 0)
@@ -98,6 +107,7 @@ class Replay:
     ) -> None:
         self.recording: Final[Recording] = read_recording(history, run_id)
         self.code: Final = CheckedOutCode(self.recording.definition, root, known_steps)
+        self._now: Inputs | None = None
         self._recordings = recordings
         self._blobs = ReadOnlyBlobs(blobs)
         self._index = ReadOnlyIndex(index)
@@ -105,8 +115,9 @@ class Replay:
 
     @property
     def steps(self) -> list[str]:
-        """The names of the run's steps, in order."""
-        return [node.name for node in self.recording.definition.graph.nodes]
+        """The names of the run's steps, in order, without maps, branches and loops: those are their elements."""
+        graph = self.recording.definition.graph
+        return [step for step in steps_in_order(graph, self.recording.attempts) if graph.kind_of(step) in _EXECUTED]
 
     def check_step(self, name: str) -> None:
         """Raise `NotFound`, naming the nearest, when the run has no such step."""
@@ -120,13 +131,14 @@ class Replay:
         for name in (step, break_at):
             if name is not None:
                 self.check_step(name)
-        for node in self.recording.definition.graph.nodes:
-            if step not in (None, node.name):
+        for name in self.steps:
+            if step is not None and not _is_of(name, step):
                 continue
-            for attempt in self.recording.attempts.get(node.name, ()):
-                yield self._replay(node, attempt, stop=node.name == break_at)
+            for attempt in self.recording.attempts.get(name, ()):
+                yield self._replay(attempt, stop=break_at is not None and _is_of(name, break_at))
 
-    def _replay(self, node: Node, attempt: RecordedAttempt, *, stop: bool) -> Verdict:
+    def _replay(self, attempt: RecordedAttempt, *, stop: bool) -> Verdict:
+        node = self.recording.definition.graph.node(attempt.step)
         if node.options.effect == "external":
             return _verdict(attempt, Status.SERVED, "external: not executed, its recorded outcome stands")
         if attempt.failure is not None and attempt.failure.cause != "error":
@@ -144,8 +156,8 @@ class Replay:
         )
 
     def _execute(self, node: Node, attempt: RecordedAttempt, definition: Step, *, stop: bool) -> Verdict:
-        data = self.recording.bound_input(node)
-        if changed := self._input_differences(node, data):
+        data = self.recording.bound_input(attempt.step)
+        if changed := self._input_differences(attempt.step, node, data):
             return _verdict(attempt, Status.DIVERGED, f"input {changed[0]}", changed)
         effects = _ReplayedEffects(attempt)
         journal = ReplayedJournal(
@@ -163,7 +175,7 @@ class Replay:
         task = Task(
             run_id=self.recording.run.id, step=attempt.step, attempt=attempt.number, target=node.target, input=data
         )
-        with armed(definition.function) if stop else contextlib.nullcontext(), guarded(node.name) as stopped:
+        with armed(definition.function) if stop else contextlib.nullcontext(), guarded(attempt.step) as stopped:
             outcome = execute(task, definition, services)
         if refused := [*effects.refused, *stopped]:
             return _verdict(attempt, Status.BLOCKED, refused[0].message)
@@ -175,7 +187,7 @@ class Replay:
             )
         return verdict
 
-    def _input_differences(self, node: Node, recorded: bytes) -> list[Difference]:
+    def _input_differences(self, step: str, node: Node, recorded: bytes) -> list[Difference]:
         """Return how the input differs that the workflow, as checked out, would give to the step."""
         workflow = self.code.workflow()
         if workflow is None:
@@ -183,13 +195,19 @@ class Replay:
         now = workflow.graph.by_name.get(node.name)
         if now is None:
             return [Difference("$", f"step of {workflow.name}", f"no step of {workflow.name} as checked out")]
-        if now.args == node.args:
+        if now.args == node.args and now.control == node.control:
             return []
         try:
-            bound = workflow.graph.bind(node.name, self.recording.input, self.recording.outputs)
-        except (KeyError, ValueError) as error:
+            bound = self._inputs_now(workflow.graph).of(step)
+        except (LookupError, ValueError, InvalidInput) as error:
             return [Difference("$", node.args, f"cannot be bound: {error}")]
         return compare_bytes(recorded, bound)
+
+    def _inputs_now(self, graph: Graph) -> Inputs:
+        """Return what binds inputs as the checked-out workflow would; kept, since it reads each map's list once."""
+        if self._now is None:
+            self._now = Inputs(graph, self.recording.input, self.recording.outputs)
+        return self._now
 
     def _with_journal(self, attempt: RecordedAttempt, verdict: Verdict, journal: ReplayedJournal) -> Verdict:
         if attempt.failure is not None:

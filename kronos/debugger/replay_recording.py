@@ -7,11 +7,12 @@ Rule 2: what the run's user never saw cannot be compared: an attempt whose worke
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import msgspec
 
 from kronos.core.events import Effect, Event, Failure, Kind, StepFacts
-from kronos.core.graph import Node
+from kronos.core.inputs import Inputs, RunOutputs
 from kronos.kernel.ids import RunId, StepName
 from kronos.ports.history import Definition, History, RunSummary
 
@@ -32,18 +33,22 @@ class RecordedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None
 
 
-class Recording(msgspec.Struct, frozen=True, kw_only=True):
+class Recording(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A run as far as it came.  `attempts` holds only ended ones; `outputs` those of completed steps."""
 
     run: RunSummary
     definition: Definition
     input: bytes
     attempts: dict[str, list[RecordedAttempt]]
-    outputs: dict[str, bytes]
+    outputs: RunOutputs
 
-    def bound_input(self, node: Node) -> bytes:
+    def bound_input(self, step: str) -> bytes:
         """Return the canonical arguments that the run gave to a step."""
-        return self.definition.graph.bind(node.name, self.input, self.outputs)
+        return self._inputs.of(step)
+
+    @cached_property
+    def _inputs(self) -> Inputs:
+        return Inputs(self.definition.graph, self.input, self.outputs)
 
 
 def read_recording(history: History, run_id: RunId) -> Recording:
@@ -56,11 +61,11 @@ def read_recording(history: History, run_id: RunId) -> Recording:
             known = ended.get((event.step, event.attempt))
             ended[event.step, event.attempt] = _attempt(history, event, event.facts, known)
     attempts: dict[str, list[RecordedAttempt]] = {}
-    outputs: dict[str, bytes] = {}
+    outputs = RunOutputs()
     for (step, _), attempt in sorted(ended.items()):
         attempts.setdefault(step, []).append(attempt)
         if attempt.output is not None:
-            outputs[step] = attempt.output
+            outputs.put(step, attempt.output)
     return Recording(
         run=run, definition=definition, input=history.payload(run.input), attempts=attempts, outputs=outputs
     )

@@ -70,4 +70,4 @@ def _repeat(run: Beginning, step: str) -> list[Task]:
 
 
 KINDS: Final[Mapping[str, Begin]] = {"step": _execute, "map": _spread, "branch": _choose, "loop": _repeat}
-"""What a step is (`Plan.kind_of`) to how it begins."""
+"""What a step is (`Graph.kind_of`) to how it begins."""

@@ -105,7 +105,7 @@ class Progress:
     def begin_step(self, step: str) -> list[Task]:
         """Begin a step as its kind says; one whose input cannot be bound fails."""
         try:
-            return KINDS[self.plan.kind_of(step)](self, step)
+            return KINDS[self._graph.kind_of(step)](self, step)
         except InvalidInput as error:
             self._refuse_step(step, error)
             return []

@@ -7,13 +7,14 @@ Rule 2: an input is bound by the graph from the run's input and the outputs know
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 from kronos.core.events import Event, StepFacts, truncate
 from kronos.core.graph import Graph
+from kronos.core.inputs import Inputs, RunOutputs, elements_of, steps_in_order
 from kronos.core.state import Run, StepState, StepStatus, apply, new_run
 from kronos.errors import InvalidInput, KronosError
 from kronos.kernel.hashing import input_digest
@@ -26,6 +27,8 @@ from kronos.server.reports import has_report, report_href
 __all__ = ["Positions"]
 
 PAGE: Final = 1_000
+STEPS_MAX: Final = 2_000
+"""Steps of one answer: the elements of a wide map are read one by one."""
 _NEVER: Final = StepState(status=StepStatus.PENDING, attempt=0, facts=StepFacts())
 
 
@@ -52,8 +55,8 @@ class Positions:
             at=None if event is None else event.at,
             phase=run.phase,
             steps=[
-                self._step(graph, run, node.name, known, budget if payloads in ("all", node.name) else None)
-                for node in graph.nodes
+                self._step(graph, run, step, known, budget if payloads in ("all", step) else None)
+                for step in steps_in_order(graph, run.steps)[:STEPS_MAX]
             ],
             output=_given(self._reading, run.output, budget, href(run_id, "output", seq=run.seq)),
             failure=None if run.failure is None else failure_of(run.failure),
@@ -72,12 +75,13 @@ class Positions:
             graph = self._history.definition(summary.definition).graph
             graph.node(step)
             if part == "input":
-                return graph.bind(step, self._history.payload(summary.input), _Known(self._history, run, b"").outputs)
+                return _Known(self._history, run, summary.input).bind(graph, step)
             found = run.steps.get(step, _NEVER).facts.output
         if found is msgspec.UNSET:
             where = f"step {step!r} of run {run_id}" if step else f"run {run_id}"
             raise InvalidInput(f"{where} has no {part} at seq {run.seq}", field="part", value=part, seq=run.seq)
-        return self._history.payload(found)
+        value = self._history.payload(found)
+        return value if step is None or elements_of(value) is None else _Known(self._history, run, b"")[step]
 
     def fact(self, run_id: RunId, seq: int) -> Event:
         """Return the single fact at `seq`."""
@@ -133,23 +137,26 @@ class Positions:
             after = page[-1].seq
 
 
-class _Known(Mapping[str, bytes]):
+class _Known:
     """The outputs that are known at a position, fetched when they are first asked for."""
 
     def __init__(self, history: History, run: Run, run_input: bytes) -> None:
         self._history = history
         self._run = run
         self._run_input = run_input
-        self._fetched: dict[str, bytes] = {}
+        self._fetched = RunOutputs()
+        self._inputs: Inputs | None = None
 
-    @property
-    def outputs(self) -> Mapping[str, bytes]:
-        return self
+    def bind(self, graph: Graph, step: str) -> bytes:
+        """Return the step's bound input; raise `KeyError` while something it needs is not known."""
+        if self._inputs is None:
+            self._inputs = Inputs(graph, self._history.payload(self._run_input), self)
+        return self._inputs.of(step)
 
     def input_of(self, graph: Graph, step: str) -> bytes | None:
         """Return the step's bound input, or None while something it needs is not known."""
         try:
-            return graph.bind(step, self._history.payload(self._run_input), self)
+            return self.bind(graph, step)
         except (KeyError, KronosError):
             return None
 
@@ -158,14 +165,10 @@ class _Known(Mapping[str, bytes]):
             state = self._run.steps[step]
             if state.status is not StepStatus.COMPLETED or state.facts.output is msgspec.UNSET:
                 raise KeyError(step)
-            self._fetched[step] = self._history.payload(state.facts.output)
+            self._fetched.put(step, self._history.payload(state.facts.output))
+            for index in range(self._fetched.elements.get(step, 0)):
+                self[f"{step}[{index}]"]
         return self._fetched[step]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._run.steps)
-
-    def __len__(self) -> int:
-        return len(self._run.steps)
 
 
 def _outline(step: str, state: StepState) -> shapes.StepView:

@@ -16,6 +16,8 @@ import msgspec
 
 from kronos.core import events as core
 from kronos.core.events import Event, RunFacts, StepFacts, expand
+from kronos.core.graph import Graph
+from kronos.core.inputs import steps_in_order
 from kronos.core.state import Phase, StepStatus
 from kronos.errors import InvalidInput
 from kronos.kernel.ids import RunId
@@ -28,6 +30,7 @@ __all__ = ["Budget", "Reading", "failure_of", "ns"]
 EVENTS_MAX: Final = 1_000
 COUNTED_MAX: Final = 4_096
 CODE_SHOWN: Final = 12
+_DONE: Final = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 
 
 @dataclass
@@ -60,7 +63,7 @@ class Reading:
 
     def line(self, run: RunSummary) -> shapes.RunLine:
         """Return a run's line with its progress."""
-        total = len(self.history.definition(run.definition).graph.nodes)
+        total = len(_drawn(self.history.definition(run.definition).graph))
         return shapes.RunLine(
             id=run.id,
             workflow=run.workflow,
@@ -98,7 +101,7 @@ class Reading:
                     level=level[node.name],
                     retries=node.options.retries,
                 )
-                for node in graph.nodes
+                for node in map(graph.node, _drawn(graph))
             ],
         )
 
@@ -126,7 +129,7 @@ class Reading:
         """Return the registered workflows, by name."""
         newest: dict[str, shapes.WorkflowLine] = {}
         for each in self.history.definitions():
-            line = shapes.WorkflowLine(workflow=each.workflow, version=each.version, steps=len(each.graph.nodes))
+            line = shapes.WorkflowLine(workflow=each.workflow, version=each.version, steps=len(_drawn(each.graph)))
             newest.setdefault(each.workflow, line)
         return shapes.WorkflowList(workflows=[newest[name] for name in sorted(newest)])
 
@@ -136,7 +139,8 @@ class Reading:
             if key in self._counted:
                 return self._counted[key]
         steps = self.history.state_at(run.id, run.head_seq).steps
-        done = sum(step.status is StepStatus.COMPLETED for step in steps.values())
+        drawn = _drawn(self.history.definition(run.definition).graph)
+        done = sum(name in steps and steps[name].status in _DONE for name in drawn)
         with self._guard:
             self._counted[key] = done
             if len(self._counted) > COUNTED_MAX:
@@ -147,6 +151,11 @@ class Reading:
         if run.failure is not None:
             return glance_of_failure(run.failure)
         return "" if run.output is None else glance_of_output(self.history.payload(run.output))
+
+
+def _drawn(graph: Graph) -> list[str]:
+    """Return the steps that a run has for certain: what maps and loops make of them comes in the run."""
+    return steps_in_order(graph, ())
 
 
 def event_line(run_id: RunId, fact: Event, budget: Budget | None = None) -> shapes.EventLine:
@@ -196,6 +205,8 @@ def _step_note(kind: core.Kind, facts: StepFacts) -> str:
         return f"worker {facts.worker}"
     if kind is core.Kind.STEP_INPUT_RECORDED and facts.input:
         return f"input {facts.input[:CODE_SHOWN]}"
+    if kind is core.Kind.STEP_EXPANDED:
+        return facts.arm or f"{facts.elements} elements"
     if kind is core.Kind.STEP_COMPLETED and facts.started and facts.finished:
         return f"took {(facts.finished - facts.started) / 1e9:,.3f} s"
     return ""

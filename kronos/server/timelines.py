@@ -81,7 +81,7 @@ class _Drawing:
     def add(self, event: Event) -> None:
         for fact in expand(event):
             self._add_mark(fact)
-            if fact.step:
+            if fact.step and "[" not in fact.step and fact.kind is not Kind.STEP_SKIPPED:  # drawn by the node
                 self._add_to_bar(fact)
             self._start = fact.at if self._start is None else min(self._start, fact.at)
             self._end = fact.at if self._end is None else max(self._end, fact.at)

@@ -94,7 +94,7 @@ class Player:
                 return
 
     def _begin(self, step: str) -> None:
-        kind, facts = self.plan.kind_of(step), StepFacts()
+        kind, facts = self.graph.kind_of(step), StepFacts()
         if kind == "step":
             self.in_hand.append(step)
             return
