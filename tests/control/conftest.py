@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kronos.app import Engine
+from kronos.app import Engine, Kronos
 from kronos.core.events import Event, expand
 from kronos.settings import Settings
 
@@ -23,8 +23,8 @@ def engine(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
 class Told:
     """What is on record of one run."""
 
-    def __init__(self, engine: Engine, run_id: Any) -> None:
-        self.history = engine.app.history
+    def __init__(self, engine: Engine | Kronos, run_id: Any) -> None:
+        self.history = (engine.app if isinstance(engine, Engine) else engine).history
         self.run_id = run_id
 
     @property
@@ -49,5 +49,5 @@ class Told:
         return [event.step for event in self.facts if event.kind == "step_started"]
 
 
-def told(engine: Engine, handle: Any) -> Told:
+def told(engine: Engine | Kronos, handle: Any) -> Told:
     return Told(engine, handle.run_id)
