@@ -102,7 +102,7 @@ class ForkedRun(OwnedRun):
             if given is not None:
                 done = msgspec.structs.replace(begun, finished=now, output=self.log.stored(given), replaced=True)
                 return self._stand_in(step, attempt, done, given)
-            if self.plan.kind_of(step) != "step":
+            if self._graph.kind_of(step) != "step":
                 return False
             digest = input_digest(self._task(step, attempt).input)
         except InvalidInput as error:
