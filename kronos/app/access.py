@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -13,16 +13,19 @@ from typing import Any, Final, Self, TypeVar
 import msgspec
 
 from kronos.app.forks import Changes, Forks
+from kronos.app.jobs import Jobs
 from kronos.app.leading import Leading, node_name
 from kronos.app.nodes import Nodes
+from kronos.app.queues import DeadLetters, Queues
 from kronos.app.schedules import Schedules
 from kronos.app.upkeep import Upkeep
 from kronos.app.working import WorkerProcess, checkpoint_key, dataset_cache
-from kronos.core.definition import WorkflowDefinition
+from kronos.core.definition import StepDefinition, WorkflowDefinition
 from kronos.core.events import Event
 from kronos.debugger.machine import Machine
-from kronos.engine.news import RunNews
-from kronos.engine.registration import define, workflows_in
+from kronos.engine.execution import invocation_of
+from kronos.engine.news import RunNews, Watch
+from kronos.engine.registration import define, served_in
 from kronos.engine.serving import Serving
 from kronos.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kronos.kernel import canonical
@@ -37,6 +40,7 @@ from kronos.storage.database import Session
 from kronos.storage.datasets import PostgresDatasets
 from kronos.storage.embedded import EmbeddedPostgres
 from kronos.storage.history import PostgresHistory
+from kronos.storage.jobbook import JobBook
 from kronos.storage.lineage import PostgresLineage
 from kronos.storage.migrate import check_schema, migrate
 from kronos.storage.notices import Listener
@@ -45,10 +49,11 @@ from kronos.storage.recordings import PostgresRecordings
 from kronos.storage.schedules import PostgresSchedules
 from kronos.storage.submission import Submission
 
-__all__ = ["Kronos", "Workflow"]
+__all__ = ["Kronos", "Step", "Workflow"]
 
 R = TypeVar("R")
 Workflow = WorkflowDefinition[Any, Any]
+Step = StepDefinition[Any, Any]
 
 WAIT_FOREVER_S: Final = 365 * 86_400.0
 PATIENCE_S: Final = 60.0
@@ -78,6 +83,10 @@ class Kronos:
         self._news = RunNews()
         self._listener: Listener | None = None
         self._guard = threading.Lock()
+        self._book: Final = JobBook(self._session)
+        self.jobs: Final = Jobs(self._book, self.definitions, serve=self.serve, watch=self._watch)
+        self.queues: Final = Queues(self._book)
+        self.dead_letters: Final = DeadLetters(self._book)
 
     @classmethod
     def open(
@@ -86,12 +95,12 @@ class Kronos:
         *,
         database_url: str | None = None,
         data_dir: Path | None = None,
-        workflows: Sequence[Workflow | str] = (),
+        workflows: Sequence[Workflow | Step | str] = (),
     ) -> Self:
         """Connect, with the embedded server where no DATABASE_URL is given; bring the schema up to date.
 
-        `workflows` are definitions, or names of modules that hold some.  Raises `Unavailable`, `NotFound`,
-        `WorkflowDefinitionError`.
+        `workflows` are definitions, steps to be called as jobs, or names of modules that hold some.
+        Raises `Unavailable`, `NotFound`, `WorkflowDefinitionError`.
         """
         settings = settings or read_settings()
         if data_dir is not None:
@@ -111,15 +120,22 @@ class Kronos:
             raise
         return opened
 
-    def serve(self, *workflows: Workflow | str) -> None:
-        """Register workflows, or every workflow of the modules named, for runs to be started and executed here."""
-        for each in workflows:
-            found = workflows_in(each) if isinstance(each, str) else [each]
-            for workflow in found:
-                if self.definitions.holds(workflow) is None:
-                    definition, sources = define(workflow)
+    def serve(self, *served: Workflow | Step | str) -> None:
+        """Register workflows, steps, or all of the modules named, for runs and jobs to be started and executed here."""
+        for each in served:
+            for found in served_in(each) if isinstance(each, str) else [each]:
+                if isinstance(found, StepDefinition):
+                    self._serve_steps([found])
+                elif self.definitions.holds(found) is None:
+                    definition, sources = define(found)
                     self._submission.register(definition, sources)
-                    self.definitions.add(workflow, definition)
+                    self._serve_steps(found.steps.values())
+                    self.definitions.add(found, definition)
+
+    def _serve_steps(self, steps: Iterable[Step]) -> None:
+        schemas = {step.target: invocation_of(step).schema() for step in self.definitions.add_steps(steps)}
+        if schemas:
+            self._book.register(schemas)
 
     # ── asking for something ──
 
@@ -130,9 +146,11 @@ class Kronos:
         *,
         version: str | None = None,
         timeout_s: float | None = None,
+        conn: object | None = None,
     ) -> RunId:
         """Start a run and return its id; it is durable when this returns.
 
+        With `conn`, a psycopg connection, it is part of your own transaction there: it starts when that commits.
         Raises `NotFound` for an unknown workflow, `InvalidInput` whose `facts["field"]` is the path of a wrong value.
         """
         return self.start_json(
@@ -140,6 +158,7 @@ class Kronos:
             canonical.encode({} if run_input is msgspec.UNSET else run_input),
             version=version,
             timeout_s=timeout_s,
+            conn=conn,
         )
 
     def start_json(
@@ -149,6 +168,7 @@ class Kronos:
         *,
         version: str | None = None,
         timeout_s: float | None = None,
+        conn: object | None = None,
     ) -> RunId:
         """`start` with an input that is JSON text already."""
         data = run_input.encode() if isinstance(run_input, str) else run_input
@@ -157,7 +177,7 @@ class Kronos:
             timeout_s = definition.graph.timeout_s
         if timeout_s is not None and timeout_s <= 0:
             raise InvalidInput(f"timeout {timeout_s} is not positive", field="timeout", value=timeout_s)
-        return self._submission.start(definition.id, checked, timeout_s=timeout_s)
+        return self._submission.start(definition.id, checked, timeout_s=timeout_s, conn=conn)
 
     def start_many(self, workflow: Workflow | str, inputs: Sequence[object]) -> list[RunId]:
         """Start one run of `workflow` for each of `inputs`, in one transaction; return their ids in that order."""
@@ -249,6 +269,10 @@ class Kronos:
                 if events or time.monotonic() >= until:
                     return events
                 watch.wait(until)
+
+    def _watch(self, run_or_job: str) -> Watch:
+        self._listen()
+        return self._news.watch(run_or_job)
 
     def _listen(self) -> None:
         with self._guard:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
 
-from kronos.app.access import Kronos, Workflow
+from kronos.app.access import Kronos, Step, Workflow
+from kronos.app.jobs import JobHandle
 from kronos.core.state import Phase
 from kronos.errors import KronosError
 from kronos.kernel import canonical
@@ -66,7 +67,7 @@ class Engine:
     def __init__(
         self,
         *,
-        workflows: Sequence[Workflow | str] = (),
+        workflows: Sequence[Workflow | Step | str] = (),
         database_url: str | None = None,
         data_dir: Path | None = None,
         settings: Settings | None = None,
@@ -81,6 +82,10 @@ class Engine:
     def start_many(self, workflow: Workflow, inputs: Sequence[object]) -> list[Handle]:
         """Start one run for each of `inputs`, in one transaction."""
         return [Handle(self.app, run_id, workflow) for run_id in self.app.start_many(workflow, inputs)]
+
+    def submit(self, step: Step, arguments: Mapping[str, object] | None = None, **options: Any) -> JobHandle:
+        """Ask for one call of `step`; `options` are those of `Jobs.submit`."""
+        return JobHandle(self.app.jobs, self.app.jobs.submit(step, arguments, **options), step)
 
     def close(self, drain_s: float = 30.0) -> None:
         """Finish what runs within `drain_s` and leave."""

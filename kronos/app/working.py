@@ -20,6 +20,7 @@ from kronos.ports.datasets import DatasetIndex
 from kronos.ports.leading import Presence
 from kronos.settings import Settings
 from kronos.storage.database import Session
+from kronos.storage.jobs import PostgresJobs
 from kronos.storage.notices import Listener, Notifier
 from kronos.storage.queue import PostgresQueue
 from kronos.storage.recordings import PostgresRecorder
@@ -46,10 +47,12 @@ class WorkerProcess:
         self._index = index
         self._catalog = catalog
         self._store = PostgresQueue(url)
+        self._jobs = PostgresJobs(url)
         self._notifier = Notifier(url)
         self._session = Session(url, purpose="recorder")
         self.worker: Final = Worker(
             store=self._store,
+            jobs=self._jobs,
             blobs=blobs,
             serving=serving,
             services=self._services,
@@ -87,6 +90,7 @@ class WorkerProcess:
         self._leading.stop()
         self.worker.stop(drain_s)
         self._store.close()
+        self._jobs.close()
         self._notifier.close()
         self._session.close()
 

@@ -71,6 +71,11 @@ class Commits:
         """Hand over a flush; the loop never has more than FLUSHES_MAX under way."""
         self._flushes.put((flush, members))
 
+    def spread(self, changed: Collection[str]) -> None:
+        """Tell whoever waits for these."""
+        self._changed.update(changed)
+        self._news.set()
+
     def _commit(self) -> None:
         while (handed := self._flushes.get()) is not None:
             try:
@@ -92,8 +97,7 @@ class Commits:
     def _carry(self, flush: Flush, members: list[tuple[OwnedRun, Buffer]]) -> None:
         verdict = self._store.flush(self._incarnation, flush)
         self._inbox.put_committed(flush, members, verdict)
-        self._changed.update([run.id for run, _ in members])
-        self._news.set()
+        self.spread([run.id for run, _ in members])
 
     def _cry(self) -> None:
         while not self._stopping:

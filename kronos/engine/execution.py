@@ -45,7 +45,17 @@ _OURS: Final = str(Path(__file__).parent)
 class Invocation:
     """One step's plan of a call: decode, call, check, encode; compiled once."""
 
-    __slots__ = ("_as_arguments", "_check", "_decode", "_input", "function", "injected", "is_coroutine", "name")
+    __slots__ = (
+        "_as_arguments",
+        "_check",
+        "_decode",
+        "_input",
+        "_names",
+        "function",
+        "injected",
+        "is_coroutine",
+        "name",
+    )
 
     def __init__(self, definition: StepDefinition[Any, Any]) -> None:
         signature = definition.signature
@@ -58,6 +68,7 @@ class Invocation:
             for p in signature.parameters
         ]
         self._input: Final = msgspec.defstruct(f"{definition.name}_input", fields, kw_only=True)
+        self._names: Final = self._input.__struct_fields__
         self._decode: Final = msgspec.json.Decoder(self._input).decode
         by_place = signature.injected is None and all(p.positional for p in signature.parameters)
         self._as_arguments: Final = msgspec.structs.astuple if by_place else None
@@ -72,6 +83,24 @@ class Invocation:
         if self._as_arguments is not None:
             return self._as_arguments(record), {}
         return (), msgspec.structs.asdict(record)
+
+    def checked(self, data: bytes) -> bytes:
+        """Return the canonical bytes of arguments given as JSON; raise `InvalidInput` naming the field's path."""
+        unknown = self._unknown(data)
+        if unknown:
+            raise InvalidInput(
+                f"step {self.name!r} takes no argument {unknown[0]!r}; it takes: {', '.join(self._names) or 'none'}",
+                field=unknown[0],
+            )
+        return canonical.encode(canonical.decode(data, self._input))
+
+    def _unknown(self, data: bytes) -> list[str]:
+        given = canonical.decode(data)
+        return sorted(given.keys() - set(self._names)) if isinstance(given, dict) else []
+
+    def schema(self) -> bytes:
+        """Return the JSON Schema of the arguments by name; raise `TypeError` where a type has none."""
+        return msgspec.json.encode(msgspec.json.schema(self._input), order="sorted")
 
     def output(self, value: Any) -> bytes:
         """Return the canonical bytes of a result; raise `InvalidInput` naming the path where its type is wrong."""

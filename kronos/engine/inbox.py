@@ -34,6 +34,8 @@ class Inbox:
         self.claimed: deque[tuple[OwnedRun, list[Task]]] = deque()
         self.committed: deque[tuple[Flush, list[tuple[OwnedRun, Buffer]], Verdict]] = deque()
         self.commands: deque[list[Command]] = deque()
+        self.jobs: deque[list[Task]] = deque()
+        self.cancelled: deque[list[Task]] = deque()
         self.wake = threading.Event()
 
     def put_claimed(self, run: OwnedRun, tasks: list[Task]) -> None:
@@ -43,6 +45,16 @@ class Inbox:
     def put_committed(self, flush: Flush, members: list[tuple[OwnedRun, Buffer]], verdict: Verdict) -> None:
         """Hand over the answer of the store."""
         self.committed.append((flush, members, verdict))
+        self.wake.set()
+
+    def put_jobs(self, tasks: list[Task]) -> None:
+        """Hand over attempts of jobs, to be executed."""
+        self.jobs.append(tasks)
+        self.wake.set()
+
+    def put_cancelled(self, tasks: list[Task]) -> None:
+        """Hand over attempts of jobs whose end somebody asked for."""
+        self.cancelled.append(tasks)
         self.wake.set()
 
     def put_commands(self, commands: list[Command]) -> None:

@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from kronos.core.options import Executor
 from kronos.engine.clock import RunClock
 from kronos.engine.commits import Commits
 from kronos.engine.context import Services
 from kronos.engine.inbox import Inbox, Stats
 from kronos.engine.intake import Intake
+from kronos.engine.jobs import JobDesk
 from kronos.engine.lease import Lease
 from kronos.engine.owned import OwnedRun
 from kronos.engine.owner import OwnerLoop
 from kronos.engine.runlog import Buffer
 from kronos.engine.serving import Serving
 from kronos.engine.slots.slots import AnySlots
+from kronos.engine.tasks import Outcome, Task
 from kronos.errors import LeaseLost, Unavailable
 from kronos.kernel.ids import IncarnationId
 from kronos.ports.blobs import Blobs
+from kronos.ports.jobs import JobStore
 from kronos.ports.queue import Flush, Queue
 
 __all__ = ["Life", "Surroundings"]
@@ -52,6 +56,10 @@ class Surroundings:
     lease_s: float
     poll_s: float
     claim_max: int
+    jobs: JobStore | None = None
+    """Without a store, no jobs are taken."""
+    capacity: Mapping[Executor, int] = field(default_factory=dict)
+    """How many slots there are of each kind."""
     clock: Callable[[Callable[[], int]], RunClock] = RunClock
     stats: Stats = field(default_factory=Stats)
 
@@ -88,7 +96,7 @@ class Life:
             lease_s=around.lease_s,
             clock=clock,
             on_lost=self.lost,
-            on_reaped=self.intake.hint,
+            on_reaped=self.hint,
         )
         self.loop: Final = OwnerLoop(
             inbox=self.inbox,
@@ -98,7 +106,28 @@ class Life:
             stats=around.stats,
             claim_max=around.claim_max,
         )
+        self.jobs: Final = self._desk(around)
         self._thread = threading.Thread(target=self._turn, name="kronos-owner", daemon=True)
+
+    def _desk(self, around: Surroundings) -> JobDesk | None:
+        if around.jobs is None:
+            return None
+        return JobDesk(
+            store=around.jobs,
+            serving=around.serving,
+            incarnation=self.incarnation,
+            inbox=self.inbox,
+            capacity=around.capacity,
+            poll_s=around.poll_s,
+            tell=self.commits.spread,
+            on_lost=self.lost,
+        )
+
+    def hint(self) -> None:
+        """Say that there may be something to claim or a command to read."""
+        self.intake.hint()
+        if self.jobs is not None:
+            self.jobs.hint()
 
     # ── what the loop hands over ──
 
@@ -108,6 +137,10 @@ class Life:
     def flush(self, flush: Flush, members: list[tuple[OwnedRun, Buffer]]) -> None:
         self.commits.put(flush, members)
 
+    def job_ended(self, task: Task, outcome: Outcome) -> None:
+        if self.jobs is not None:
+            self.jobs.put_ended(task, outcome)
+
     def reload(self, run: OwnedRun, reason: str) -> None:
         self.intake.reload(run, reason)
 
@@ -116,21 +149,29 @@ class Life:
     def start(self) -> None:
         for part in (self.lease, self.commits, self._thread, self.intake):
             part.start()
+        if self.jobs is not None:
+            self.jobs.start()
 
     def finish(self, grace_s: float) -> None:
         """Leave in order."""
         self.intake.stop()
+        if self.jobs is not None:
+            self.jobs.hold()
         self.loop.hold()
         self.slots.stop(grace_s)
         self.loop.stop()
         self._thread.join(timeout=grace_s + 10)
         self.commits.stop()
+        if self.jobs is not None:
+            self.jobs.stop()
         self.give_back()
         self.lease.stop()
 
     def give_back(self) -> None:
         """Hand over what is still in hand, and say that this incarnation leaves."""
         try:
+            if self.jobs is not None:
+                self.jobs.give_back(self.slots.running())
             self._store.release(self.incarnation, [run.log.head_now() for run in self.loop.in_hand()])
             self._store.retire(self.incarnation, "stopped")
         except (Unavailable, LeaseLost) as error:
@@ -141,6 +182,8 @@ class Life:
         self.loop.abandon()
         self.slots.stop(0.0)
         self.intake.stop()
+        if self.jobs is not None:
+            self.jobs.stop()
         self.commits.leave()
         self.lease.stop()
         self.retire()

@@ -18,7 +18,7 @@ from kronos.engine.inbox import Inbox, Stats
 from kronos.engine.owned import OwnedRun
 from kronos.engine.runlog import Buffer
 from kronos.engine.slots.slots import AnySlots
-from kronos.engine.tasks import Task
+from kronos.engine.tasks import Outcome, Task
 from kronos.engine.timers import Timers
 from kronos.engine.trial import Trial
 from kronos.kernel.ids import RunId
@@ -43,6 +43,10 @@ class Ports(Protocol):
 
     def flush(self, flush: Flush, members: list[tuple[OwnedRun, Buffer]]) -> None:
         """Hand a flush to a committer."""
+        ...
+
+    def job_ended(self, task: Task, outcome: Outcome) -> None:
+        """Hand over an attempt of a job."""
         ...
 
     def reload(self, run: OwnedRun, reason: str) -> None:
@@ -122,6 +126,7 @@ class OwnerLoop:
         stopping = self._stopping  # asked before: what arrived before the stop is taken below
         self._take_committed()
         self._take_claimed()
+        self._take_jobs()
         self._take_outcomes()
         self._take_commands()
         self._timers.fire()
@@ -160,12 +165,23 @@ class OwnerLoop:
         self._timers.at(run.ends_by, run, lambda: self._run_timed_out(run))
         return True
 
+    def _take_jobs(self) -> None:
+        jobs, cancelled = self._inbox.jobs, self._inbox.cancelled
+        while jobs and not self._holding:
+            self._slots.submit(jobs.popleft())
+        while cancelled:
+            for task in cancelled.popleft():
+                self._slots.cancel(task.run_id, task.step, task.attempt)
+
     def _take_outcomes(self) -> None:
         ended = self._slots.drain()
         failed = spent_ns = 0
         for task, outcome in ended:
             spent_ns += outcome.finished_ns - outcome.started_ns
             failed += outcome.failure is not None
+            if task.job:
+                self._ports.job_ended(task, outcome)
+                continue
             run = self._runs.get(task.run_id)
             if run is not None and run not in self._condemned:
                 try:

@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from kronos.core.definition import WorkflowDefinition
+from kronos.core.definition import StepDefinition, WorkflowDefinition
 from kronos.engine.code import capture, code_identity, definition_id
 from kronos.engine.targets import load_module
 from kronos.errors import InvalidInput, KronosError, NotFound
 from kronos.kernel.hashing import content_hash
 from kronos.ports.history import Definition
 
-__all__ = ["define", "workflows_in"]
+__all__ = ["define", "served_in"]
 
 Workflow = WorkflowDefinition[Any, Any]
 
@@ -38,8 +38,8 @@ def define(workflow: Workflow) -> tuple[Definition, dict[str, bytes]]:
     return definition, {content_hash(source.data): source.data for source in captured}
 
 
-def workflows_in(module: str) -> list[Workflow]:
-    """Import `module` and return the workflows it defines; raise `NotFound` when there are none."""
+def served_in(module: str) -> list[Workflow | StepDefinition[Any, Any]]:
+    """Import `module` and return the workflows and steps it defines; raise `NotFound` when there are none."""
     try:
         loaded = load_module(module)
     except KronosError:
@@ -53,8 +53,10 @@ def workflows_in(module: str) -> list[Workflow]:
             field="workflows",
             value=module,
         ) from error
-    found = [each for each in vars(loaded).values() if isinstance(each, WorkflowDefinition)]
+    found = [each for each in vars(loaded).values() if isinstance(each, WorkflowDefinition | StepDefinition)]
     own = [each for each in found if each.__module__ == loaded.__name__] or found
     if not own:
-        raise NotFound(f"module {module} defines no workflow: decorate one with @workflow", module=module)
+        raise NotFound(
+            f"module {module} defines no workflow and no step: decorate one with @workflow or @step", module=module
+        )
     return own

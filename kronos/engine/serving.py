@@ -42,16 +42,29 @@ class Serving:
         """Serve `workflow`; raise `Conflict` when another function already is the code of one of its targets."""
         with self._lock:
             for step in workflow.steps.values():
-                known = self.targets.get(step.target)
-                if known is not None and known.function is not step.function:
-                    raise Conflict(
-                        f"two functions are called {step.target}: rename one, a step travels by its name",
-                        target=step.target,
-                    )
+                self._is_new(step)
             self.targets.update({step.target: step for step in workflow.steps.values()})
             self._by_id[definition.id] = self._newest[workflow.name] = Served(workflow, definition)
         for tell in self._changed:
             tell()
+
+    def add_steps(self, steps: Iterable[StepDefinition[Any, Any]]) -> list[StepDefinition[Any, Any]]:
+        """Serve steps by their own, as jobs; return those that are new."""
+        with self._lock:
+            new = [step for step in steps if self._is_new(step)]
+            self.targets.update({step.target: step for step in new})
+        for tell in self._changed if new else ():
+            tell()
+        return new
+
+    def _is_new(self, step: StepDefinition[Any, Any]) -> bool:
+        known = self.targets.get(step.target)
+        if known is not None and known.function is not step.function:
+            raise Conflict(
+                f"two functions are called {step.target}: rename one, a step travels by its name",
+                target=step.target,
+            )
+        return known is None
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call `tell` whenever a workflow is added."""

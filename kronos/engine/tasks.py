@@ -6,13 +6,16 @@ import msgspec
 
 from kronos.core.events import Effect, Failure
 from kronos.core.options import Executor
-from kronos.kernel.ids import RunId, StepName
+from kronos.kernel.ids import JobId, RunId, StepName
 
 __all__ = ["Outcome", "Task"]
 
 
 class Task(msgspec.Struct, frozen=True, gc=False):
-    """One attempt of one step: `target` is its code (`module:qualname`), `input` its canonical arguments by name."""
+    """One attempt of one step: `target` is its code (`module:qualname`), `input` its canonical arguments by name.
+
+    `job` is the id of the job whose attempt it is, and then stands for the run's; "" for steps.
+    """
 
     run_id: RunId
     step: StepName
@@ -21,6 +24,7 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     input: bytes
     timeout_s: float | None = None
     executor: Executor = "thread"
+    job: JobId = JobId("")
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):

@@ -18,10 +18,11 @@ from kronos.engine.context import Services
 from kronos.engine.inbox import Stats
 from kronos.engine.life import Life, Surroundings
 from kronos.engine.serving import Serving
-from kronos.engine.slots.slots import Slots
+from kronos.engine.slots.slots import COROUTINES_MAX, Slots
 from kronos.errors import KronosError, LeaseLost, Unavailable
 from kronos.kernel.ids import IncarnationId
 from kronos.ports.blobs import Blobs
+from kronos.ports.jobs import JobStore
 from kronos.ports.queue import Queue
 
 __all__ = ["Worker", "WorkerOptions"]
@@ -54,6 +55,7 @@ class Worker:
         self,
         *,
         store: Queue,
+        jobs: JobStore,
         blobs: Blobs,
         serving: Serving,
         services: Callable[[IncarnationId, RunClock], Services],
@@ -68,6 +70,8 @@ class Worker:
             blobs=blobs,
             serving=serving,
             services=services,
+            jobs=jobs,
+            capacity={"thread": options.threads, "process": options.processes, "async": COROUTINES_MAX},
             slots=lambda services, wake, on_lost: _slots(options, serving, services, wake, on_lost),
             tell=tell,
             lease_s=options.lease_s,
@@ -101,7 +105,7 @@ class Worker:
         """Say that there may be something to claim or a command to read."""
         life = self._life
         if life is not None:
-            life.intake.hint()
+            life.hint()
 
     @property
     def incarnation(self) -> IncarnationId | None:

@@ -7,10 +7,13 @@ from typing import NewType
 
 from kronos.errors import InvalidInput
 
-__all__ = ["BlobHash", "DatasetId", "DefinitionId", "IncarnationId", "RunId", "StepName", "parse_run_id"]
+__all__ = ["BlobHash", "DatasetId", "DefinitionId", "IncarnationId", "JobId", "RunId", "StepName", "parse_run_id"]
 
 RunId = NewType("RunId", str)
 """A UUIDv7 in its 36-character form; made by the database (`kronos.uuid7()`)."""
+
+JobId = NewType("JobId", str)
+"""A UUIDv7 like a run's."""
 
 DefinitionId = NewType("DefinitionId", str)
 """Hash of a workflow's name, version, graph and code."""

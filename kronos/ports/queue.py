@@ -197,7 +197,7 @@ class Queue(Protocol):
         ...
 
     def reap(self) -> int:
-        """Declare silent incarnations dead and give back their runs; return how many runs."""
+        """Declare silent incarnations dead and give back their runs and jobs; return how many."""
         ...
 
     def claim(self, incarnation: IncarnationId, definitions: Sequence[DefinitionId], limit: int) -> list[ClaimedRun]:

@@ -18,8 +18,9 @@ from typing import Any, Final, cast
 import msgspec
 from psycopg import errors as pg
 
-from kronos.core.events import Event, Kind, StepFacts, decode_facts, read_event
+from kronos.core.events import Event, Failure, Kind, StepFacts, decode_facts, read_event
 from kronos.core.graph import decode_graph
+from kronos.core.jobs import LOSSES_MAX
 from kronos.errors import LeaseLost, Unavailable
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
@@ -35,6 +36,14 @@ PAGE: Final = 5_000
 _DONE: Final = Kind.STEP_COMPLETED
 RESCAN_S: Final = 1.0
 """Claims start at the low-water mark; this often they scan from the beginning."""
+KILLED: Final = msgspec.json.encode(
+    Failure(
+        type="WorkerLost",
+        message=f"given up: {LOSSES_MAX} workers died with this job in hand",
+        cause="lost",
+        retryable=False,
+    )
+)
 
 
 def fenced(connection: Connection, incarnation: IncarnationId) -> None:
@@ -77,11 +86,13 @@ class PostgresQueue:
             raise LeaseLost(f"incarnation {incarnation} was declared dead: its heartbeat came too late")
 
     def reap(self) -> int:
-        """Declare silent incarnations dead and give back the runs of all dead ones; return how many runs."""
+        """Declare silent incarnations dead and give back the runs and jobs of all dead ones; return how many."""
         with self._reaper.connection() as connection:
             for (incarnation,) in connection.execute(statement("list_silent")).fetchall():
                 self._declare_dead(connection, cast("int", incarnation))
-            return len(connection.execute(statement("release_lost")).fetchall())
+            lost = {"losses_max": LOSSES_MAX, "failure": KILLED}
+            released = len(connection.execute(statement("release_lost_jobs"), lost).fetchall())
+            return released + len(connection.execute(statement("release_lost")).fetchall())
 
     def _declare_dead(self, connection: Connection, incarnation: int) -> None:
         at = {"incarnation": incarnation}

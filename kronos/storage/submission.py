@@ -14,6 +14,7 @@ from kronos.core.graph import encode_graph
 from kronos.kernel.ids import DefinitionId, RunId
 from kronos.ports.history import Definition
 from kronos.ports.queue import BlobWrite
+from kronos.storage.asking import asking
 from kronos.storage.committing import write_blobs
 from kronos.storage.database import Session
 from kronos.storage.statements import statement
@@ -47,9 +48,14 @@ class Submission:
                 write_blobs(connection, blobs, "definition")
             connection.execute(statement("register_definition"), row)
 
-    def start(self, definition: DefinitionId, run_input: bytes, *, timeout_s: float | None = None) -> RunId:
-        """Record a new run and wake the workers."""
+    def start(
+        self, definition: DefinitionId, run_input: bytes, *, timeout_s: float | None = None, conn: object | None = None
+    ) -> RunId:
+        """Record a new run and wake the workers, in the caller's transaction where `conn` is given."""
         at = {"definition": definition, "input": run_input, "timeout_ms": _ms(timeout_s)}
+        if conn is not None:
+            with asking(self._session, conn) as cursor:
+                return RunId(str(cast("tuple[uuid.UUID]", cursor.execute(statement("start_run"), at).fetchone())[0]))
         with self._session.connection() as connection, connection.pipeline():
             row = connection.execute(statement("start_run"), at).fetchone()
             connection.execute("NOTIFY kronos_work")

@@ -1,7 +1,8 @@
 """One door to every kind of slot.
 
 Rule 1: `submit`, `cancel`, `drain` and the counts belong to one thread, the owner loop's; so the counts need no lock.
-Rule 2: each submitted attempt comes out of `drain` exactly once, unless `stop` hands it back.
+Rule 2: the counts are of steps: how many jobs are in hand is the job desk's to know, so neither starves the other.
+Rule 3: each submitted attempt comes out of `drain` exactly once, unless `stop` hands it back.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from kronos.engine.targets import refuse_while_loading
 from kronos.engine.tasks import Outcome, Task
 from kronos.kernel.ids import RunId, StepName
 
-__all__ = ["AnySlots", "Slots"]
+__all__ = ["COROUTINES_MAX", "AnySlots", "Slots"]
 
 COROUTINES_MAX: Final = 1_000
 
@@ -103,7 +104,7 @@ class Slots:
         for task in tasks:
             batches.setdefault(task.executor, []).append(task)
         for executor, batch in batches.items():
-            self._busy[executor] += len(batch)
+            self._busy[executor] += sum(not task.job for task in batch)
             self._by_executor[executor].submit(batch)
 
     def drain(self) -> list[tuple[Task, Outcome]]:
@@ -111,11 +112,12 @@ class Slots:
         ended = self._mailbox.drain()
         busy = self._busy
         for task, _ in ended:
-            busy[task.executor] -= 1
+            if not task.job:
+                busy[task.executor] -= 1
         return ended
 
     def busy(self, executor: Executor) -> int:
-        """Return how many submitted attempts have not come out of `drain`, running or queued."""
+        """Return how many submitted attempts of steps have not come out of `drain`, running or queued."""
         return self._busy[executor]
 
     def free(self, executor: Executor) -> int:
@@ -148,7 +150,7 @@ class Slots:
         """
         unstarted = [task for slots in self._by_executor.values() for task in _recall(slots)]
         for task in unstarted:
-            self._busy[task.executor] -= 1
+            self._busy[task.executor] -= not task.job
         deadline = time.monotonic() + drain_s
         while time.monotonic() < deadline and any(slots.running() for slots in self._by_executor.values()):
             time.sleep(0.005)

@@ -1,0 +1,292 @@
+"""Jobs in a worker: claimed, executed in the same slots as steps, ended in group commits.
+
+Rule 1: a turn is one transaction: what has ended is recorded, and as much is claimed as the slots will soon be through
+        with; so nothing is kept from other workers for long.
+Rule 2: a slot is free when the function returns, but at most IN_HAND_MAX jobs are claimed and not yet recorded.
+Rule 3: a turn that met a broken link is repeated as it was: each line of it names (job, worker, attempt).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from kronos.core.definition import StepDefinition
+from kronos.core.jobs import APART_LOSSES, after_failure
+from kronos.core.options import Executor
+from kronos.engine.inbox import Inbox
+from kronos.engine.serving import Serving
+from kronos.engine.slots.processes import PROCESS_DIED
+from kronos.engine.tasks import Outcome, Task
+from kronos.errors import Unavailable
+from kronos.kernel.ids import IncarnationId, JobId, RunId, StepName
+from kronos.ports.jobs import ClaimedJob, Claims, FailedJob, FinishedJob, JobStore, Wish
+
+__all__ = ["IN_HAND_MAX", "JobDesk"]
+
+log: Final = logging.getLogger("kronos.jobs")
+
+IN_HAND_MAX: Final = 1_000
+"""Jobs that are claimed and not yet recorded, at most, or as many as there are slots."""
+AHEAD_S: Final = 0.05
+"""Jobs are claimed ahead for this long, at the pace of late."""
+CHECK_S: Final = 5.0
+"""How often what is ours and in nobody's hands is given back: the answer to a claim may have been lost."""
+CHORES_S: Final = 1.0
+HELD_BACK_S: Final = 0.05
+"""How soon a queue is asked again whose limits held something back."""
+RECONNECT_S: Final = 0.25
+
+
+class _Ended(NamedTuple):
+    finished: list[FinishedJob]
+    failed: list[FailedJob]
+
+    @property
+    def ids(self) -> list[JobId]:
+        return [job.id for job in self.finished] + [job.id for job in self.failed]
+
+
+class JobDesk:
+    """One thread; `capacity` says how many slots there are of each kind."""
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        serving: Serving,
+        incarnation: IncarnationId,
+        inbox: Inbox,
+        capacity: Mapping[Executor, int],
+        poll_s: float,
+        tell: Callable[[Collection[str]], None],
+        on_lost: Callable[[BaseException], None],
+    ) -> None:
+        self._store = store
+        self._serving = serving
+        self._incarnation = incarnation
+        self._inbox = inbox
+        self._capacity = capacity
+        self._poll_s = poll_s
+        self._tell = tell
+        self._on_lost = on_lost
+        self._in_hand: dict[JobId, ClaimedJob] = {}
+        self._busy: Counter[Executor] = Counter()
+        self._tasks: dict[JobId, Task] = {}
+        self._ended: deque[tuple[Task, Outcome]] = deque()
+        self._unsent = _Ended([], [])
+        self._cancelling: set[JobId] = set()
+        self._pace = 0.0
+        self._paced_at = time.monotonic()
+        self._next_claim = self._next_chores = 0.0
+        self._next_check = time.monotonic() + CHECK_S
+        self._hinted = True
+        self._holding = self._stopping = False
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kronos-jobs", daemon=True)
+
+    # ── from outside ──
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def hint(self) -> None:
+        """Say that there may be something new."""
+        self._hinted = True
+        self._wake.set()
+
+    def put_ended(self, task: Task, outcome: Outcome) -> None:
+        """Hand over an attempt that has ended."""
+        self._ended.append((task, outcome))
+        self._wake.set()
+
+    def hold(self) -> None:
+        """Claim nothing more; what runs may end and is recorded."""
+        self._holding = True
+
+    def stop(self) -> None:
+        """End, and wait for it."""
+        self._holding = self._stopping = True
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=10)
+
+    def give_back(self, running: Iterable[Task]) -> None:
+        """Record what has ended meanwhile, and give back the rest, which `running` began; the thread has ended."""
+        self._take_ended()
+        self._record()
+        self._store.release(self._incarnation, kept=[], begun=[task.job for task in running if task.job])
+
+    # ── one turn ──
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                wait_s = self.turn()
+            except Unavailable:
+                wait_s = RECONNECT_S
+                self._next_check = 0.0
+                self._wake.clear()
+            except BaseException as error:
+                self._on_lost(error)
+                return
+            if wait_s > 0:
+                self._wake.wait(wait_s)
+            self._wake.clear()
+
+    def turn(self) -> float:
+        """Do what is due; return the seconds until the next turn is, unless something arrives."""
+        now = time.monotonic()
+        self._do_chores(now)
+        hinted, self._hinted = self._hinted, False
+        self._take_ended()
+        may_claim = not self._holding and (hinted or now >= self._next_claim)
+        wishes = self._wishes() if may_claim else []
+        claims = self._record(wishes)
+        if wishes:
+            self._plan(now, wishes, claims)
+        if self._ended:
+            return 0.0
+        is_sated = self._holding or (may_claim and not wishes)  # an end makes room, and wakes this thread
+        due = self._next_chores if is_sated else min(self._next_claim, self._next_chores)
+        return max(0.0, due - now)
+
+    def _record(self, wishes: Collection[Wish] = ()) -> Claims:
+        """Send what has ended, and claim what is wished for."""
+        ended = self._unsent
+        if not wishes and not ended.finished and not ended.failed:
+            return Claims()
+        claims = self._store.turn(self._incarnation, ended.finished, ended.failed, list(wishes))
+        self._unsent = _Ended([], [])
+        self._forget(ended.ids)
+        tasks = [task for job in claims.jobs if (task := self._take(job)) is not None]
+        if tasks:
+            self._inbox.put_jobs(tasks)
+        if ended.finished or ended.failed:
+            self._tell(ended.ids)
+        for job in ended.failed:
+            if job.due_ns is not None:
+                self._next_claim = 0.0
+        return claims
+
+    def _plan(self, now: float, wishes: Collection[Wish], claims: Claims) -> None:
+        """Say when to claim again."""
+        if len(claims.jobs) >= min(wish.limit for wish in wishes):
+            self._next_claim = 0.0
+        elif claims.held_back:
+            self._next_claim = now + HELD_BACK_S
+        elif claims.jobs:
+            self._next_claim = now
+        else:
+            due_s = self._poll_s if claims.next_due_s is None else max(0.001, claims.next_due_s)
+            self._next_claim = now + min(self._poll_s, due_s)
+
+    def _do_chores(self, now: float) -> None:
+        if now >= self._next_check:
+            self._store.release(self._incarnation, kept=list(self._in_hand), begun=[])
+            self._next_check = now + CHECK_S
+        if self._in_hand and (self._hinted or now >= self._next_chores):
+            asked = [job for job in self._store.cancelled(self._incarnation) if job not in self._cancelling]
+            self._cancelling.update(asked)
+            tasks = [self._tasks[job] for job in asked if job in self._tasks]
+            if tasks:
+                self._inbox.put_cancelled(tasks)
+        if now >= self._next_chores:
+            self._next_chores = now + CHORES_S
+            self._store.maintain()
+
+    # ── what comes ──
+
+    def _wishes(self) -> list[Wish]:
+        by_executor: dict[Executor, list[str]] = {}
+        for target, step in self._serving.targets.copy().items():
+            by_executor.setdefault(step.options.executor, []).append(target)
+        rooms = {executor: self._room(executor) for executor in by_executor}
+        return [Wish(by_executor[executor], room) for executor, room in rooms.items() if room]
+
+    def _room(self, executor: Executor) -> int:
+        """Return how many more are wanted: what ended goes out in the same transaction, so it makes room already."""
+        slots = self._capacity[executor]
+        ahead = int(self._pace * AHEAD_S) if executor != "process" else 0
+        return max(0, min(slots + ahead, max(slots, IN_HAND_MAX)) - self._busy[executor])
+
+    def _take(self, job: ClaimedJob) -> Task | None:
+        step = self._serving.targets[job.target]
+        executor = "process" if job.losses >= APART_LOSSES else step.options.executor
+        task = Task(
+            RunId(job.id),
+            StepName(step.name),
+            job.attempt,
+            job.target,
+            job.input,
+            step.options.timeout_s,
+            executor,
+            job.id,
+        )
+        self._in_hand[job.id], self._tasks[job.id] = job, task
+        self._busy[executor] += 1
+        return task
+
+    # ── what leaves ──
+
+    def _take_ended(self) -> None:
+        finished, failed = self._unsent
+        take = self._ended.popleft
+        for _ in range(len(self._ended)):
+            task, outcome = take()
+            job = self._in_hand.get(task.job)
+            if job is None or self._tasks.get(job.id) is not task:
+                continue
+            self._busy[task.executor] -= 1
+            if outcome.failure is None:
+                assert outcome.output is not None, "an outcome has an output or a failure"
+                finished.append(
+                    FinishedJob(job.id, job.attempt, outcome.output, outcome.started_ns, outcome.finished_ns)
+                )
+            elif outcome.failure.cause != "cancelled" or job.id in self._cancelling or not self._holding:
+                failed.append(self._failed(job, task, outcome))
+        self._note_pace(len(finished) + len(failed))
+
+    def _failed(self, job: ClaimedJob, task: Task, outcome: Outcome) -> FailedJob:
+        step: StepDefinition[Any, Any] = self._serving.targets[job.target]
+        failure = outcome.failure
+        assert failure is not None, "only failed attempts come here"
+        after = after_failure(
+            step.options,
+            failure,
+            failures=job.failures,
+            finished_ns=outcome.finished_ns,
+            chance=random.random(),  # noqa: S311 - jitter only
+            is_apart=job.losses >= APART_LOSSES and failure.type == PROCESS_DIED,
+        )
+        why = msgspec.json.encode(failure)
+        return FailedJob(
+            job.id,
+            job.attempt,
+            after.state.value,
+            after.due_ns,
+            after.failures,
+            why,
+            outcome.started_ns,
+            outcome.finished_ns,
+        )
+
+    def _forget(self, jobs: Iterable[JobId]) -> None:
+        for job in jobs:
+            del self._in_hand[job], self._tasks[job]
+            self._cancelling.discard(job)
+
+    def _note_pace(self, ended: int) -> None:
+        """Keep the pace of late, jobs a second: it rises at once and sinks slowly."""
+        now = time.monotonic()
+        pace = ended / max(0.001, now - self._paced_at)
+        self._paced_at = now
+        self._pace = max(pace, 0.8 * self._pace)
