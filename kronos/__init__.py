@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kronos.client import Client
     from kronos.core.control import repeat_until, when
     from kronos.core.definition import step, workflow
+    from kronos.core.retry import NonRetryable
     from kronos.engine.context import StepContext
     from kronos.errors import KronosError
     from kronos.market import Dataset
@@ -29,6 +30,7 @@ __all__ = [
     "JobHandle",
     "Kronos",
     "KronosError",
+    "NonRetryable",
     "RunFailedError",
     "StepContext",
     "Strategy",
@@ -48,6 +50,7 @@ _HOMES = {
     "JobHandle": "kronos.app",
     "Kronos": "kronos.app",
     "KronosError": "kronos.errors",
+    "NonRetryable": "kronos.core.retry",
     "RunFailedError": "kronos.app",
     "StepContext": "kronos.engine.context",
     "Strategy": "kronos.trading.strategy",

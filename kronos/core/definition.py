@@ -27,7 +27,7 @@ from kronos.core.functions import (
 )
 from kronos.core.graph import Graph
 from kronos.core.mapping import trace_map
-from kronos.core.options import Duration, StepOptions, parse_duration
+from kronos.core.options import Duration, StepOptions, parse_duration, parse_errors
 from kronos.core.proxies import is_proxy, read, refuse, stand_in
 from kronos.core.signature import EMPTY, Injected, Parameter, Signature, read_signature
 from kronos.core.tracing import Tracer, active_tracer
@@ -223,6 +223,8 @@ def step(
     backoff: Duration = "1s",
     backoff_max: Duration = "5m",
     timeout: Duration | None = None,
+    retry_on: Sequence[type[BaseException] | str] = (),
+    give_up_on: Sequence[type[BaseException] | str] = (),
     executor: str | None = None,
     effect: str = "pure",
     after: Sequence[object] = (),
@@ -237,6 +239,8 @@ def step(
     backoff: Duration = "1s",
     backoff_max: Duration = "5m",
     timeout: Duration | None = None,
+    retry_on: Sequence[type[BaseException] | str] = (),
+    give_up_on: Sequence[type[BaseException] | str] = (),
     executor: str | None = None,
     effect: str = "pure",
     after: Sequence[object] = (),
@@ -246,8 +250,9 @@ def step(
 
     `executor` is "thread" (default), "process", or "async" (default for coroutine functions); `effect` says what the
     step does to the world: "pure", "read" or "external".  A failed attempt is retried `retries` times, `backoff` apart,
-    doubling up to `backoff_max`; an attempt that runs past `timeout` fails.  `depends` names files (relative to the
-    project root) and modules that the code reaches in ways that cannot be read from it.
+    doubling up to `backoff_max`; an attempt that runs past `timeout` fails.  Where `retry_on` names exceptions
+    only those (and timeouts) are retried; those of `give_up_on` never are, nor is `NonRetryable`.  `depends` names
+    files (relative to the project root) and modules that the code reaches in ways that cannot be read from it.
     Raises `WorkflowDefinitionError`.
     """
 
@@ -260,6 +265,8 @@ def step(
             backoff_s=parse_duration(backoff, field="backoff"),
             backoff_max_s=parse_duration(backoff_max, field="backoff_max"),
             timeout_s=None if timeout is None else parse_duration(timeout, field="timeout"),
+            retry_on=parse_errors(retry_on, field="retry_on"),
+            give_up_on=parse_errors(give_up_on, field="give_up_on"),
         )
         check_executor(function, options)
         if name is None and function.__name__ == "<lambda>":

@@ -7,6 +7,7 @@ Rule 2: a duration is said once, in words ("10m", "1.5s", "250ms"), and kept as 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -14,7 +15,7 @@ import msgspec
 
 from kronos.errors import WorkflowDefinitionError
 
-__all__ = ["Duration", "Effect", "Executor", "StepOptions", "parse_duration"]
+__all__ = ["Duration", "Effect", "Executor", "StepOptions", "may_retry", "parse_duration", "parse_errors"]
 
 Executor: TypeAlias = Literal["thread", "process", "async"]
 Effect: TypeAlias = Literal["pure", "read", "external"]
@@ -28,7 +29,7 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 
 
-class StepOptions(msgspec.Struct, frozen=True, kw_only=True):
+class StepOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a step declares about its own execution; part of its workflow's graph."""
 
     executor: Executor = "thread"
@@ -37,6 +38,8 @@ class StepOptions(msgspec.Struct, frozen=True, kw_only=True):
     backoff_s: float = 1.0
     backoff_max_s: float = 300.0
     timeout_s: float | None = None
+    retry_on: tuple[str, ...] = ()
+    give_up_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if str(self.effect) not in get_args(Effect):
@@ -48,6 +51,27 @@ class StepOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise _refused("retries", self.retries, f"a whole number from 0 to {RETRIES_MAX}")
         if self.backoff_s > self.backoff_max_s:
             raise _refused("backoff", self.backoff_s, f"at most backoff_max ({self.backoff_max_s:g} s)")
+
+
+def parse_errors(given: Sequence[type[BaseException] | str], *, field: str) -> tuple[str, ...]:
+    """Return the names of exception classes, given as classes or names."""
+    if isinstance(given, str | type):
+        raise _refused(field, given, f"a list of exceptions, as in {field}=[ConnectionError]")
+    return tuple(_error_name(each, field) for each in given)
+
+
+def _error_name(given: object, field: str) -> str:
+    if isinstance(given, type) and issubclass(given, BaseException):
+        return given.__qualname__
+    if isinstance(given, str) and given.isidentifier():
+        return given
+    raise _refused(field, given, 'exception classes or their names, such as "ConnectionError"')
+
+
+def may_retry(options: StepOptions, error: BaseException) -> bool:
+    """Tell whether another attempt may help against `error`; a name stands for the class and its subclasses."""
+    names = {kind.__qualname__ for kind in type(error).__mro__}
+    return names.isdisjoint(options.give_up_on) and (not options.retry_on or not names.isdisjoint(options.retry_on))
 
 
 def parse_duration(value: Duration, *, field: str) -> float:

@@ -11,9 +11,15 @@ from typing import Final
 from kronos.core.events import Failure
 from kronos.core.options import StepOptions
 
-__all__ = ["JITTER", "retry_delay_s"]
+__all__ = ["JITTER", "NonRetryable", "retry_delay_s"]
 
 JITTER: Final = 0.2
+
+
+class NonRetryable(Exception):  # noqa: N818 - it reads as what is raised: `raise NonRetryable("no such symbol")`
+    """Raised by a step to say that another attempt would end the same way; its retries are not used."""
+
+    retryable = False
 
 
 def retry_delay_s(options: StepOptions, failure: Failure, *, failures: int, chance: float) -> float | None:

@@ -18,6 +18,7 @@ import msgspec
 
 from kronos.core.definition import StepDefinition
 from kronos.core.events import Effect, Failure
+from kronos.core.options import StepOptions, may_retry
 from kronos.core.signature import EMPTY
 from kronos.engine.context import Services, StepContext
 from kronos.engine.tasks import Outcome, Task
@@ -136,7 +137,7 @@ def execute(task: Task, definition: StepDefinition[Any, Any], services: Services
             value = asyncio.run(value)
         output = invocation.output(value)
     except BaseException as error:  # SystemExit in a step is that step's failure
-        return Outcome(None, failure_of(error), _learned(context), started, now_ns())
+        return Outcome(None, failure_of(error, definition.options), _learned(context), started, now_ns())
     return Outcome(output, None, () if context is None else context.effects.learned, started, now_ns())
 
 
@@ -161,7 +162,7 @@ async def execute_async(task: Task, definition: StepDefinition[Any, Any], servic
     except asyncio.CancelledError:
         return Outcome(None, CANCELLED, _learned(context), started, services.now_ns())
     except BaseException as error:
-        return Outcome(None, failure_of(error), _learned(context), started, services.now_ns())
+        return Outcome(None, failure_of(error, definition.options), _learned(context), started, services.now_ns())
     return Outcome(output, None, _learned(context), started, services.now_ns())
 
 
@@ -181,13 +182,15 @@ def unknown_target(task: Task, services: Services) -> Outcome:
     return Outcome(None, failure, (), now, now)
 
 
-def failure_of(error: BaseException) -> Failure:
-    """Return what is recorded of an exception.  Its attribute `retryable`, where it has one, is honoured."""
+def failure_of(error: BaseException, options: StepOptions | None = None) -> Failure:
+    """Return what is recorded of an exception.  Its attribute `retryable`, where it has one, is honoured, and so are
+    the step's `retry_on` and `give_up_on`.
+    """
     return Failure(
         type=_recordable(type(error).__qualname__),
         message=_recordable(_message(error))[:MESSAGE_MAX],
         traceback=_recordable(_user_frames(error))[-TRACEBACK_MAX:],
-        retryable=_is_retryable(error),
+        retryable=_is_retryable(error) and (options is None or may_retry(options, error)),
         cause="timeout" if isinstance(error, StepTimeout) else "error",
     )
 
