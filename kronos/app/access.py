@@ -12,6 +12,7 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
+from kronos.app.doctor import Doctor
 from kronos.app.forks import Changes, Forks
 from kronos.app.jobs import Jobs
 from kronos.app.leading import Leading, node_name
@@ -76,6 +77,7 @@ class Kronos:
         self.history: Final = PostgresHistory(self._readers, self.blobs)
         self.recordings: Final = PostgresRecordings(self._readers)
         self.forks: Final = Forks(self, PostgresLineage(self._session, self.history.head_at))
+        self.doctor: Final = Doctor(self._readers, self.history, settings.data_dir)
         self.upkeep: Final = Upkeep(url, self._session, self.blobs)
         self.definitions: Final = Serving()
         self.schedules: Final = Schedules(PostgresSchedules(self._session), self._checked_name)

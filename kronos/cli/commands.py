@@ -13,7 +13,7 @@ from kronos.cli.runs import app as runs
 from kronos.cli.runs import start
 from kronos.cli.serving import dev, server, token, worker
 from kronos.cli.state import state
-from kronos.cli.upkeep import fsck
+from kronos.cli.upkeep import doctor, fsck
 
 __all__ = ["app"]
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo, dev, server, worker, token, start, state, replay, backtest, fsck):
+for command in (demo, dev, server, worker, token, start, state, replay, backtest, fsck, doctor):
     app.command()(command)
 app.add_typer(runs, name="runs", help="What is on record of runs.")
 app.add_typer(datasets, name="data", help="Market data: import, list, show.")

@@ -11,7 +11,7 @@ import typer
 from kronos.cli.output import note, print_json
 from kronos.cli.progress import progress_bar
 
-__all__ = ["fsck"]
+__all__ = ["doctor", "fsck"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -50,4 +50,25 @@ def fsck(
         print_json(found)
     note(f"{len(found)} findings" if found else "sound: nothing is wrong")
     if found:
+        sys.exit(1)
+
+
+def doctor(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Why is this run not moving?")] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Say why a run is not moving, or what is wrong around all of them; exit 1 when something wants doing."""
+    from kronos.app import Kronos
+    from kronos.kernel.ids import parse_run_id
+
+    with Kronos.open() as app:
+        remarks = app.doctor(None if run is None else parse_run_id(run))
+    if json:
+        print_json([{"topic": r.topic, "level": r.level, "what": r.what, "do": r.do} for r in remarks])
+    else:
+        for remark in remarks:
+            do = f" -> {remark.do}" if remark.do else ""
+            print(f"{remark.level:<4}  {remark.topic}: {remark.what}{do}")
+    if any(remark.level == "bad" for remark in remarks):
         sys.exit(1)

@@ -73,3 +73,16 @@ def test_fsck_refuses_what_it_cannot_use_by_name(kronos, arguments, message):
     code, out, err = kronos("fsck", *arguments)
     assert (code, out) == (2, "")
     assert message in err
+
+
+def test_doctor_explains_a_run_and_the_database_in_one_line_each(kronos, scene):
+    code, out, _ = kronos("doctor", scene.failed)
+    assert (code, out) == (
+        0,
+        "ok    end: it is failed at step 'fails': ValueError: 1 is disliked; nothing more will happen\n",
+    )
+    code, out, _ = kronos("doctor", "--json")
+    remarks = json.loads(out)
+    assert code == any(remark["level"] == "bad" for remark in remarks)
+    assert {"server", "disk", "clock"} <= {remark["topic"] for remark in remarks}
+    assert kronos("doctor", "seven")[0] == 2

@@ -17,7 +17,7 @@ import msgspec
 
 from kronos.app.fsck.chaining import GENESIS, successor
 from kronos.app.fsck.finding import Finding
-from kronos.core.events import LEADING, Event, RunFacts, StepFacts, read_event
+from kronos.core.events import LEADING, Event, RunFacts, read_event
 from kronos.core.state import Phase, Run, apply, new_run
 from kronos.errors import CorruptHistory, TransitionError
 from kronos.kernel.ids import RunId
@@ -156,13 +156,9 @@ class Judge:
         return Finding(check=check, row=f"runs: {self.run.id}", what=what)
 
 
-_NO_STEP_FACTS: Final = StepFacts()
-
-
 def _light(event: Event) -> Event:
-    """Return `event` with no more than its transition needs."""
+    """Return `event` without the values it carries: the fold needs none of them."""
     facts = event.facts
-    if isinstance(facts, RunFacts):
+    if isinstance(facts, RunFacts) or (facts.output is msgspec.UNSET and not facts.effects):
         return event
-    light = _NO_STEP_FACTS if facts.failure is None else StepFacts(failure=facts.failure)
-    return msgspec.structs.replace(event, facts=light)
+    return msgspec.structs.replace(event, facts=msgspec.structs.replace(facts, output=msgspec.UNSET, effects=()))

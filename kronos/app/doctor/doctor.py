@@ -1,0 +1,43 @@
+"""`app.doctor(run)`: asks the database, and explains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kronos.app.doctor.database import examine
+from kronos.app.doctor.explaining import RunEvidence, WorkerLine, explain
+from kronos.app.doctor.remark import Remark
+from kronos.errors import NotFound
+from kronos.kernel.ids import DefinitionId, RunId
+from kronos.ports.history import History
+from kronos.storage.database import Connections
+from kronos.storage.statements import statement
+
+__all__ = ["Doctor"]
+
+
+class Doctor:
+    """Examines a database, or explains one run."""
+
+    def __init__(self, connections: Connections, history: History, data_dir: Path) -> None:
+        self._connections = connections
+        self._history = history
+        self._data_dir = data_dir
+
+    def __call__(self, run_id: RunId | None = None) -> list[Remark]:
+        """Return why a run is not moving, or without one what is wrong around all of them; raise `NotFound`."""
+        if run_id is None:
+            return list(examine(self._ask, self._data_dir))
+        rows = self._ask("read_run", {"run": run_id})
+        if not rows:
+            raise NotFound(f"no run {run_id}: `kronos runs list` shows those on record", run_id=run_id)
+        row = RunEvidence(*rows[0])
+        graph = self._history.definition(DefinitionId(row.definition)).graph
+        workers = [WorkerLine(*each) for each in self._ask("read_workers")]
+        return explain(row, self._history.state_at(run_id), graph, workers)
+
+    def _ask(self, name: str, at: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        with self._connections.connection() as connection:
+            return connection.execute(statement(f"doctor/{name}"), at).fetchall()
