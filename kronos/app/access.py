@@ -77,7 +77,7 @@ class Kronos:
         self.history: Final = PostgresHistory(self._readers, self.blobs)
         self.recordings: Final = PostgresRecordings(self._readers)
         self.forks: Final = Forks(self, PostgresLineage(self._session, self.history.head_at))
-        self.doctor: Final = Doctor(self._readers, self.history, settings.data_dir)
+        self.doctor: Final = Doctor(url, self._readers, self.history, settings.data_dir)
         self.upkeep: Final = Upkeep(url, self._session, self.blobs)
         self.definitions: Final = Serving()
         self.schedules: Final = Schedules(PostgresSchedules(self._session), self._checked_name)

@@ -16,7 +16,7 @@ from kronos.errors import NotFound
 from kronos.kernel.ids import RunId
 
 NOW = 1_800_000_000 * 10**9
-ALIVE = WorkerLine(7, "w7", "host", 1, 10.0, 1.0, 1)
+ALIVE = WorkerLine(7, "w7", "host", 1, 10.0, 1.0, 1, [])
 
 
 class Within:
@@ -33,8 +33,8 @@ class Within:
 
 
 @pytest.fixture
-def doctor(owner, app, tmp_path):
-    return Doctor(Within(owner), app.history, tmp_path)
+def doctor(owner, app, scene, tmp_path):
+    return Doctor(scene.url, Within(owner), app.history, tmp_path)
 
 
 def worker(owner, *, silent="0 s"):
@@ -73,7 +73,17 @@ class TestNobodyOwnsIt:
         worker(owner)
         level, what = first(doctor(scene.pending))
         assert level == "bad"
-        assert "although workers live (w): none serves texts 1" in what
+        assert what.startswith("workers live (w), none of which serves texts 1 (")
+
+    def test_workers_serve_it_and_are_full(self, doctor, owner, scene):
+        owner.execute(
+            "INSERT INTO kronos.nodes (kind, name, host, pid, lease_ms, incarnation, definitions)"
+            " SELECT 'worker', 'w', 'h', 1, 10000, %s, ARRAY[definition] FROM kronos.runs WHERE id = %s",
+            (worker(owner), scene.pending),
+        )
+        assert first(doctor(scene.pending)) == (
+            "note", "w serve it and have not claimed it: each has all the runs that it takes"
+        )  # fmt: skip
 
     def test_a_silent_worker_counts_as_none(self, doctor, owner, scene):
         worker(owner, silent="1 min")
@@ -187,7 +197,18 @@ class TestAround:
 
     def test_everything_that_can_be_wrong_is_looked_at(self, doctor):
         topics = [remark.topic for remark in doctor()]
-        assert set(topics) >= {"server", "connections", "role", "worker", "partitions", "vacuum", "disk", "clock"}
+        assert set(topics) >= {
+            "server",
+            "connections",
+            "role",
+            "worker",
+            "partitions",
+            "vacuum",
+            "disk",
+            "clock",
+            "leader",
+            "pooler",
+        }
 
     def test_a_transaction_that_holds_old_rows_is_named_with_its_pid(self, doctor, monkeypatch, scene):
         import psycopg

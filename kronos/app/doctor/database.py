@@ -47,6 +47,7 @@ def examine(ask: Ask, data_dir: Path) -> Iterator[Remark]:
     yield from _server(server)
     yield from _role(server)
     yield from _workers([WorkerLine(*row) for row in ask("read_workers")])
+    yield _leader(ask)
     yield from _partitions(ask)
     yield from _vacuum(ask)
     yield _disk(data_dir)
@@ -97,6 +98,14 @@ def _workers(workers: list[WorkerLine]) -> Iterator[Remark]:
     if not workers:
         do = "runs wait until one is started: kronos worker --workflows MODULE"
         yield Remark(topic="worker", level="note", what="no worker lives", do=do)
+
+
+def _leader(ask: Ask) -> Remark:
+    for epoch, name, left_s in ask("read_leader"):
+        what = f"{name} leads (epoch {epoch}), for {shown_s(left_s)} unless it renews"
+        return Remark(topic="leader", level="ok", what=what)
+    do = "schedules fire and history is kept once a worker or server is up"
+    return Remark(topic="leader", level="note", what="nobody leads", do=do)
 
 
 def _partitions(ask: Ask) -> Iterator[Remark]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from kronos.app.doctor.database import examine
 from kronos.app.doctor.explaining import RunEvidence, WorkerLine, explain
+from kronos.app.doctor.pooling import look_for_pooler
 from kronos.app.doctor.remark import Remark
 from kronos.errors import NotFound
 from kronos.kernel.ids import DefinitionId, RunId
@@ -21,7 +22,8 @@ __all__ = ["Doctor"]
 class Doctor:
     """Examines a database, or explains one run."""
 
-    def __init__(self, connections: Connections, history: History, data_dir: Path) -> None:
+    def __init__(self, url: str, connections: Connections, history: History, data_dir: Path) -> None:
+        self._url = url
         self._connections = connections
         self._history = history
         self._data_dir = data_dir
@@ -29,7 +31,7 @@ class Doctor:
     def __call__(self, run_id: RunId | None = None) -> list[Remark]:
         """Return why a run is not moving, or without one what is wrong around all of them; raise `NotFound`."""
         if run_id is None:
-            return list(examine(self._ask, self._data_dir))
+            return [*examine(self._ask, self._data_dir), look_for_pooler(self._url)]
         rows = self._ask("read_run", {"run": run_id})
         if not rows:
             raise NotFound(f"no run {run_id}: `kronos runs list` shows those on record", run_id=run_id)

@@ -31,6 +31,7 @@ class WorkerLine(NamedTuple):
     lease_s: float
     silent_s: float | None
     runs: int
+    serves: list[str]
 
     @property
     def is_silent(self) -> bool:
@@ -99,22 +100,24 @@ def _unowned(row: RunEvidence, workers: Sequence[WorkerLine]) -> Iterator[Remark
         left = shown_s((row.wake_ns - row.now_ns) / 1e9)
         yield Remark(topic="wait", level="note", what=f"it sleeps until {_time(row.wake_ns)}, {left} from now")
         return
-    living = [worker for worker in workers if not worker.is_silent]
+    yield _unclaimed(row, [worker for worker in workers if not worker.is_silent])
+
+
+def _unclaimed(row: RunEvidence, living: list[WorkerLine]) -> Remark:
     served = f"{row.workflow} {row.version} ({row.definition[:12]})"
+    serving = sorted({worker.name for worker in living if row.definition in worker.serves})
     if not living:
         what = f"nobody owns it, and no worker lives that could claim it ({served})"
-        yield Remark(topic="worker", level="bad", what=what, do="start one: kronos worker --workflows MODULE")
-    elif row.age_s > SOON_S:
+        return Remark(topic="worker", level="bad", what=what, do="start one: kronos worker --workflows MODULE")
+    if not serving:
         names = ", ".join(sorted({worker.name for worker in living}))
-        what = f"nobody has claimed it for {shown_s(row.age_s)}, although workers live ({names}): none serves {served}"
-        yield Remark(
-            topic="worker",
-            level="bad",
-            what=what,
-            do="start a worker with that version of the code, or adopt it to another",
-        )
-    else:
-        yield Remark(topic="worker", level="note", what="it is about to be claimed")
+        do = "start a worker with that version of the code, or adopt the run to another version"
+        return Remark(topic="worker", level="bad", what=f"workers live ({names}), none of which serves {served}", do=do)
+    names = ", ".join(serving)
+    if row.age_s <= SOON_S:
+        return Remark(topic="worker", level="note", what=f"it is about to be claimed by one of {names}")
+    what = f"{names} serve it and have not claimed it: each has all the runs that it takes"
+    return Remark(topic="worker", level="note", what=what, do="wait, or start another worker")
 
 
 def _owned(row: RunEvidence) -> Iterator[Remark]:
