@@ -7,35 +7,33 @@ Rule 2: `open_to` alone says which calls need no token.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from typing import Final, NoReturn, TypeVar
+from collections.abc import Iterator
+from typing import Final
 
 import grpc
-import msgspec
 
 from kronos._proto.v1 import service_pb2 as pb
 from kronos._proto.v1 import service_pb2_grpc
 from kronos.app import Kronos
 from kronos.core.events import Event, Failure, encode_facts, expand
 from kronos.core.state import Phase
-from kronos.errors import InvalidInput, KronosError
-from kronos.kernel.ids import RunId, parse_run_id
+from kronos.errors import InvalidInput
 from kronos.ports.history import RunFilter, RunSummary
 from kronos.server.reading import Reading
-from kronos.server.status import Busy, facts_of, message_of, public, status_of
+from kronos.server.rpc_answers import abort, answer, read_run_id
+from kronos.server.rpc_upkeep import UpkeepCalls
+from kronos.server.status import Busy, public
 from kronos.settings import parse_duration
 
-__all__ = ["KronosServicer", "abort"]
-
-T = TypeVar("T")
+__all__ = ["KronosServicer"]
 
 STREAMS_MAX: Final = 16
 WAIT_S: Final = 1.0
 PAGE: Final = 1_000
 
 
-class KronosServicer(service_pb2_grpc.KronosServiceServicer):
-    """The service."""
+class KronosServicer(UpkeepCalls, service_pb2_grpc.KronosServiceServicer):
+    """The service; each topic has a room of its own, `rpc_TOPIC.py`."""
 
     def __init__(self, app: Kronos) -> None:
         self._app = app
@@ -61,43 +59,43 @@ class KronosServicer(service_pb2_grpc.KronosServiceServicer):
             )
             return pb.StartWorkflowResponse(run_id=run_id)
 
-        return _answer(context, "StartWorkflow", start)
+        return answer(context, "StartWorkflow", start)
 
     def GetRun(self, request: pb.GetRunRequest, context: grpc.ServicerContext) -> pb.Run:  # noqa: N802
-        return _answer(context, "GetRun", lambda: self._run(self._app.history.run(_run_id(request.run_id))))
+        return answer(context, "GetRun", lambda: self._run(self._app.history.run(read_run_id(request.run_id))))
 
     def ListRuns(self, request: pb.ListRunsRequest, context: grpc.ServicerContext) -> pb.ListRunsResponse:  # noqa: N802
         def listed() -> pb.ListRunsResponse:
             chosen = RunFilter(
                 phases=tuple(_phase(text) for text in request.phases),
                 workflow=request.workflow_name or None,
-                before=_run_id(request.cursor, field="cursor") if request.cursor else None,
+                before=read_run_id(request.cursor, field="cursor") if request.cursor else None,
                 limit=request.limit or 50,
             )
             page = self._app.history.runs(chosen)
             return pb.ListRunsResponse(runs=[self._run(run) for run in page.runs], next_cursor=page.next_before or "")
 
-        return _answer(context, "ListRuns", listed)
+        return answer(context, "ListRuns", listed)
 
     def CancelRun(self, request: pb.CancelRunRequest, context: grpc.ServicerContext) -> pb.CancelRunResponse:  # noqa: N802
         def cancel() -> pb.CancelRunResponse:
-            run_id = _run_id(request.run_id)
+            run_id = read_run_id(request.run_id)
             self._app.history.run(run_id)
             self._app.cancel(run_id, reason=request.reason, by="grpc")
             return pb.CancelRunResponse()
 
-        return _answer(context, "CancelRun", cancel)
+        return answer(context, "CancelRun", cancel)
 
     def GetRunEvents(self, request: pb.GetRunEventsRequest, context: grpc.ServicerContext) -> pb.GetRunEventsResponse:  # noqa: N802
         def events() -> pb.GetRunEventsResponse:
-            run_id, after, limit = _run_id(request.run_id), _after(request.after_seq), request.limit or PAGE
+            run_id, after, limit = read_run_id(request.run_id), _after(request.after_seq), request.limit or PAGE
             if not 1 <= limit <= PAGE:
                 raise InvalidInput(f"limit {limit} is outside 1..{PAGE}", field="limit", value=limit)
             facts = self._reading.facts(run_id, after=after, limit=limit)
             head = self._app.history.run(run_id).head_seq
             return pb.GetRunEventsResponse(events=[_event(fact) for fact in facts], head_seq=head)
 
-        return _answer(context, "GetRunEvents", events)
+        return answer(context, "GetRunEvents", events)
 
     def StreamRunHistory(  # noqa: N802
         self, request: pb.StreamRunHistoryRequest, context: grpc.ServicerContext
@@ -105,7 +103,7 @@ class KronosServicer(service_pb2_grpc.KronosServiceServicer):
         if not self._streams.acquire(blocking=False):
             abort(context, Busy(f"{STREAMS_MAX} streams are open, which is the limit: end one", limit=STREAMS_MAX))
         try:
-            run_id, after = _run_id(request.run_id), _after(request.after_seq)
+            run_id, after = read_run_id(request.run_id), _after(request.after_seq)
             while context.is_active() and not self._stopping.is_set():
                 run = self._app.history.run(run_id)
                 for fact in self._news(run, after):
@@ -140,22 +138,6 @@ class KronosServicer(service_pb2_grpc.KronosServiceServicer):
         )
 
 
-def abort(context: grpc.ServicerContext, error: KronosError) -> NoReturn:
-    """End the call with the status, the message and the facts of `error`."""
-    facts = msgspec.json.encode(facts_of(error))
-    # trailing metadata is ASCII; JSON of non-ASCII facts travels under a -bin key, which carries bytes
-    context.set_trailing_metadata((("kronos-code", error.code), ("kronos-facts-bin", facts)))
-    context.abort(status_of(error).grpc, message_of(error))
-    raise AssertionError("abort raises")
-
-
-def _answer(context: grpc.ServicerContext, name: str, ask: Callable[[], T]) -> T:
-    try:
-        return ask()
-    except Exception as error:
-        abort(context, public(error, where=name))
-
-
 def _event(fact: Event) -> pb.Event:
     return pb.Event(
         seq=fact.seq,
@@ -169,12 +151,6 @@ def _event(fact: Event) -> pb.Event:
 
 def _failure(failure: Failure) -> pb.Failure:
     return pb.Failure(type=failure.type, message=failure.message, cause=failure.cause, traceback=failure.traceback)
-
-
-def _run_id(text: str, *, field: str = "run_id") -> RunId:
-    if not text:
-        raise InvalidInput(f"{field} is empty: give the id of a run", field=field, value=text)
-    return parse_run_id(text)
 
 
 def _phase(text: str) -> Phase:

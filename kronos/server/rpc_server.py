@@ -19,7 +19,8 @@ from kronos.app import Kronos
 from kronos.errors import KronosError, Unauthenticated
 from kronos.server.listening import bind_grpc
 from kronos.server.metrics import Metrics
-from kronos.server.rpc import KronosServicer, abort
+from kronos.server.rpc import KronosServicer
+from kronos.server.rpc_answers import abort
 from kronos.server.tokens import Secrets
 from kronos.settings import Address
 

@@ -9,11 +9,13 @@ import pytest
 
 from kronos.app.doctor import Doctor, database
 from kronos.app.doctor.explaining import RunEvidence, WorkerLine, explain
+from kronos.app.doctor.pooling import look_for_pooler
 from kronos.app.doctor.remark import shown_s
 from kronos.core.events import Failure, StepFacts
 from kronos.core.state import Notes, Pause, Run, StepState, StepStatus, new_run
 from kronos.errors import NotFound
 from kronos.kernel.ids import RunId
+from tests.leader.pooler import TransactionPooler
 
 NOW = 1_800_000_000 * 10**9
 ALIVE = WorkerLine(7, "w7", "host", 1, 10.0, 1.0, 1, [])
@@ -243,6 +245,11 @@ class TestAround:
         owner.execute("ALTER ROLE kronos_runtime RENAME TO somebody_else")
         (found,) = self.remarks(doctor, "role")
         assert (found.level, "triggers alone" in found.what) == ("note", True)
+
+    def test_a_pooler_in_transaction_mode_is_found(self, database_url):
+        with TransactionPooler(database_url) as pooler:
+            found = look_for_pooler(pooler.url)
+        assert (found.level, "a pooler in transaction mode" in found.what) == ("bad", True)
 
     def test_a_full_disk_is_bad(self, doctor, monkeypatch):
         monkeypatch.setattr(database, "DISK_FREE_MIN", 2**60)

@@ -145,3 +145,27 @@ class Event(_message.Message):
     attempt: int
     facts: str
     def __init__(self, seq: _Optional[int] = ..., kind: _Optional[str] = ..., at_ns: _Optional[int] = ..., step: _Optional[str] = ..., attempt: _Optional[int] = ..., facts: _Optional[str] = ...) -> None: ...
+
+class ExplainRunRequest(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class ExplainRunResponse(_message.Message):
+    __slots__ = ("remarks",)
+    REMARKS_FIELD_NUMBER: _ClassVar[int]
+    remarks: _containers.RepeatedCompositeFieldContainer[Remark]
+    def __init__(self, remarks: _Optional[_Iterable[_Union[Remark, _Mapping]]] = ...) -> None: ...
+
+class Remark(_message.Message):
+    __slots__ = ("topic", "level", "what", "do")
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    DO_FIELD_NUMBER: _ClassVar[int]
+    topic: str
+    level: str
+    what: str
+    do: str
+    def __init__(self, topic: _Optional[str] = ..., level: _Optional[str] = ..., what: _Optional[str] = ..., do: _Optional[str] = ...) -> None: ...

@@ -64,6 +64,11 @@ class KronosServiceStub:
                 request_serializer=kronos_dot_v1_dot_service__pb2.StreamRunHistoryRequest.SerializeToString,
                 response_deserializer=kronos_dot_v1_dot_service__pb2.Event.FromString,
                 _registered_method=True)
+        self.ExplainRun = channel.unary_unary(
+                '/kronos.v1.KronosService/ExplainRun',
+                request_serializer=kronos_dot_v1_dot_service__pb2.ExplainRunRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.ExplainRunResponse.FromString,
+                _registered_method=True)
 
 
 class KronosServiceServicer:
@@ -110,6 +115,15 @@ class KronosServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainRun(self, request, context):
+        """── Upkeep ──
+
+        Why a run is not moving, the nearest reason first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_KronosServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -142,6 +156,11 @@ def add_KronosServiceServicer_to_server(servicer, server):
                     servicer.StreamRunHistory,
                     request_deserializer=kronos_dot_v1_dot_service__pb2.StreamRunHistoryRequest.FromString,
                     response_serializer=kronos_dot_v1_dot_service__pb2.Event.SerializeToString,
+            ),
+            'ExplainRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainRun,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.ExplainRunRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.ExplainRunResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -306,6 +325,33 @@ class KronosService:
             '/kronos.v1.KronosService/StreamRunHistory',
             kronos_dot_v1_dot_service__pb2.StreamRunHistoryRequest.SerializeToString,
             kronos_dot_v1_dot_service__pb2.Event.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/ExplainRun',
+            kronos_dot_v1_dot_service__pb2.ExplainRunRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.ExplainRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

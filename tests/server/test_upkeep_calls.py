@@ -1,0 +1,31 @@
+"""Why a run is not moving, asked over the wire."""
+
+from __future__ import annotations
+
+import pytest
+
+from kronos.client import Client
+from kronos.errors import InvalidInput, NotFound
+
+
+@pytest.fixture
+def client(server):
+    with Client(str(server.grpc_address), server.token) as client:
+        yield client
+
+
+def test_a_run_explains_itself_over_the_wire_as_it_does_here(client, app, failed):
+    found = client.upkeep.explain(failed)
+    assert [(r.topic, r.level, r.what, r.do) for r in found] == [
+        (r.topic, r.level, r.what, r.do) for r in app.doctor(failed)
+    ]
+    assert found[0].what.startswith("it is failed at step 'stumble': ValueError: no way to say 'hush'")
+
+
+def test_what_is_no_run_is_refused_by_name(client):
+    with pytest.raises(InvalidInput, match="run id 'seven' is not a UUID"):
+        client.upkeep.explain("seven")
+    with pytest.raises(InvalidInput, match="run_id is empty"):
+        client.upkeep.explain("")
+    with pytest.raises(NotFound, match="019a0000"):
+        client.upkeep.explain("019a0000-0000-7000-8000-000000000000")
