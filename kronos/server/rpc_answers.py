@@ -38,4 +38,4 @@ def read_run_id(text: str, *, field: str = "run_id") -> RunId:
     """Return a run's id; raise `InvalidInput` naming `field`."""
     if not text:
         raise InvalidInput(f"{field} is empty: give the id of a run", field=field, value=text)
-    return parseread_run_id(text)
+    return parse_run_id(text)
