@@ -9,7 +9,7 @@ import grpc
 import msgspec
 
 from kronos.errors import InvalidInput, KronosError
-from kronos.kernel.ids import RunId
+from kronos.kernel.ids import RunId, parse_run_id
 from kronos.server.status import facts_of, message_of, public, status_of
 
 __all__ = ["abort", "answer", "read_run_id"]
