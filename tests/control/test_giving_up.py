@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from kronos import NonRetryable, RunFailedError, step, workflow
 from kronos.errors import WorkflowDefinitionError
+
+NUMBERS = itertools.count()
 
 
 class GoneError(LookupError):
@@ -13,16 +17,19 @@ class GoneError(LookupError):
 
 
 def attempts_of(engine, error, **options):
+    """Return how often a step that raises `error` was tried."""
     tried = []
 
-    @step(retries=2, backoff="1ms", **options)
     def failing() -> int:
         tried.append(1)
         raise error
 
+    failing.__qualname__ = f"failing_{next(NUMBERS)}"  # a step travels by its name
+    failing_step = step(retries=2, backoff="1ms", **options)(failing)
+
     @workflow(version="1")
     def giving_up() -> int:
-        return failing()
+        return failing_step()
 
     with pytest.raises(RunFailedError, match=type(error).__name__):
         engine.start(giving_up, {}).result(20)
