@@ -22,7 +22,7 @@ from kronos import Engine
 from kronos.debugger.machine import Machine
 from kronos.flows.backtest import BacktestRequest, single_backtest
 from kronos.kernel.ids import RunId, StepName
-from kronos.market.catalog import ImportOptions
+from kronos.market.importing import ImportOptions
 from kronos.market.plans import BacktestPlan
 from kronos.trading import BacktestConfig
 

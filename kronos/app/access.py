@@ -32,6 +32,7 @@ from kronos.errors import Conflict, InvalidInput, NotFound, Unavailable
 from kronos.kernel import canonical
 from kronos.kernel.ids import RunId
 from kronos.kernel.schema import check_against
+from kronos.market.bringing import Importer
 from kronos.market.catalog import Catalog
 from kronos.ports.history import Definition, RunSummary
 from kronos.ports.leading import Presence
@@ -45,6 +46,7 @@ from kronos.storage.jobbook import JobBook
 from kronos.storage.lineage import PostgresLineage
 from kronos.storage.migrate import check_schema, migrate
 from kronos.storage.notices import Listener
+from kronos.storage.quarantine import PostgresQuarantine
 from kronos.storage.readers import Readers
 from kronos.storage.recordings import PostgresRecordings
 from kronos.storage.schedules import PostgresSchedules
@@ -74,6 +76,7 @@ class Kronos:
         self.blobs: Final = PostgresBlobs(self._readers, kind="dataset", owner="catalog")
         self.datasets: Final = PostgresDatasets(self._readers)
         self.catalog: Final = Catalog(self.blobs, self.datasets, dataset_cache(settings))
+        self.importer: Final = Importer(self.catalog, PostgresQuarantine(self._session))
         self.history: Final = PostgresHistory(self._readers, self.blobs)
         self.recordings: Final = PostgresRecordings(self._readers)
         self.forks: Final = Forks(self, PostgresLineage(self._session, self.history.head_at))

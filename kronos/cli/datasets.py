@@ -23,7 +23,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, Feather or Parquet.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Bars (CSV, Feather, Parquet), a file of Binance's archive, a capture."),
+    ],
     *,
     name: Annotated[str | None, typer.Option(help="Default: the file's name.")] = None,
     instrument: Annotated[str | None, typer.Option(help="Such as BTCUSDT; default: the name.")] = None,
@@ -35,38 +38,81 @@ def import_file(
     ] = None,
     gaps: Annotated[str, typer.Option(help="refuse or accept: what to do with missing bars.")] = "refuse",
     calendar: Annotated[str | None, typer.Option(help="Trading days that explain gaps.")] = None,
+    format: Annotated[  # noqa: A002 - the option's name
+        str | None, typer.Option(help="aggTrades, trades, klines, futures-…: where it cannot be told.")
+    ] = None,
+    clock: Annotated[
+        str, typer.Option(help="as-is, or shift a capture's clock until nothing is known early.")
+    ] = "as-is",
+    accept: Annotated[
+        list[str] | None, typer.Option(metavar="CHECK", help="Let a finding of the gate pass; may be repeated.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Import a file of bars; whatever is wrong with it is refused, naming the row."""
-    from kronos.settings import parse_duration
-
+    """Import a file; whatever is wrong with it is refused, naming the row, and listed in the quarantine."""
     if not file.is_file():
         raise InvalidInput(f"{file}: there is no such file", field="file", value=str(file))
     fields = pairs(mapping or [], "--map") or None
     steps = read_decimal(tick, "--tick"), read_decimal(volume_step, "--volume-step")
-    try:
-        interval_ns = None if interval is None else round(parse_duration(interval) * 1e9)
-    except ValueError as error:
-        raise InvalidInput(f"--interval {interval}: {error}", field="interval", value=interval) from None
+    interval_ns = None if interval is None else _interval(interval)
     from kronos.app import Kronos
     from kronos.cli.progress import progress_bar
-    from kronos.market import ImportOptions
+    from kronos.market import BringOptions
 
-    options = ImportOptions(
-        name=name or file.stem,
-        instrument=instrument or name or file.stem,
+    options = BringOptions(
+        name=name or file.name.split(".")[0],
+        instrument=instrument or name or file.name.split(".")[0],
         mapping=fields,
         tick=steps[0],
         volume_step=steps[1],
         interval_ns=interval_ns,
         gaps=gaps,  # type: ignore[arg-type]  # checked by ImportOptions, in our words
         calendar=calendar,
+        format=format,
+        clock=clock,
+        accept=tuple(accept or ()),
     )
     with Kronos.open() as opened, progress_bar(f"importing {file.name}") as advance:
-        manifest = opened.catalog.import_file(file, options, progress=advance)
-    _print(manifest, json=json)
-    if manifest.missing and not json:
-        note(f"{manifest.missing} bars are missing in {manifest.gap_count} gaps: accepted")
+        manifests = opened.importer.bring(file, options, progress=advance)
+    _print_all(manifests, json=json)
+
+
+@app.command()
+def candles(
+    dataset: Annotated[str, typer.Argument(metavar="TRADES", help="A dataset of trades, by name or id.")],
+    *,
+    interval: Annotated[str, typer.Option(help="Such as 1m.")],
+    name: Annotated[str | None, typer.Option(help="Default: the trades' name and the interval.")] = None,
+    json: Json = False,
+) -> None:
+    """Make bars of a dataset of trades."""
+    interval_ns = _interval(interval)
+    from kronos.app import Kronos
+    from kronos.cli.progress import progress_bar
+
+    with Kronos.open() as opened, progress_bar(f"candles of {interval}") as advance:
+        made = opened.importer.candles(dataset, interval_ns, name=name or f"{dataset}-{interval}", progress=advance)
+    _print_all([made], json=json)
+
+
+@app.command()
+def quarantine(json: Json = False) -> None:
+    """Files that the gate holds back, newest first, and why."""
+    from kronos.app import Kronos
+    from kronos.kernel import canonical
+
+    with Kronos.open() as opened:
+        held = opened.importer.held()
+    if json:
+        print_json(
+            [
+                {"name": each.name, "file": each.file, "sha256": each.sha256, "at": show_time(each.at_ns),
+                 "message": each.message, "report": canonical.decode(each.report, list[dict[str, Any]])}
+                for each in held
+            ]
+        )  # fmt: skip
+        return
+    print_rows(("name", "file", "at", "why"), [(e.name, e.file, show_time(e.at_ns), e.message) for e in held])
 
 
 @app.command("list")
@@ -96,6 +142,15 @@ def show(
     _print(manifest, json=json)
 
 
+def _interval(text: str) -> int:
+    from kronos.settings import parse_duration
+
+    try:
+        return round(parse_duration(text) * 1e9)
+    except ValueError as error:
+        raise InvalidInput(f"--interval {text}: {error}", field="interval", value=text) from None
+
+
 def pairs(texts: list[str], option: str) -> dict[str, str]:
     """Return `name=value` texts as a mapping."""
     found: dict[str, str] = {}
@@ -114,6 +169,18 @@ def read_decimal(text: str | None, option: str) -> Decimal | None:
         return Decimal(text)
     except InvalidOperation:
         raise InvalidInput(f"{option} {text}: give a decimal number such as 0.01", field=option, value=text) from None
+
+
+def _print_all(manifests: list[Manifest], *, json: bool) -> None:
+    if json and len(manifests) > 1:
+        print_json([{**_fields(each), "manifest": each} for each in manifests])
+        return
+    for manifest in manifests:
+        _print(manifest, json=json)
+        if manifest.missing and not json:
+            note(f"{manifest.missing} bars are missing in {manifest.gap_count} gaps: accepted")
+        for finding in manifest.findings if not json else ():
+            note(f"{finding.check}: {finding.detail} ({finding.count} rows)")
 
 
 def _print(manifest: Manifest, *, json: bool) -> None:

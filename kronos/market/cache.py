@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from kronos.trading.bars import COLUMNS, Int64s
+from kronos.trading.columns import Int64s
 
 __all__ = ["map_columns", "write_columns"]
 
 
-def write_columns(path: Path, columns: dict[str, Int64s]) -> None:
-    """Write the canonical columns to `path` as one Arrow record batch, atomically."""
+def write_columns(path: Path, columns: dict[str, Int64s], names: Sequence[str]) -> None:
+    """Write the columns `names` to `path` as one Arrow record batch, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    batch = pa.record_batch([pa.array(columns[name]) for name in COLUMNS], names=list(COLUMNS))
+    batch = pa.record_batch([pa.array(columns[name]) for name in names], names=list(names))
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
@@ -32,16 +33,16 @@ def write_columns(path: Path, columns: dict[str, Int64s]) -> None:
         raise
 
 
-def map_columns(path: Path) -> dict[str, Int64s] | None:
-    """Return the columns of `path` without copying (read-only), or None when it is absent or no such file."""
+def map_columns(path: Path, names: Sequence[str]) -> dict[str, Int64s] | None:
+    """Return the columns `names` of `path` without copying (read-only), or None when it is absent or no such file."""
     try:
         with pa.memory_map(str(path)) as source:
             table = pa.ipc.open_file(source).read_all()
     except (OSError, pa.ArrowException):
         return None
-    if table.column_names != list(COLUMNS) or any(field.type != pa.int64() for field in table.schema):
+    if table.column_names != list(names) or any(field.type != pa.int64() for field in table.schema):
         return None
-    return {name: _column(table[name]) for name in COLUMNS}
+    return {name: _column(table[name]) for name in names}
 
 
 def _column(column: pa.ChunkedArray) -> Int64s:

@@ -15,13 +15,16 @@ import msgspec
 from kronos.kernel import canonical
 from kronos.kernel.hashing import content_hash, merkle_root
 from kronos.kernel.ids import BlobHash, DatasetId
-from kronos.trading.bars import COLUMNS, Int64s, Split
+from kronos.trading.bars import Split
+from kronos.trading.columns import Int64s
+from kronos.trading.streams import COLUMNS_OF
 
 __all__ = [
     "CHUNK_ROWS",
     "Chunk",
     "Dataset",
     "Dividend",
+    "Finding",
     "Gap",
     "Jump",
     "Manifest",
@@ -35,7 +38,11 @@ CHUNK_ROWS: Final = 65_536
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
-    """A handle on immutable market data; times are ns UTC, `end_ns` is when the last bar closed."""
+    """A handle on immutable market data: bars, trades, quotes or depth.
+
+    Times are ns UTC; `end_ns` is when the last bar closed, or when the last row was available.  `volume_step` is the
+    step of quantities, `interval_ns` 0 where there are no bars.
+    """
 
     id: DatasetId
     name: str
@@ -84,6 +91,15 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that the gate saw: `check` names it, `rows` where (the first few of `count`), `detail` says it."""
+
+    check: str
+    count: int
+    rows: list[int]
+    detail: str
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where the data came from: file name, SHA-256 of its bytes (empty for a table), columns as they were mapped."""
 
@@ -93,7 +109,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that an import found; `gaps` lists the first thousand, `gap_count` and `missing` count all."""
+    """Everything that an import found; `gaps` lists the first thousand, `gap_count` and `missing` count all.
+
+    `findings` were accepted by name, or only tell; `derived` names the dataset that candles were made from.
+    """
 
     dataset: Dataset
     price_max: int
@@ -106,25 +125,26 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     gap_count: int = 0
     missing: int = 0
     explained: int = 0
+    findings: list[Finding] = []
+    derived: str = ""
 
 
-def chunk_leaf(columns: dict[str, Int64s], start: int, stop: int) -> str:
-    """Return the hash of rows start..stop-1 of the canonical columns, column after column."""
-    return content_hash(b"".join(columns[name][start:stop].astype("<i8", copy=False).tobytes() for name in COLUMNS))
+def chunk_leaf(kind: str, columns: dict[str, Int64s], start: int, stop: int) -> str:
+    """Return the hash of rows start..stop-1 of the canonical columns of `kind`, column after column."""
+    names = COLUMNS_OF[kind]
+    return content_hash(b"".join(columns[name][start:stop].astype("<i8", copy=False).tobytes() for name in names))
 
 
-def dataset_id(
-    leaves: list[str], *, rows: int, tick: Decimal, volume_step: Decimal, interval_ns: int, splits: list[Split]
-) -> DatasetId:
-    """Return the Merkle root over the terms and the chunk leaves."""
+def dataset_id(leaves: list[str], dataset: Dataset, *, splits: list[Split]) -> DatasetId:
+    """Return the Merkle root over the terms and the chunk leaves; name, instrument and calendar take no part."""
     terms = canonical.encode(
         {
-            "kind": "bars",
-            "columns": COLUMNS,
-            "rows": rows,
-            "tick": str(tick.normalize()),
-            "volume_step": str(volume_step.normalize()),
-            "interval_ns": interval_ns,
+            "kind": dataset.kind,
+            "columns": COLUMNS_OF[dataset.kind],
+            "rows": dataset.rows,
+            "tick": str(dataset.tick.normalize()),
+            "volume_step": str(dataset.volume_step.normalize()),
+            "interval_ns": dataset.interval_ns,
             "splits": splits,
         }
     )

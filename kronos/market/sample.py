@@ -18,8 +18,9 @@ from typing import Final
 import pyarrow as pa
 
 from kronos.errors import NotFound, Unavailable
-from kronos.market.catalog import Catalog, ImportOptions, Progress
+from kronos.market.catalog import Catalog, Progress
 from kronos.market.dataset import Dividend, Manifest
+from kronos.market.importing import ImportOptions
 from kronos.trading.bars import Split
 
 __all__ = ["SYMBOLS", "find_actions", "import_sample"]

@@ -12,13 +12,10 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from kronos.errors import InvalidInput
+from kronos.trading.columns import Int64s, own_columns
 
 __all__ = ["COLUMNS", "Bar", "Bars", "Int64s", "Split"]
-
-Int64s = npt.NDArray[np.int64]
 
 COLUMNS: Final = ("open_time", "open", "high", "low", "close", "volume")
 """The canonical columns of bars, in the order in which they are hashed."""
@@ -69,17 +66,7 @@ class Bars(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse columns of another type or of unequal length; keep read-only views of the others."""
-        for name in COLUMNS:
-            column = getattr(self, name)
-            if column.dtype != np.int64 or column.shape != self.open_time.shape:
-                raise InvalidInput(
-                    f"bars.{name}: expected int64 of shape {self.open_time.shape}, "
-                    f"got {column.dtype} of shape {column.shape}",
-                    field=f"bars.{name}",
-                )
-            view = column.view()
-            view.flags.writeable = False
-            msgspec.structs.force_setattr(self, name, view)
+        own_columns(self, "bars", COLUMNS)
 
     @property
     def rows(self) -> int:

@@ -101,7 +101,7 @@ def test_datasets_are_found_by_name_id_and_prefix_and_travel_as_values(catalog) 
 
 def _write(path, value) -> None:
     for _ in range(20):
-        write_columns(path, {name: np.full(1000, value, dtype=np.int64) for name in COLUMNS})
+        write_columns(path, {name: np.full(1000, value, dtype=np.int64) for name in COLUMNS}, COLUMNS)
 
 
 def test_two_processes_may_build_one_cache_file(tmp_path) -> None:
@@ -111,7 +111,7 @@ def test_two_processes_may_build_one_cache_file(tmp_path) -> None:
     for writer in writers:
         writer.start()
     while any(writer.is_alive() for writer in writers):
-        columns = map_columns(path)
+        columns = map_columns(path, COLUMNS)
         if columns is not None:
             assert {int(c.min()) for c in columns.values()} == {int(c.max()) for c in columns.values()}
     for writer in writers:

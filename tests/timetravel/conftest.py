@@ -16,7 +16,7 @@ import pytest
 from kronos import Engine, Kronos
 from kronos.debugger.machine import Machine
 from kronos.flows.backtest import BacktestRequest, single_backtest
-from kronos.market.catalog import ImportOptions
+from kronos.market.importing import ImportOptions
 from kronos.market.plans import BacktestPlan
 from kronos.trading import BacktestConfig
 

@@ -20,7 +20,7 @@ from kronos import Engine, step, workflow
 from kronos.app import Kronos
 from kronos.flows.backtest import BacktestRequest, single_backtest
 from kronos.kernel.ids import RunId
-from kronos.market.catalog import ImportOptions
+from kronos.market.importing import ImportOptions
 from kronos.market.plans import BacktestPlan
 from kronos.settings import Settings
 from kronos.trading import BacktestConfig

@@ -1,0 +1,92 @@
+"""What a session reads beside bars: trades, quotes and depth as columns, and which columns each kind has.
+
+Rule 1: columns are int64 and read-only; prices are ticks, quantities steps, times nanoseconds UTC.
+Rule 2: a row has two times: `time`, when it happened at the venue, and `available`, when the strategy could know it.
+Rule 3: rows stand in the order in which they became available; nothing here is ever written into a journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final, TypeAlias
+
+import msgspec
+
+from kronos.trading import bars
+from kronos.trading.bars import Bars
+from kronos.trading.columns import Int64s, own_columns
+
+__all__ = ["ASK", "BID", "COLUMNS_OF", "DELTA", "SNAPSHOT", "Depth", "Quotes", "Stream", "Trades"]
+
+BID, ASK = 1, -1
+"""Sides of a book; a trade's side is that of its aggressor: BID bought, ASK sold."""
+
+SNAPSHOT, DELTA = 0, 1
+"""Kinds of depth rows: the first row of a snapshot empties the book; a delta sets one level, quantity 0 removes it."""
+
+COLUMNS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "bars": bars.COLUMNS,
+    "trades": ("time", "available", "price", "quantity", "side", "source"),
+    "quotes": ("time", "available", "bid", "bid_quantity", "ask", "ask_quantity", "source"),
+    "depth": ("time", "available", "kind", "side", "price", "quantity", "source"),
+}
+"""The canonical columns of each kind, in the order in which they are hashed.  `source` is the venue's own sequence."""
+
+
+class _Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """What every stream has: its dataset's handle, the grid of its numbers, both times and the source's sequence."""
+
+    dataset: str
+    instrument: str
+    tick: Decimal
+    volume_step: Decimal
+    time: Int64s
+    available: Int64s
+    source: Int64s
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return int(self.time.shape[0])
+
+
+class Trades(_Rows, frozen=True, kw_only=True):
+    """Trades; arrays of shape (rows,).  `side` is BID where the buyer was the aggressor, ASK where the seller was."""
+
+    price: Int64s
+    quantity: Int64s
+    side: Int64s
+
+    def __post_init__(self) -> None:
+        """Refuse columns of another type or of unequal length; keep read-only views of the others."""
+        own_columns(self, "trades", COLUMNS_OF["trades"])
+
+
+class Quotes(_Rows, frozen=True, kw_only=True):
+    """The best bid and ask after each change; arrays of shape (rows,)."""
+
+    bid: Int64s
+    bid_quantity: Int64s
+    ask: Int64s
+    ask_quantity: Int64s
+
+    def __post_init__(self) -> None:
+        """Refuse columns of another type or of unequal length; keep read-only views of the others."""
+        own_columns(self, "quotes", COLUMNS_OF["quotes"])
+
+
+class Depth(_Rows, frozen=True, kw_only=True):
+    """A book's levels, one a row; arrays of shape (rows,).  Rows of one update share `source` and stand together."""
+
+    kind: Int64s
+    side: Int64s
+    price: Int64s
+    quantity: Int64s
+
+    def __post_init__(self) -> None:
+        """Refuse columns of another type or of unequal length; keep read-only views of the others."""
+        own_columns(self, "depth", COLUMNS_OF["depth"])
+
+
+Stream: TypeAlias = Bars | Trades | Quotes | Depth
