@@ -63,6 +63,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: RunId
     pending: RunId
     backtest: RunId
+    forks: list[RunId]
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +94,10 @@ def scene(own_database: str, tmp_path_factory: pytest.TempPathFactory) -> Scene:
         for handle in (backtest, *completed):
             handle.result(60)
         engine.app.wait(failed.run_id, 30)
+        parent, forks = completed[-1].run_id, list[RunId]()
+        for origin, place in ((parent, {"at": "length"}), (parent, {"at_seq": 4}), (None, {"at": "second"})):
+            forks.append(engine.app.fork(origin or forks[0], **place))
+            engine.app.wait(forks[-1], 30)
     with Kronos.open(database_url=own_database, settings=settings, workflows=[texts]) as app:
         cancelled, pending = app.start(texts, {"size": 1}), app.start(texts, {"size": 2})
         app.cancel(pending, reason="it will be, once somebody owns it")
@@ -109,6 +114,7 @@ def scene(own_database: str, tmp_path_factory: pytest.TempPathFactory) -> Scene:
         cancelled=cancelled,
         pending=pending,
         backtest=backtest.run_id,
+        forks=forks,
     )
 
 

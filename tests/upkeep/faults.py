@@ -192,6 +192,10 @@ FAULTS = {
     "a dataset that names another's chunks": sql(
         "UPDATE kronos.datasets SET id = encode(sha256('other'), 'hex')", "dataset", "datasets: walk@"
     ),
+    "another head where a fork begins": sql(
+        "UPDATE kronos.run_ancestry SET upto_hash = sha256(upto_hash)", "fork", "runs: "
+    ),
+    "a fork whose ancestry is gone": sql("DELETE FROM kronos.run_ancestry", "fork", "runs: "),
     "events without a run": without_foreign_keys("DELETE FROM kronos.runs WHERE id = RUN", "run", "events: run RUN"),
     "a run of another class": without_foreign_keys(
         "WITH c AS (INSERT INTO kronos.retention_classes (id, name) VALUES (99, 'other') RETURNING id)"

@@ -25,7 +25,7 @@ def judge(owner, app, **options):
 
 def test_a_database_in_which_everything_has_happened_is_sound(app, scene):
     assert list(app.upkeep.fsck()) == []
-    for run in (*scene.completed, scene.failed, scene.cancelled, scene.pending, scene.backtest):
+    for run in (*scene.completed, scene.failed, scene.cancelled, scene.pending, scene.backtest, *scene.forks):
         assert list(app.upkeep.fsck(run)) == []
 
 
@@ -64,7 +64,7 @@ def test_a_planted_fault_is_found_and_its_row_named(owner, app, scene, name):
 def test_at_least_twenty_faults_are_planted_and_every_check_is_among_them():
     assert len(FAULTS) >= 20
     planted = {fault.check for fault in FAULTS.values()}
-    assert set(MEANINGS) - planted == {"anchor", "checkpoint", "partition", "fork"}
+    assert set(MEANINGS) - planted == {"anchor", "checkpoint", "partition"}
 
 
 def test_a_fault_is_one_finding(owner, app, scene):
@@ -110,7 +110,7 @@ class TestAnchors:
     @pytest.fixture
     def anchor(self, app, tmp_path):
         path = tmp_path / "heads"
-        assert app.upkeep.write_anchor(path) == 9
+        assert app.upkeep.write_anchor(path) == 12
         return path
 
     def test_what_has_not_changed_is_sound(self, app, anchor):

@@ -17,7 +17,7 @@ import msgspec
 
 from kronos.app.fsck.chaining import GENESIS, successor
 from kronos.app.fsck.finding import Finding
-from kronos.core.events import LEADING, Event, RunFacts, read_event
+from kronos.core.events import LEADING, Event, RunFacts, encode_facts, read_event, truncate
 from kronos.core.state import Phase, Run, apply, new_run
 from kronos.errors import CorruptHistory, TransitionError
 from kronos.kernel.ids import RunId
@@ -40,6 +40,7 @@ class RunLine(NamedTuple):
     output: bytes | None
     failed_step: str | None
     expired: bool
+    parent_seq: int | None = None
 
 
 class EventLine(NamedTuple):
@@ -76,6 +77,32 @@ class Judge:
     def expect(self, seq: int, head: bytes) -> None:
         """Say what was exported of this run earlier."""
         self._anchor = seq, head
+
+    def share(self, line: EventLine, upto: int, head: bytes) -> Iterator[Finding]:
+        """Follow a row that a fork shares: what is wrong with it is found where it was recorded.
+
+        `upto` ends the part that is shared, in the middle of the row perhaps; `head` is what the fork noted there.
+        """
+        event = read_event(line.seq, line.facts, line.kind, line.step, line.attempt, line.at_ns, line.body)
+        after = line.hash
+        if event.seq > upto:
+            event = truncate(event, upto)
+            columns = event.seq, event.count, event.attempt, event.at, event.kind, event.step
+            after = successor(self._last_hash, *columns, encode_facts(event.facts))
+        if event.seq == upto and head != after:
+            yield self._of_run("fork", f"at seq {upto}, where it ends, the history that it shares has another head")
+        self._last, self._last_hash, self._heads = event.seq, after, (after,)
+        self._seen_head = event.seq == self.run.head_seq
+        try:
+            self._state = self._state and apply(self._state, _light(event))
+        except TransitionError:
+            self._state = None
+
+    def begin_at(self, parent_seq: int) -> Iterator[Finding]:
+        """Judge whether what a fork shares reaches as far as its row says."""
+        if self._last != parent_seq:
+            yield self._of_run("fork", f"it shares the history up to seq {parent_seq}, of which {self._last} is there")
+            self._last, self._state = parent_seq, None
 
     def take(self, line: EventLine) -> Iterator[Finding]:
         """Judge the next row."""

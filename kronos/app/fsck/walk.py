@@ -81,18 +81,30 @@ def _judge_page(reader: Reader, page: _Page, anchors: Anchors | None, *, only: u
             if judge is not None:
                 yield from judge.close()
             judge = Judge(next(waiting))
+            yield from _shared(reader, judge)
             yield from _anchored(judge, page, anchors, only=only)
         yield from judge.take(line)
     if judge is not None:
         yield from judge.close()
     for run in waiting:
         judge = Judge(run)
+        yield from _shared(reader, judge)
         yield from _anchored(judge, page, anchors, only=only)
         yield from judge.close()
     for run in page.runs:
         yield from named.note(run.id, blobs_in(run.output))
     yield from named.ask()
     yield from _strays(reader, strays)
+
+
+def _shared(reader: Reader, judge: Judge) -> Iterator[Finding]:
+    """Bring a fork to where its own events begin."""
+    run = judge.run
+    if run.parent_seq is None:
+        return
+    for *columns, upto, head in reader.stream("read_shared", {"run": run.id}):
+        yield from judge.share(EventLine(*columns), upto, head)
+    yield from judge.begin_at(run.parent_seq)
 
 
 def _anchored(judge: Judge, page: _Page, anchors: Anchors | None, *, only: uuid.UUID | None) -> Iterator[Finding]:
