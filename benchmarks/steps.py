@@ -27,8 +27,6 @@ import psycopg
 
 from benchmarks.harness import ROOT, Report, database_folder, main, peer_python
 from kronos import Engine, step, workflow
-from kronos.core.state import Phase
-from kronos.ports.history import RunFilter
 from kronos.settings import read_settings
 
 STEPS = 10
@@ -38,7 +36,7 @@ COPY_ROWS = 1_000
 DBOS_WORKFLOWS = 60
 DBOS_THREADS = 4
 VERIFIED = 100
-OPEN = (Phase.PENDING, Phase.RUNNING, Phase.WAITING)
+OPEN = "SELECT count(*) FROM (SELECT FROM kronos.runs WHERE phase IN ('pending', 'running', 'waiting') LIMIT 1) AS one"
 COLUMNS = "retention_class, run_id, seq, count, kind, step, attempt, at_ns, body, hash"
 READ = COLUMNS.replace("kind", "kind::text")
 TYPES = ("int2", "uuid", "int4", "int2", "text", "text", "int2", "int8", "bytea", "bytea")
@@ -96,10 +94,15 @@ def measure(arguments: argparse.Namespace) -> Report:
 def _round(engine: Engine, chains: int) -> float:
     began = time.perf_counter()
     engine.start_many(chain, [{"number": number} for number in range(chains)])
-    history = engine.app.history
-    while history.runs(RunFilter(phases=OPEN, limit=1)).runs:
-        time.sleep(0.01)
+    wait_until_done(engine)
     return chains * STEPS / (time.perf_counter() - began)
+
+
+def wait_until_done(engine: Engine) -> None:
+    """Return once no run is open."""
+    with psycopg.connect(engine.app.url, autocommit=True) as connection:
+        while connection.execute(OPEN).fetchone() != (0,):
+            time.sleep(0.01)
 
 
 def _check(engine: Engine, chains: int) -> list[tuple[Any, ...]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -186,12 +187,11 @@ class Kronos:
 
     def start_many(self, workflow: Workflow | str, inputs: Sequence[object]) -> list[RunId]:
         """Start one run of `workflow` for each of `inputs`, in one transaction; return their ids in that order."""
-        checked = [self._checked(workflow, canonical.encode(each), None) for each in inputs]
-        if not checked:
+        if not inputs:
             return []
-        definition = checked[0][0]
-        timeout_s = definition.graph.timeout_s
-        return self._submission.start_many(definition.id, [data for _, data in checked], timeout_s=timeout_s)
+        definition, check = self._meant(workflow, None)
+        checked = [check(canonical.encode(each)) for each in inputs]
+        return self._submission.start_many(definition.id, checked, timeout_s=definition.graph.timeout_s)
 
     def fork(
         self, run_id: RunId, *, at: str | None = None, at_seq: int | None = None, changes: Changes | None = None
@@ -206,14 +206,19 @@ class Kronos:
             raise Conflict(f"run {run_id} is {self.history.run(run_id).phase} already", run_id=run_id)
 
     def _checked(self, workflow: Workflow | str, data: bytes, version: str | None) -> tuple[Definition, bytes]:
+        definition, check = self._meant(workflow, version)
+        return definition, check(data)
+
+    def _meant(self, workflow: Workflow | str, version: str | None) -> tuple[Definition, Callable[[bytes], bytes]]:
+        """Return the definition that runs would refer to, and what checks their input."""
         if isinstance(workflow, WorkflowDefinition):
             self.serve(workflow)
         name = workflow if isinstance(workflow, str) else workflow.name
         served = self.definitions.named(name) if isinstance(workflow, str) else self.definitions.holds(workflow)
         if served is not None and version in (None, served.definition.version):
-            return served.definition, served.workflow.check_input(data)
+            return served.definition, served.workflow.check_input
         definition = self.registered(name, version)
-        return definition, check_against(definition.input_schema, data)
+        return definition, partial(check_against, definition.input_schema)
 
     def _checked_name(self, workflow: Workflow | str, data: bytes, version: str | None) -> tuple[str, bytes]:
         definition, checked = self._checked(workflow, data, version)

@@ -21,6 +21,7 @@ from kronos.kernel.ids import RunId
 
 __all__ = [
     "ALLOWED",
+    "FINAL",
     "STEP_ALLOWED",
     "Notes",
     "Pause",
@@ -49,10 +50,10 @@ class Phase(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether no event can follow."""
-        return self in _FINAL
+        return self in FINAL
 
 
-_FINAL: Final = frozenset({Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED, Phase.DEAD})
+FINAL: Final = frozenset({Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED, Phase.DEAD})
 
 
 class StepStatus(StrEnum):
@@ -151,7 +152,7 @@ ALLOWED: Final[Mapping[Phase, frozenset[Kind]]] = {
     Phase.PENDING: _BEGIN | {Kind.RUN_CANCELLED, Kind.RUN_FAILED},
     Phase.RUNNING: _STEP_KINDS | _RUN_ENDS | _RUN_NOTES | {Kind.RUN_FORKED},
     Phase.WAITING: _STEP_KINDS | _RUN_ENDS | _RUN_NOTES | {Kind.RUN_FORKED},
-    **dict.fromkeys(_FINAL, frozenset[Kind]()),
+    **dict.fromkeys(FINAL, frozenset[Kind]()),
 }
 """Which kinds may follow in which phase."""
 

@@ -93,7 +93,9 @@ class Progress:
     def advance(self) -> list[Task]:
         """Begin what is ready and end what has ended inside, until there is nothing of either."""
         plan, tasks = self.plan, list[Task]()
-        while self._failing is None and not self.is_over:
+        if self.log.is_over:
+            return tasks
+        while self._failing is None:
             if plan.ended:
                 self._close(plan.ended.popleft())
             elif plan.ready:
@@ -178,7 +180,7 @@ class Progress:
 
     def awaits(self, task: Task) -> bool:
         """Whether an outcome of `task` would count."""
-        return not self.is_over and self.active.get(task.step) == task.attempt
+        return self.active.get(task.step) == task.attempt and not self.log.is_over
 
     def retry(self, step: str) -> list[Task]:
         """Return the next attempt of a step whose backoff is over."""

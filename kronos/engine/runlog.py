@@ -14,7 +14,7 @@ import msgspec
 
 from kronos.core.chaining import head_after_body
 from kronos.core.events import LEADING, Event, Kind, RunFacts, StepFacts, encode_facts
-from kronos.core.state import Run, StepStatus, apply, fold, new_run
+from kronos.core.state import FINAL, Run, StepStatus, apply, fold, new_run
 from kronos.engine.tasks import Task
 from kronos.kernel.hashing import GENESIS, content_hash
 from kronos.ports.queue import BlobWrite, ClaimedRun, DeadLetter, EventRow, Head, LoadedRun
@@ -93,7 +93,7 @@ class RunLog:
     @property
     def is_over(self) -> bool:
         """Whether the run has ended, durable or not."""
-        return self.state.phase.is_final
+        return self.state.phase in FINAL
 
     @property
     def is_ending(self) -> bool:

@@ -10,8 +10,8 @@ from kronos.errors import CorruptHistory, NotFound
 from kronos.kernel.hashing import content_hash
 from kronos.kernel.ids import BlobHash, RunId
 from kronos.ports.queue import BlobWrite
-from kronos.storage.committing import write_blobs
 from kronos.storage.database import Connections
+from kronos.storage.flushing import write_blobs
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresBlobs"]

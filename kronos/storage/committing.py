@@ -13,48 +13,37 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, cast
 
 import psycopg
-import zstandard
 from psycopg import errors as pg
 
 from kronos.core.events import Kind
 from kronos.errors import Unavailable
 from kronos.kernel.ids import IncarnationId
-from kronos.ports.queue import BlobWrite, Flush, Head, Parked, Verdict
+from kronos.ports.queue import Flush, Verdict
 from kronos.storage.copying import encode_rows
 from kronos.storage.database import LINK, Connection, Link, take_role
+from kronos.storage.flushing import begun, copy_rows
 from kronos.storage.statements import statement
 
-__all__ = ["Committer", "noted", "write_blobs"]
+__all__ = ["Committer"]
 
 RECONNECT_S: Final = 0.1
-FORGET_EVERY: Final = 1_000
-"""Flushes between two sweeps of acknowledged flush rows."""
 
 _parts = itertools.count(1)
 """Numbers of the parts of a bisected flush: negative, unique in this process."""
 
 _ENDS: Final = frozenset({Kind.RUN_COMPLETED, Kind.RUN_FAILED, Kind.RUN_CANCELLED})
-COMPRESSION: Final = 3
 
 
 class Committer:
     """One connection and the flushes that go through it, one at a time."""
 
-    def __init__(
-        self,
-        url: str,
-        fenced: Callable[[Connection, IncarnationId], None],
-        *,
-        link: Link = LINK,
-    ) -> None:
+    def __init__(self, url: str, *, link: Link = LINK) -> None:
         self._url = url
         self._link = link
-        self._fenced = fenced
         self._connection: Connection | None = None
         self._backend: tuple[int, datetime] | None = None
         self._incarnation: IncarnationId | None = None
@@ -86,43 +75,12 @@ class Committer:
 
     def _attempt(self, connection: Connection, incarnation: IncarnationId, flush: Flush) -> Verdict:
         encoded = encode_rows(flush.rows)
-        with connection.transaction():
-            self._fenced(connection, incarnation)
-            refused, kept = self._write_ends(connection, incarnation, flush)
+        with begun(connection, incarnation, flush) as (refused, kept):
             if refused:
                 encoded = encode_rows(row for row in flush.rows if row.run not in refused or row.kind not in _ENDS)
             if flush.rows:
-                _copy(connection, encoded)
+                copy_rows(connection, encoded)
         return Verdict(refused, {}, kept)
-
-    def _write_ends(
-        self, connection: Connection, incarnation: IncarnationId, flush: Flush
-    ) -> tuple[frozenset[uuid.UUID], frozenset[uuid.UUID]]:
-        refused, kept = frozenset[uuid.UUID](), frozenset[uuid.UUID]()
-        with connection.pipeline():
-            if flush.blobs:
-                write_blobs(connection, flush.blobs)
-            closing = parking = None
-            if flush.ended:
-                closing = connection.execute(statement("finish_runs"), _ended(incarnation, flush))
-            if flush.noted:
-                connection.execute(statement("note_heads"), noted(incarnation, flush.noted))
-            if flush.parked:
-                parking = connection.execute(statement("park_runs"), _parked(incarnation, flush.parked))
-            if flush.drained:
-                connection.execute(statement("delete_inbox"), _drained(flush))
-            if flush.dead:
-                connection.execute(statement("insert_dead_letters"), _dead(flush))
-            connection.execute(statement("insert_flush"), {"incarnation": incarnation, "number": flush.number})
-            if flush.number % FORGET_EVERY == 0:
-                old = {"incarnation": incarnation, "acknowledged": flush.acknowledged}
-                connection.execute(statement("forget_flushes"), old)
-            if closing is not None:
-                closed = {cast("uuid.UUID", row[0]) for row in closing.fetchall()}
-                refused = frozenset(head.run for head in flush.ended if head.run not in closed)
-            if parking is not None:
-                kept = frozenset(cast("uuid.UUID", run) for run, is_kept in parking.fetchall() if is_kept)
-        return refused, kept
 
     def _happened(self, connection: Connection, incarnation: IncarnationId, number: int) -> bool:
         at = {"incarnation": incarnation, "number": number}
@@ -192,83 +150,6 @@ class Committer:
         """Stop waiting for a database that is away, and close the connection."""
         self._closing = True
         self._drop()
-
-
-def write_blobs(connection: Connection, blobs: list[BlobWrite], kind: str = "run") -> None:
-    """Store `blobs` and who refers to them, in the caller's transaction; sorted, so that two writers never deadlock."""
-    compressor = zstandard.ZstdCompressor(level=COMPRESSION)  # not safe to share: two threads in one corrupt the heap
-    unique = {blob.hash: blob for blob in sorted(blobs, key=lambda each: each.hash)}
-    connection.execute(
-        statement("put_blobs"),
-        {
-            "hashes": [bytes.fromhex(name) for name in unique],
-            "sizes": [len(blob.data) for blob in unique.values()],
-            "datas": [compressor.compress(blob.data) for blob in unique.values()],
-        },
-    )
-    connection.execute(
-        statement("refer_blobs"),
-        {
-            "blobs": [bytes.fromhex(blob.hash) for blob in blobs],
-            "kinds": [kind] * len(blobs),
-            "owners": [str(blob.run_id) for blob in blobs],
-        },
-    )
-
-
-def _copy(connection: Connection, encoded: bytes) -> None:
-    with connection.cursor() as cursor, cursor.copy(statement("copy_events")) as copy:
-        copy.write(encoded)
-
-
-def _ended(incarnation: IncarnationId, flush: Flush) -> dict[str, object]:
-    ended = sorted(flush.ended, key=lambda head: head.run)
-    return {
-        "incarnation": incarnation,
-        "runs": [head.run for head in ended],
-        "phases": [head.phase for head in ended],
-        "outputs": [head.output for head in ended],
-        "failures": [head.failure for head in ended],
-        "steps": [head.step for head in ended],
-        "ats": [head.at_ns for head in ended],
-        "seqs": [head.seq for head in ended],
-        "hashes": [head.hash for head in ended],
-        "seens": [head.inbox_seen for head in ended],
-    }
-
-
-def noted(incarnation: IncarnationId, heads: Sequence[Head]) -> dict[str, object]:
-    """Return the parameters of `note_heads`, in lock order."""
-    ordered = sorted(heads, key=lambda head: head.run)
-    return {
-        "incarnation": incarnation,
-        "runs": [head.run for head in ordered],
-        "seqs": [head.seq for head in ordered],
-        "hashes": [head.hash for head in ordered],
-        "seens": [head.inbox_seen for head in ordered],
-    }
-
-
-def _parked(incarnation: IncarnationId, parked: list[Parked]) -> dict[str, object]:
-    wakes = {each.head.run: each.wake_ns for each in parked}
-    heads = noted(incarnation, [each.head for each in parked])
-    return {**heads, "wakes": [wakes[run] for run in sorted(wakes)]}
-
-
-def _drained(flush: Flush) -> dict[str, object]:
-    ending = [head.run for head in flush.ended]
-    runs = {row.run for row in flush.rows} | {head.run for head in flush.noted} | set(ending)
-    runs |= {each.head.run for each in flush.parked}
-    return {"ids": flush.drained, "runs": list(runs), "ending": ending}
-
-
-def _dead(flush: Flush) -> dict[str, object]:
-    return {
-        "runs": [each.run for each in flush.dead],
-        "steps": [each.step for each in flush.dead],
-        "attempts": [each.attempt for each in flush.dead],
-        "failures": [each.failure for each in flush.dead],
-    }
 
 
 def _only(flush: Flush, runs: set[uuid.UUID], *, number: int) -> Flush:

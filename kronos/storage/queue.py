@@ -25,12 +25,14 @@ from kronos.errors import LeaseLost, Unavailable
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
 from kronos.ports.queue import ClaimedRun, Command, Flush, Head, LoadedRun, PastOutcome, Takeover, Verdict
-from kronos.storage.committing import Committer, noted
+from kronos.storage.committing import Committer
 from kronos.storage.database import LINK, Connection, Link, Session, take_role
+from kronos.storage.fencing import fenced
+from kronos.storage.flushing import noted
 from kronos.storage.statements import statement
 from kronos.storage.stored import read_stored
 
-__all__ = ["PostgresQueue", "fenced"]
+__all__ = ["PostgresQueue"]
 
 PAGE: Final = 5_000
 _DONE: Final = Kind.STEP_COMPLETED
@@ -44,16 +46,6 @@ KILLED: Final = msgspec.json.encode(
         retryable=False,
     )
 )
-
-
-def fenced(connection: Connection, incarnation: IncarnationId) -> None:
-    """Take the fence of `incarnation` in the open transaction; raise `LeaseLost` when it is dead."""
-    at = {"incarnation": incarnation}
-    with connection.pipeline():
-        connection.execute(statement("fence"), at)
-        alive = connection.execute(statement("check_alive"), at).fetchone()
-    if alive is None:
-        raise LeaseLost(f"incarnation {incarnation} was declared dead: its runs belong to others now")
 
 
 class PostgresQueue:
@@ -232,7 +224,7 @@ class PostgresQueue:
         with self._choosing:
             if self._free:
                 return self._free.pop()
-            committer = Committer(self._url, fenced, link=self._link)
+            committer = Committer(self._url, link=self._link)
             self._committers.append(committer)
             return committer
 

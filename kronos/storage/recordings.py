@@ -11,9 +11,9 @@ from kronos.kernel.hashing import content_hash
 from kronos.kernel.ids import BlobHash, IncarnationId, RunId, StepName
 from kronos.ports.queue import BlobWrite
 from kronos.ports.recordings import CheckpointRef, SegmentRef
-from kronos.storage.committing import write_blobs
 from kronos.storage.database import Connections
-from kronos.storage.queue import fenced
+from kronos.storage.fencing import fenced
+from kronos.storage.flushing import write_blobs
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresRecorder", "PostgresRecordings"]

@@ -15,8 +15,8 @@ from kronos.kernel.ids import DefinitionId, RunId
 from kronos.ports.history import Definition
 from kronos.ports.queue import BlobWrite
 from kronos.storage.asking import asking
-from kronos.storage.committing import write_blobs
 from kronos.storage.database import Session
+from kronos.storage.flushing import write_blobs
 from kronos.storage.statements import statement
 
 __all__ = ["Submission"]

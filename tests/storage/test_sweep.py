@@ -13,8 +13,8 @@ from kronos.kernel.ids import RunId
 from kronos.ports.queue import BlobWrite
 from kronos.storage import sweeping
 from kronos.storage.blobs import PostgresBlobs
-from kronos.storage.committing import write_blobs
 from kronos.storage.database import Session
+from kronos.storage.flushing import write_blobs
 from kronos.storage.statements import statement
 from kronos.storage.sweeping import Sweep, Swept
 
