@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 from kronos.kernel.ids import IncarnationId, JobId
 from kronos.ports.jobs import ClaimedJob, Claims, FailedJob, FinishedJob, Lane, Wish
 from kronos.storage.database import Connection, Session
-from kronos.storage.queue import fenced
+from kronos.storage.fencing import fenced
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresJobs"]
