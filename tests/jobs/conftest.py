@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ class Desk:
         return self.store.turn(self.incarnation, [], [], [Wish(targets, limit)])
 
     def finish(self, *jobs: ClaimedJob) -> None:
-        done = [FinishedJob(job.id, job.attempt, b"null", 1, 2) for job in jobs]
+        now = time.time_ns()
+        done = [FinishedJob(job.id, job.attempt, b"null", now - 1_000, now) for job in jobs]
         self.store.turn(self.incarnation, done, [], [])
 
     def fail(self, job: ClaimedJob, state: str = "dead", due_ns: int | None = None) -> None:
