@@ -6,12 +6,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+SEEDS ?= 0:1000
 
-.PHONY: help setup setup-dev demo dev test lint format bench wheel proto clean
+.PHONY: help setup setup-dev demo dev test simulate lint format bench wheel proto clean
 
 help:
 	@sed -n '2,4s/^# *//p' Makefile
-	@echo "also: setup dev lint format bench wheel proto clean"
+	@echo "also: setup dev simulate lint format bench wheel proto clean"
 
 setup:
 	@$(PYTHON) tools/setup.py
@@ -27,6 +28,9 @@ dev: setup
 
 test: setup-dev
 	@$(BIN)/python tools/test.py $(ARGS)
+
+simulate: setup-dev
+	@$(BIN)/python -m tests.simulation.conductor $(SEEDS)
 
 lint: setup-dev
 	@$(BIN)/ruff format --check .

@@ -15,7 +15,7 @@ import sys
 import time
 from typing import NamedTuple
 
-APART = ("durability",)
+APART = ("durability", "simulation")
 """Markers of the suites that run alone."""
 
 
@@ -30,6 +30,7 @@ class Suite(NamedTuple):
 SUITES = (
     Suite("unit", 360.0, ("-m", f"not ({' or '.join(APART)})", "-n", "2", "--dist", "loadfile")),
     Suite("durability", 220.0, ("-m", "durability")),
+    Suite("simulation", 240.0, ("-m", "simulation")),
 )
 
 PYTEST = (sys.executable, "-m", "pytest")

@@ -55,7 +55,9 @@ class Intake:
         poll_s: float,
         held: Callable[[], set[RunId]],
         on_lost: Callable[[BaseException], None],
+        chance: Callable[[], float] = random.random,
     ) -> None:
+        """`chance` draws from [0, 1): jitter only, it keeps a crowd from coming back together."""
         self._queue = queue
         self._blobs = blobs
         self._serving = serving
@@ -65,6 +67,7 @@ class Intake:
         self._poll_s = poll_s
         self._held = held
         self._on_lost = on_lost
+        self._chance = chance
         self._wanted = 0
         self._reloads: deque[tuple[OwnedRun, str]] = deque()
         self.wake: Final = threading.Event()
@@ -167,8 +170,7 @@ class Intake:
 
     def _own(self, claimed: ClaimedRun) -> OwnedRun:
         served = self._serving.get(claimed.definition)
-        chance = random.random  # jitter only: it keeps a crowd from coming back together
-        around: Any = {"worker": self._incarnation, "now_ns": self._clock.now_ns, "chance": chance}
+        around: Any = {"worker": self._incarnation, "now_ns": self._clock.now_ns, "chance": self._chance}
         if claimed.changes is None:
             return OwnedRun(claimed, served, **around)
         return ForkedRun(claimed, served, self._standing(claimed, served, claimed.changes), **around)

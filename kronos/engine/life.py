@@ -7,6 +7,7 @@ Rule: each part has a turn of its own (`loop.turn`, `intake.turn`, `commits.turn
 from __future__ import annotations
 
 import logging
+import random
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ class Surroundings:
     capacity: Mapping[Executor, int] = field(default_factory=dict)
     """How many slots there are of each kind."""
     clock: Callable[[Callable[[], int]], RunClock] = RunClock
+    chance: Callable[[], float] = random.random
     stats: Stats = field(default_factory=Stats)
 
 
@@ -84,6 +86,7 @@ class Life:
             clock=clock,
             inbox=self.inbox,
             poll_s=around.poll_s,
+            chance=around.chance,
             held=lambda: self.loop.held(),  # noqa: PLW0108 - the loop comes after the intake
             on_lost=self.lost,
         )

@@ -1,0 +1,110 @@
+"""Small workflows whose results are known beforehand, so that any order of things can be judged."""
+
+from __future__ import annotations
+
+from kronos import StepContext, step, workflow
+
+BULK = 9_000
+
+
+@step
+def increment(number: int) -> int:
+    return number + 1
+
+
+@step
+def double(number: int) -> int:
+    return 2 * number
+
+
+@step
+def add(left: int, right: int) -> int:
+    return left + right
+
+
+@step(effect="external")
+def place(number: int) -> int:
+    return number + 100
+
+
+@step(retries=3, backoff="100ms")
+def stumble(ctx: StepContext, number: int) -> int:
+    if ctx.attempt <= number % 3:
+        raise RuntimeError(f"attempt {ctx.attempt} stumbles")
+    return number + 10
+
+
+@step(retries=1, backoff="50ms")
+def never(number: int) -> int:
+    raise ValueError(f"{number} is not to be had")
+
+
+@step
+def bulky(number: int) -> str:
+    return str(number % 3) * BULK
+
+
+@step
+def measure(text: str) -> int:
+    return len(text)
+
+
+@workflow(version="1")
+def single(number: int) -> int:
+    return double(number)
+
+
+@workflow(version="1")
+def chain(number: int) -> int:
+    return increment.named("last")(double(increment(number)))
+
+
+@workflow(version="1")
+def diamond(number: int) -> int:
+    first = increment(number)
+    return add(double(first), increment.named("right")(first))
+
+
+@workflow(version="1")
+def placing(number: int) -> int:
+    return double(place(increment(number)))
+
+
+@workflow(version="1")
+def stumbling(number: int) -> int:
+    return double(stumble(number))
+
+
+@workflow(version="1")
+def failing(number: int) -> int:
+    return double(never(increment(number)))
+
+
+@workflow(version="1")
+def bulk(number: int) -> int:
+    return measure(bulky(number))
+
+
+EXPECTED = {
+    "single": lambda n: 2 * n,
+    "chain": lambda n: 2 * (n + 1) + 1,
+    "diamond": lambda n: 2 * (n + 1) + n + 2,
+    "placing": lambda n: 2 * (n + 101),
+    "stumbling": lambda n: 2 * (n + 10),
+    "failing": None,
+    "bulk": lambda n: BULK,
+}
+"""What a run of each returns; None: it fails."""
+
+NEEDS = {
+    "single": {"double": ()},
+    "chain": {"increment": (), "double": ("increment",), "last": ("double",)},
+    "diamond": {"increment": (), "double": ("increment",), "right": ("increment",), "add": ("double", "right")},
+    "placing": {"increment": (), "place": ("increment",), "double": ("place",)},
+    "stumbling": {"stumble": (), "double": ("stumble",)},
+    "failing": {"increment": (), "never": ("increment",), "double": ("never",)},
+    "bulk": {"bulky": (), "measure": ("bulky",)},
+}
+"""Whom each step waits for, written down once more: the checker shares nothing with the engine."""
+
+FLOWS = [single, chain, diamond, placing, stumbling, failing, bulk]

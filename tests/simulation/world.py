@@ -1,0 +1,393 @@
+"""One simulated history: a database, nodes, clients, faults, and the judge at the end.
+
+Rule: whatever a seed decides, once the faults stop every run that was started comes to its end, and the checker finds
+      nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from kronos.engine.clock import RunClock
+from kronos.engine.context import Services
+from kronos.engine.life import Surroundings
+from kronos.engine.registration import define
+from kronos.engine.serving import Serving
+from kronos.engine.tasks import Task
+from kronos.errors import Unavailable
+from kronos.kernel.ids import RunId
+from kronos.storage.blobs import PostgresBlobs
+from kronos.storage.database import Session
+from kronos.storage.migrate import migrate
+from kronos.storage.queue import PostgresQueue
+from kronos.storage.submission import Submission
+from kronos.testing.clock import START, FakeClock
+from kronos.testing.connecting import COMMIT, CONNECT, Network, Observer, SimulatedConnection
+from kronos.testing.faults import FaultPlan
+from kronos.testing.node import Node
+from kronos.testing.scheduling import Scheduler, StuckError, current_actor
+from tests.simulation import flows
+from tests.simulation.checker import Accepted, Rules, Watch, broken_rules
+from tests.simulation.mutations import Mutation
+
+STRUCK_MAX: Final = 100
+"""Statements after which nothing goes wrong any more."""
+STATEMENTS_MAX: Final = 1_500
+LEASE_S: Final = 1.0
+RULES: Final = Rules(flows.EXPECTED, flows.NEEDS)
+TIES: Final = {"claim_runs": ("ORDER BY wake_at", "ORDER BY rank")}
+"""Where production leaves open which of two equals comes first, the id decides here: the place on disk would not be the
+same twice.
+"""
+ELSEWHERE: Final = frozenset({"alembic_version", "schema_version"})
+
+
+@dataclass
+class Report:
+    """What became of one seed."""
+
+    seed: int
+    aim: str | None
+    statements: int
+    struck: list[tuple[int, str, str, str]]
+    broken: list[str]
+    digest: str
+    visited: set[str]
+    schedule: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def is_fine(self) -> bool:
+        return not self.broken
+
+    def __str__(self) -> str:
+        lines = [f"seed {self.seed}: {self.statements} statements, aim {self.aim}"]
+        lines += [f"  fault at statement {n}: {kind} at {name} of {who}" for n, who, name, kind in self.struck]
+        return "\n".join(lines + [f"  BROKEN {each}" for each in self.broken])
+
+
+_RESET: Final = """
+DO $$
+BEGIN
+    EXECUTE (
+        SELECT 'TRUNCATE ' || string_agg('kronos.' || quote_ident(relname), ', ') || ' CASCADE' FROM pg_class
+        WHERE relnamespace = 'kronos'::regnamespace AND relkind = 'r' AND NOT relispartition
+          AND relname NOT IN ('alembic_version', 'schema_version') AND pg_relation_size(oid) > 0
+    );
+    EXECUTE format('DROP TABLE kronos.%I', 'events_standard_' || to_char(date_trunc('week', kronos.now()), 'YYYYMMDD'));
+    PERFORM setval(format('%I.%I', schemaname, sequencename), 1, false) FROM pg_sequences WHERE schemaname = 'kronos';
+END
+$$;
+"""
+"""Every table as it was made: emptied rather than deleted from, so that not even the order on disk tells of before."""
+
+
+class Arena:
+    """A database that is as new before each history."""
+
+    def __init__(self, url: str) -> None:
+        migrate(url)
+        self.url: Final = url
+        self.observer: Final = Observer(url)
+        at = self.observer.connection
+        at.execute("SET synchronous_commit = off")
+        at.execute("SELECT set_config('kronos.now', %s, false)", (START.isoformat(),))
+        at.execute("SELECT kronos.ensure_partitions()")
+        names = at.execute(
+            """SELECT relname FROM pg_class WHERE relnamespace = 'kronos'::regnamespace AND relkind = 'r'
+               AND NOT relispartition AND relname <> ALL(%s) ORDER BY 1""",
+            (list(ELSEWHERE),),
+        ).fetchall()
+        at.execute("CREATE SCHEMA arena")
+        kept = []
+        for (name,) in names:
+            table = sql.Identifier(str(name))
+            at.execute(sql.SQL("CREATE TABLE arena.{} AS TABLE kronos.{}").format(table, table))
+            if at.execute(sql.SQL("SELECT FROM arena.{} LIMIT 1").format(table)).fetchone() is not None:
+                kept.append(str(name))
+        self._reset = _RESET + "".join(
+            f"INSERT INTO kronos.{name} OVERRIDING SYSTEM VALUE SELECT * FROM arena.{name};" for name in kept
+        )
+        self._reset += "SELECT kronos.ensure_partitions()"
+
+    def reset(self) -> None:
+        """Forget everything that happened."""
+        self.observer.connection.execute(self._reset)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        self.observer.close()
+
+
+class Served:
+    """The workflows as registered: read once, the same in every history."""
+
+    def __init__(self) -> None:
+        self.serving = Serving()
+        self.registered = []
+        for each in flows.FLOWS:
+            definition, _sources = define(each)
+            self.serving.add(each, definition)
+            self.registered.append(definition)
+
+
+class Client:
+    """Somebody who starts runs and cancels some; it asks again when it gets no answer."""
+
+    def __init__(self, name: str, world: World) -> None:
+        self.name = name
+        self.paused_until_ns = 0
+        self.is_over = False
+        self._world = world
+        self._rng = random.Random(f"{world.seed}/{name}")
+        self._submission = Submission(Session(world.arena.url, purpose="client", link=world.network.link(self)))
+        self._actor = world.scheduler.spawn(name, self, self._act)
+
+    def die(self) -> None:
+        self.is_over = self._actor.killed = True
+        self.paused_until_ns = 0
+
+    def _act(self) -> None:
+        world, rng = self._world, self._rng
+        wanted = rng.sample(world.served.registered, rng.choice((1, 1, 2)))
+        for definition in wanted:
+            self._patiently(lambda definition=definition: self._submission.register(definition, {}))
+        mine: list[str] = []
+        for _ in range(rng.randint(1, 3)):
+            definition = rng.choice(wanted)
+            numbers = [rng.randint(0, 50) for _ in range(rng.choice((1, 1, 1, 3)))]
+            mine += self._start(definition.id, numbers)
+            self._sleep(rng.choice((0.0, 0.05, 0.4)))
+            if mine and rng.random() < 0.35:
+                self._cancel(rng.choice(mine))
+        self.is_over = True
+
+    def _start(self, definition: Any, numbers: list[int]) -> list[str]:
+        inputs = [msgspec.json.encode({"number": number}) for number in numbers]
+        try:
+            if len(inputs) == 1:
+                started = [self._submission.start(definition, inputs[0])]
+            else:
+                started = self._submission.start_many(definition, inputs)
+        except Unavailable:
+            return []  # it may have happened or not
+        self._world.accepted.starts.update(zip(started, numbers, strict=True))
+        return started
+
+    def _cancel(self, run: str) -> None:
+        command = uuid.UUID(int=self._rng.getrandbits(128), version=4)
+        for _ in range(self._rng.choice((1, 1, 2))):
+            self._world.accepted.asked.add(run)
+            sent = self._patiently(lambda: self._submission.send(RunId(run), "cancel", b"{}", command_id=command))
+            if sent:
+                self._world.accepted.cancels.add(run)
+
+    def _patiently(self, ask: Callable[[], Any]) -> Any:
+        while True:
+            try:
+                return ask()
+            except Unavailable:
+                self._sleep(0.2)
+
+    def _sleep(self, seconds: float) -> None:
+        actor = current_actor()
+        assert actor is not None
+        actor.wait(seconds)
+
+
+class Judging(FaultPlan):
+    """Faults, and what must be looked at while it happens."""
+
+    def __init__(self, world: World, mutation: Mutation, **plan: Any) -> None:
+        super().__init__(f"{world.seed}/faults", **plan)
+        self._world = world
+        self._mutation = mutation
+        self.schedule: list[tuple[str, str]] = []
+        self.visited: set[str] = set()
+
+    def before(self, connection: SimulatedConnection, name: str, params: Any) -> None:
+        self.schedule.append((getattr(current_actor(), "name", "?"), name))
+        if name == "insert_flush":
+            connection.incarnation = params["incarnation"]  # type: ignore[attr-defined]
+        super().before(connection, name, params)
+        if self.struck and self.struck[-1][0] == self.statements:
+            self.visited.add(name)
+        if name == COMMIT and not connection.severed:
+            incarnation = connection.__dict__.pop("incarnation", None)
+            if incarnation is not None:
+                self._world.watch.commit(incarnation)
+
+    def after(self, connection: SimulatedConnection, name: str, params: Any) -> None:
+        if name == "end_backends":
+            self._world.wait_for_ended_backends(params["incarnation"])
+        super().after(connection, name, params)
+
+    def text(self, name: str, text: str) -> str:
+        for order in TIES.get(name, ()):
+            assert order + "\n" in text, f"{name}.sql orders otherwise now: look at TIES"
+            text = text.replace(order + "\n", f"{order}, id\n")
+        return self._mutation.texts.get(name, text)
+
+
+class World:
+    """Everything of one seed."""
+
+    def __init__(
+        self,
+        arena: Arena,
+        served: Served,
+        seed: int,
+        *,
+        aims: Sequence[str],
+        mutation: Mutation,
+    ) -> None:
+        self.arena = arena
+        self.served = served
+        self.seed = seed
+        rng = random.Random(f"{seed}/world")
+        self.clock = FakeClock()
+        self.scheduler = Scheduler(f"{seed}/turns", clock=self.clock, backends=arena.observer)
+        self.accepted = Accepted()
+        self.watch = Watch(arena.observer.connection, RULES)
+        self.plan = Judging(self, mutation, aims=aims, most=rng.choice((1, 2, 3, 5)), on_death=self._died)
+        self.network = Network(
+            arena.url,
+            observer=arena.observer,
+            watched=self.plan,
+            seed=str(seed),
+            now_text=lambda: self.clock.now().isoformat(),
+        )
+        self.plan.network, self.plan.scheduler = self.network, self.scheduler
+        self.nodes = {f"node-{n}": self._node(f"node-{n}") for n in range(rng.choice((2, 2, 3)))}
+        self.clients = [Client(f"client-{n}", self) for n in range(rng.choice((1, 2)))]
+
+    def _node(self, name: str) -> Node:
+        return Node(
+            name,
+            scheduler=self.scheduler,
+            around=self._around,
+            delays=self._delays,
+            on_execute=lambda _node, task: self.watch.execution(task.run_id, task.step, task.attempt),
+        )
+
+    def _delays(self, _task: Task) -> tuple[float, float]:
+        rng = self.scheduler.rng
+        return rng.choice((0.0, 0.0, 0.01, 0.08)), rng.choice((0.0, 0.0, 0.0, 0.07, 0.5))
+
+    def _around(self, node: Node) -> Surroundings:
+        link = self.network.link(node)
+        clock = self.clock
+        return Surroundings(
+            name=node.name,
+            store=PostgresQueue(self.arena.url, link=link),
+            blobs=PostgresBlobs(Session(self.arena.url, purpose="blobs", link=link), kind="dataset", owner="catalog"),
+            serving=self.served.serving,
+            services=lambda _incarnation, run_clock: Services(
+                now_ns=run_clock.now_ns, entropy=self.scheduler.rng.randbytes
+            ),
+            slots=None,  # type: ignore[arg-type] - the node's own
+            tell=lambda _ids: None,
+            lease_s=LEASE_S,
+            poll_s=0.5,
+            claim_max=20,
+            clock=lambda database_ns: RunClock(database_ns, clock.now_ns),
+            chance=self.scheduler.rng.random,
+        )
+
+    def _died(self, process: Any) -> None:
+        if isinstance(process, Node):
+            again = self.nodes[process.name] = self._node(process.name)
+            delay_s = self.scheduler.rng.choice((0.1, 0.5, 2.0))
+
+            def boot() -> None:
+                actor = current_actor()
+                assert actor is not None
+                actor.wait(delay_s)
+                again.start()
+
+            self.scheduler.spawn(f"boot {process.name}", None, boot)
+
+    def wait_for_ended_backends(self, incarnation: int) -> None:
+        """What the reaper has ended is gone before anybody goes on."""
+        pids = self.arena.observer.connection.execute(
+            "SELECT pid FROM kronos.incarnation_backends WHERE incarnation = %s", (incarnation,)
+        ).fetchall()
+        self.arena.observer.wait_gone([pid for (pid,) in pids])
+
+    def run(self) -> Report:
+        """Play the history to its end, and judge it."""
+        broken: list[str] = []
+        for node in self.nodes.values():
+            node.start()
+        try:
+            self._play(broken)
+        except StuckError as error:
+            broken.append(str(error))
+        self.scheduler.doom()
+        self.network.close()
+        self.scheduler.end()
+        self.network.forget()
+        connection = self.arena.observer.connection
+        broken += [f"{who} broke down: {type(error).__name__}: {error}" for who, error in self.scheduler.faults]
+        broken += self.watch.broken
+        broken += broken_rules(connection, RULES, self.accepted)
+        return Report(
+            self.seed,
+            self.plan.aim,
+            self.plan.statements,
+            self.plan.struck,
+            broken,
+            _digest(connection),
+            self.plan.visited,
+            self.plan.schedule,
+        )
+
+    def _play(self, broken: list[str]) -> None:
+        looked = 0
+        while True:
+            self.scheduler.turn()
+            if self.plan.armed and self.plan.statements >= STRUCK_MAX:
+                self.plan.disarm()
+            if all(client.is_over for client in self.clients) and self.plan.statements >= looked + 8:
+                looked = self.plan.statements
+                if self._is_over():
+                    return
+            if self.plan.statements > STATEMENTS_MAX:
+                broken.append(f"after {STATEMENTS_MAX} statements runs are still open")
+                return
+
+    def _is_over(self) -> bool:
+        row = self.arena.observer.connection.execute(
+            "SELECT count(*) FROM kronos.runs WHERE finished_at IS NULL"
+        ).fetchone()
+        return row == (0,) and not any(actor.process is None for actor in self.scheduler.actors)
+
+
+def _digest(connection: psycopg.Connection[Any]) -> str:
+    """Return the hash of all that happened."""
+    digest = hashlib.sha256()
+    for query in (
+        "SELECT run_id, seq, count, kind::text, step, attempt, at_ns, body, hash FROM kronos.events ORDER BY 1, 2",
+        "SELECT id, workflow, phase::text, input, output, failure, head_seq, created_at FROM kronos.runs ORDER BY 1",
+        "SELECT id, name, dead_at, dead_why FROM kronos.incarnations ORDER BY 1",
+    ):
+        for row in connection.execute(query):
+            digest.update(repr(row).encode())
+    return digest.hexdigest()
+
+
+def simulate(arena: Arena, served: Served, seed: int, *, aims: Sequence[str], mutation: Mutation) -> Report:
+    """Return what became of `seed` in `arena`."""
+    arena.reset()
+    with mutation.patched():
+        return World(arena, served, seed, aims=aims, mutation=mutation).run()
+
+
+__all__ = ["CONNECT", "Arena", "Report", "Served", "World", "simulate"]
