@@ -4,7 +4,7 @@ Rule: everything above asks a `Kronos`; everything below is given what it needs.
 """
 
 from kronos.app.access import Kronos
-from kronos.app.forks import Changes
+from kronos.app.changes import Changes
 from kronos.app.jobs import JobFailedError, JobHandle
 from kronos.app.library import Engine, Handle, RunFailedError
 from kronos.app.working import WorkerProcess

@@ -13,8 +13,9 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
+from kronos.app.changes import Changes
 from kronos.app.doctor import Doctor
-from kronos.app.forks import Changes, Forks
+from kronos.app.forks import Forks
 from kronos.app.jobs import Jobs
 from kronos.app.leading import Leading, node_name
 from kronos.app.nodes import Nodes

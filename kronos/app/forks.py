@@ -6,11 +6,11 @@ Rule: a wish is checked whole before anything is on record, and a refusal names 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import msgspec
 
+from kronos.app.changes import Changes
 from kronos.core.definition import WorkflowDefinition
 from kronos.core.forking import Fork, Reuse, check_arguments, check_steps, inherit
 from kronos.core.graph import node_name
@@ -24,34 +24,11 @@ from kronos.kernel.schema import check_against
 from kronos.ports.history import Definition, History, RunFilter, RunSummary
 from kronos.ports.lineage import Family, ForkWish, Lineage
 
-__all__ = ["Changes", "Forks", "Retried"]
+__all__ = ["Forks", "Retried"]
 
 RETRIABLE: Final = (Phase.FAILED, Phase.CANCELLED, Phase.DEAD)
 RETRIES_MAX: Final = 10_000
 """Runs that one bulk retry takes at most."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Changes:
-    """What a fork does otherwise.  Values are plain Python, encoded as run inputs are.
-
-    `input` replaces the run's input, `inputs` arguments of steps (`{"score": {"threshold": 3}}`), `outputs` stands for
-    executing steps, `version` or `workflow` brings other code (a registered version; the code of this process).
-    `allow_external` lets the fork execute `external` and `tx` steps, which act on the world outside once more.
-    """
-
-    input: object = msgspec.UNSET
-    inputs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    outputs: Mapping[str, object] = field(default_factory=dict)
-    version: str | None = None
-    workflow: WorkflowDefinition[Any, Any] | None = None
-    allow_external: bool = False
-
-    @property
-    def is_nothing(self) -> bool:
-        """Whether the fork does what its parent did."""
-        given = (self.inputs, self.outputs, self.version, self.workflow)
-        return self.input is msgspec.UNSET and not any(given)
 
 
 class Retried(msgspec.Struct, frozen=True, kw_only=True):

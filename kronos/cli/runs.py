@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from kronos.cli.forks import add_forks
+from kronos.cli.inputs import read_input
 from kronos.cli.output import note, print_fields, print_json, print_rows, text_of
 from kronos.cli.tables import add_tables
-from kronos.errors import InvalidInput
 
 if TYPE_CHECKING:
     from kronos.cli.runs_source import Source
@@ -21,6 +21,7 @@ __all__ = ["app", "start"]
 
 app = typer.Typer(no_args_is_help=True)
 add_tables(app)
+add_forks(app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Address = Annotated[
@@ -128,18 +129,6 @@ def _in_short(value: object) -> object:
     if len(text) <= FIELD_CHARS_MAX:
         return value
     return f"{text[:FIELD_CHARS_MAX]}… ({len(text):,} characters; --json prints them all)"
-
-
-def read_input(text: str) -> str:
-    """Return the JSON of an argument, of `@file`, or of standard input for `@-`."""
-    if not text.startswith("@"):
-        return text
-    if text == "@-":
-        return sys.stdin.read()
-    try:
-        return Path(text[1:]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"--input {text}: the file cannot be read: {error}", field="input", value=text) from None
 
 
 @contextmanager

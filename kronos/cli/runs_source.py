@@ -20,7 +20,7 @@ from kronos.ports.history import RunFilter, RunSummary
 from kronos.server.tokens import read_or_create
 from kronos.settings import read_settings
 
-__all__ = ["DatabaseSource", "ServerSource", "Source", "run_fields", "server_client"]
+__all__ = ["DatabaseSource", "ServerSource", "Source", "phase_of", "run_fields", "server_client"]
 
 Fields = dict[str, Any]
 
@@ -79,7 +79,7 @@ class DatabaseSource:
         self, *, phases: Sequence[str], workflow: str, limit: int, before: str | None
     ) -> tuple[list[Fields], str | None]:
         chosen = RunFilter(
-            phases=tuple(map(_phase, phases)),
+            phases=tuple(map(phase_of, phases)),
             workflow=workflow or None,
             before=None if before is None else parse_run_id(before),
             limit=limit,
@@ -164,7 +164,8 @@ def _event(event: Event) -> EventRecord:
     )
 
 
-def _phase(text: str) -> Phase:
+def phase_of(text: str) -> Phase:
+    """Return a phase by its word; raise `InvalidInput` listing those there are."""
     try:
         return Phase(text)
     except ValueError:

@@ -27,7 +27,7 @@ from kronos.server.reading import Budget, Reading
 from kronos.server.responses import JSON, json_response
 from kronos.server.timelines import Timelines
 
-__all__ = ["ENDPOINTS", "CancelBody", "Desk", "Endpoint", "NoQuery", "read_query"]
+__all__ = ["ENDPOINTS", "CancelBody", "Desk", "Endpoint", "NoQuery", "read_query", "run_id_of"]
 
 PAYLOAD_MAX: Final = 1_048_576
 BODY_MAX: Final = 65_536

@@ -21,7 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kronos.errors import InvalidInput, KronosError, NotFound
 from kronos.resources import resource_folder
-from kronos.server.api import BODY_MAX, ENDPOINTS, Desk, Endpoint, read_query
+from kronos.server.api import BODY_MAX, Desk, Endpoint, read_query
+from kronos.server.endpoints import ENDPOINTS
 from kronos.server.guarding import Guard
 from kronos.server.metrics import Metrics
 from kronos.server.openapi import document

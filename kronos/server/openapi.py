@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from kronos.server import shapes
-from kronos.server.api import ENDPOINTS, Endpoint
+from kronos.server.api import Endpoint
+from kronos.server.endpoints import ENDPOINTS
 from kronos.server.responses import JSON
 
 __all__ = ["document", "path_of"]

@@ -24,7 +24,10 @@ __all__ = [
     "EventLine",
     "EventPage",
     "Failure",
+    "Family",
+    "Forked",
     "GraphNode",
+    "KinLine",
     "Mark",
     "Payload",
     "RunDetail",
@@ -269,3 +272,31 @@ class Accepted(_Shape, frozen=True, kw_only=True):
 
     run_id: str
     accepted: bool
+
+
+class Forked(_Shape, frozen=True, kw_only=True):
+    """A fork that is on record."""
+
+    run_id: str
+
+
+class KinLine(_Shape, frozen=True, kw_only=True):
+    """One run of a family; `parent_seq` is the last seq that it shares with `parent`, `changed` is in words."""
+
+    id: str
+    parent: str | None
+    parent_seq: Count
+    workflow: str
+    version: str
+    phase: Phase
+    created_at: Ns
+    changed: list[str]
+
+
+class Family(_Shape, frozen=True, kw_only=True):
+    """A run, those it comes from, and those that come from it, each oldest first."""
+
+    run: KinLine
+    ancestors: list[KinLine]
+    descendants: list[KinLine]
+    is_cut: bool

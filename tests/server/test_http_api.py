@@ -36,7 +36,7 @@ def test_every_answer_fits_the_openapi_document(http, done, failed):
         *(
             (run + more, f"/api/v1/runs/{each}{more}")
             for each in (done, failed)
-            for more in ("", "/state", "/timeline")
+            for more in ("", "/state", "/timeline", "/lineage")
         ),
         (f"{run}/events", f"/api/v1/runs/{done}/events?facts=true&limit=7"),
         (f"{run}/events/{{seq}}", f"/api/v1/runs/{done}/events/3"),
@@ -50,7 +50,7 @@ def test_every_answer_fits_the_openapi_document(http, done, failed):
 
 
 def test_the_document_lists_every_route_and_no_other(http, server):
-    from kronos.server.api import ENDPOINTS
+    from kronos.server.endpoints import ENDPOINTS
     from kronos.server.openapi import path_of
 
     document = http.get("/api/v1/openapi.json").json()

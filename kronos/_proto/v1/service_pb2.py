@@ -24,13 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17kronos/v1/service.proto\x12\tkronos.v1\"^\n\x14StartWorkflowRequest\x12\x15\n\rworkflow_name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05input\x18\x03 \x01(\t\x12\x0f\n\x07timeout\x18\x04 \x01(\t\"\'\n\x15StartWorkflowResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"W\n\x0fListRunsRequest\x12\x0e\n\x06phases\x18\x01 \x03(\t\x12\x15\n\rworkflow_name\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"E\n\x10ListRunsResponse\x12\x1c\n\x04runs\x18\x01 \x03(\x0b\x32\x0e.kronos.v1.Run\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"2\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x13\n\x11\x43\x61ncelRunResponse\"G\n\x13GetRunEventsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tafter_seq\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x05\"J\n\x14GetRunEventsResponse\x12 \n\x06\x65vents\x18\x01 \x03(\x0b\x32\x10.kronos.v1.Event\x12\x10\n\x08head_seq\x18\x02 \x01(\x03\"<\n\x17StreamRunHistoryRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tafter_seq\x18\x02 \x01(\x03\"\x94\x02\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x15\n\rworkflow_name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\r\n\x05phase\x18\x04 \x01(\t\x12\x15\n\rcreated_at_ns\x18\x05 \x01(\x03\x12\x15\n\rstarted_at_ns\x18\x06 \x01(\x03\x12\x16\n\x0e\x66inished_at_ns\x18\x07 \x01(\x03\x12\x10\n\x08head_seq\x18\x08 \x01(\x03\x12\r\n\x05input\x18\t \x01(\t\x12\x0e\n\x06output\x18\n \x01(\t\x12#\n\x07\x66\x61ilure\x18\x0b \x01(\x0b\x32\x12.kronos.v1.Failure\x12\x13\n\x0b\x66\x61iled_step\x18\x0c \x01(\t\x12\x15\n\rdefinition_id\x18\r \x01(\t\"J\n\x07\x46\x61ilure\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\x12\x11\n\ttraceback\x18\x04 \x01(\t\"_\n\x05\x45vent\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05\x61t_ns\x18\x03 \x01(\x03\x12\x0c\n\x04step\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\r\n\x05\x66\x61\x63ts\x18\x06 \x01(\t\"#\n\x11\x45xplainRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"8\n\x12\x45xplainRunResponse\x12\"\n\x07remarks\x18\x01 \x03(\x0b\x32\x11.kronos.v1.Remark\"@\n\x06Remark\x12\r\n\x05topic\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\t\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\n\n\x02\x64o\x18\x04 \x01(\t2\x8c\x04\n\rKronosService\x12R\n\rStartWorkflow\x12\x1f.kronos.v1.StartWorkflowRequest\x1a .kronos.v1.StartWorkflowResponse\x12\x32\n\x06GetRun\x12\x18.kronos.v1.GetRunRequest\x1a\x0e.kronos.v1.Run\x12\x43\n\x08ListRuns\x12\x1a.kronos.v1.ListRunsRequest\x1a\x1b.kronos.v1.ListRunsResponse\x12\x46\n\tCancelRun\x12\x1b.kronos.v1.CancelRunRequest\x1a\x1c.kronos.v1.CancelRunResponse\x12O\n\x0cGetRunEvents\x12\x1e.kronos.v1.GetRunEventsRequest\x1a\x1f.kronos.v1.GetRunEventsResponse\x12J\n\x10StreamRunHistory\x12\".kronos.v1.StreamRunHistoryRequest\x1a\x10.kronos.v1.Event0\x01\x12I\n\nExplainRun\x12\x1c.kronos.v1.ExplainRunRequest\x1a\x1d.kronos.v1.ExplainRunResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17kronos/v1/service.proto\x12\tkronos.v1\"^\n\x14StartWorkflowRequest\x12\x15\n\rworkflow_name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05input\x18\x03 \x01(\t\x12\x0f\n\x07timeout\x18\x04 \x01(\t\"\'\n\x15StartWorkflowResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"W\n\x0fListRunsRequest\x12\x0e\n\x06phases\x18\x01 \x03(\t\x12\x15\n\rworkflow_name\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"E\n\x10ListRunsResponse\x12\x1c\n\x04runs\x18\x01 \x03(\x0b\x32\x0e.kronos.v1.Run\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"2\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x13\n\x11\x43\x61ncelRunResponse\"G\n\x13GetRunEventsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tafter_seq\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x05\"J\n\x14GetRunEventsResponse\x12 \n\x06\x65vents\x18\x01 \x03(\x0b\x32\x10.kronos.v1.Event\x12\x10\n\x08head_seq\x18\x02 \x01(\x03\"<\n\x17StreamRunHistoryRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tafter_seq\x18\x02 \x01(\x03\"\x94\x02\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x15\n\rworkflow_name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\r\n\x05phase\x18\x04 \x01(\t\x12\x15\n\rcreated_at_ns\x18\x05 \x01(\x03\x12\x15\n\rstarted_at_ns\x18\x06 \x01(\x03\x12\x16\n\x0e\x66inished_at_ns\x18\x07 \x01(\x03\x12\x10\n\x08head_seq\x18\x08 \x01(\x03\x12\r\n\x05input\x18\t \x01(\t\x12\x0e\n\x06output\x18\n \x01(\t\x12#\n\x07\x66\x61ilure\x18\x0b \x01(\x0b\x32\x12.kronos.v1.Failure\x12\x13\n\x0b\x66\x61iled_step\x18\x0c \x01(\t\x12\x15\n\rdefinition_id\x18\r \x01(\t\"J\n\x07\x46\x61ilure\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\x12\x11\n\ttraceback\x18\x04 \x01(\t\"_\n\x05\x45vent\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05\x61t_ns\x18\x03 \x01(\x03\x12\x0c\n\x04step\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\r\n\x05\x66\x61\x63ts\x18\x06 \x01(\t\"\xe7\x02\n\x0e\x46orkRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\n\n\x02\x61t\x18\x02 \x01(\t\x12\x13\n\x06\x61t_seq\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05input\x18\x04 \x01(\t\x12>\n\x0bset_outputs\x18\x05 \x03(\x0b\x32).kronos.v1.ForkRunRequest.SetOutputsEntry\x12<\n\nset_inputs\x18\x06 \x03(\x0b\x32(.kronos.v1.ForkRunRequest.SetInputsEntry\x12\x0f\n\x07version\x18\x07 \x01(\t\x12\x16\n\x0e\x61llow_external\x18\x08 \x01(\x08\x1a\x31\n\x0fSetOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0eSetInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07_at_seq\"!\n\x0f\x46orkRunResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"9\n\x0fRetryRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61llow_external\x18\x02 \x01(\x08\"#\n\x11GetLineageRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"~\n\x07Lineage\x12\x1b\n\x03run\x18\x01 \x01(\x0b\x32\x0e.kronos.v1.Kin\x12!\n\tancestors\x18\x02 \x03(\x0b\x32\x0e.kronos.v1.Kin\x12#\n\x0b\x64\x65scendants\x18\x03 \x03(\x0b\x32\x0e.kronos.v1.Kin\x12\x0e\n\x06is_cut\x18\x04 \x01(\x08\"\x98\x01\n\x03Kin\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12\x12\n\nparent_seq\x18\x03 \x01(\x03\x12\x15\n\rworkflow_name\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\r\n\x05phase\x18\x06 \x01(\t\x12\x15\n\rcreated_at_ns\x18\x07 \x01(\x03\x12\x0f\n\x07\x63hanged\x18\x08 \x03(\t\"#\n\x11\x45xplainRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"8\n\x12\x45xplainRunResponse\x12\"\n\x07remarks\x18\x01 \x03(\x0b\x32\x11.kronos.v1.Remark\"@\n\x06Remark\x12\r\n\x05topic\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\t\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\n\n\x02\x64o\x18\x04 \x01(\t2\xd2\x05\n\rKronosService\x12R\n\rStartWorkflow\x12\x1f.kronos.v1.StartWorkflowRequest\x1a .kronos.v1.StartWorkflowResponse\x12\x32\n\x06GetRun\x12\x18.kronos.v1.GetRunRequest\x1a\x0e.kronos.v1.Run\x12\x43\n\x08ListRuns\x12\x1a.kronos.v1.ListRunsRequest\x1a\x1b.kronos.v1.ListRunsResponse\x12\x46\n\tCancelRun\x12\x1b.kronos.v1.CancelRunRequest\x1a\x1c.kronos.v1.CancelRunResponse\x12O\n\x0cGetRunEvents\x12\x1e.kronos.v1.GetRunEventsRequest\x1a\x1f.kronos.v1.GetRunEventsResponse\x12J\n\x10StreamRunHistory\x12\".kronos.v1.StreamRunHistoryRequest\x1a\x10.kronos.v1.Event0\x01\x12@\n\x07\x46orkRun\x12\x19.kronos.v1.ForkRunRequest\x1a\x1a.kronos.v1.ForkRunResponse\x12\x42\n\x08RetryRun\x12\x1a.kronos.v1.RetryRunRequest\x1a\x1a.kronos.v1.ForkRunResponse\x12>\n\nGetLineage\x12\x1c.kronos.v1.GetLineageRequest\x1a\x12.kronos.v1.Lineage\x12I\n\nExplainRun\x12\x1c.kronos.v1.ExplainRunRequest\x1a\x1d.kronos.v1.ExplainRunResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kronos.v1.service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_FORKRUNREQUEST_SETOUTPUTSENTRY']._loaded_options = None
+  _globals['_FORKRUNREQUEST_SETOUTPUTSENTRY']._serialized_options = b'8\001'
+  _globals['_FORKRUNREQUEST_SETINPUTSENTRY']._loaded_options = None
+  _globals['_FORKRUNREQUEST_SETINPUTSENTRY']._serialized_options = b'8\001'
   _globals['_STARTWORKFLOWREQUEST']._serialized_start=38
   _globals['_STARTWORKFLOWREQUEST']._serialized_end=132
   _globals['_STARTWORKFLOWRESPONSE']._serialized_start=134
@@ -57,12 +61,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FAILURE']._serialized_end=1005
   _globals['_EVENT']._serialized_start=1007
   _globals['_EVENT']._serialized_end=1102
-  _globals['_EXPLAINRUNREQUEST']._serialized_start=1104
-  _globals['_EXPLAINRUNREQUEST']._serialized_end=1139
-  _globals['_EXPLAINRUNRESPONSE']._serialized_start=1141
-  _globals['_EXPLAINRUNRESPONSE']._serialized_end=1197
-  _globals['_REMARK']._serialized_start=1199
-  _globals['_REMARK']._serialized_end=1263
-  _globals['_KRONOSSERVICE']._serialized_start=1266
-  _globals['_KRONOSSERVICE']._serialized_end=1790
+  _globals['_FORKRUNREQUEST']._serialized_start=1105
+  _globals['_FORKRUNREQUEST']._serialized_end=1464
+  _globals['_FORKRUNREQUEST_SETOUTPUTSENTRY']._serialized_start=1354
+  _globals['_FORKRUNREQUEST_SETOUTPUTSENTRY']._serialized_end=1403
+  _globals['_FORKRUNREQUEST_SETINPUTSENTRY']._serialized_start=1405
+  _globals['_FORKRUNREQUEST_SETINPUTSENTRY']._serialized_end=1453
+  _globals['_FORKRUNRESPONSE']._serialized_start=1466
+  _globals['_FORKRUNRESPONSE']._serialized_end=1499
+  _globals['_RETRYRUNREQUEST']._serialized_start=1501
+  _globals['_RETRYRUNREQUEST']._serialized_end=1558
+  _globals['_GETLINEAGEREQUEST']._serialized_start=1560
+  _globals['_GETLINEAGEREQUEST']._serialized_end=1595
+  _globals['_LINEAGE']._serialized_start=1597
+  _globals['_LINEAGE']._serialized_end=1723
+  _globals['_KIN']._serialized_start=1726
+  _globals['_KIN']._serialized_end=1878
+  _globals['_EXPLAINRUNREQUEST']._serialized_start=1880
+  _globals['_EXPLAINRUNREQUEST']._serialized_end=1915
+  _globals['_EXPLAINRUNRESPONSE']._serialized_start=1917
+  _globals['_EXPLAINRUNRESPONSE']._serialized_end=1973
+  _globals['_REMARK']._serialized_start=1975
+  _globals['_REMARK']._serialized_end=2039
+  _globals['_KRONOSSERVICE']._serialized_start=2042
+  _globals['_KRONOSSERVICE']._serialized_end=2764
 # @@protoc_insertion_point(module_scope)

@@ -146,6 +146,92 @@ class Event(_message.Message):
     facts: str
     def __init__(self, seq: _Optional[int] = ..., kind: _Optional[str] = ..., at_ns: _Optional[int] = ..., step: _Optional[str] = ..., attempt: _Optional[int] = ..., facts: _Optional[str] = ...) -> None: ...
 
+class ForkRunRequest(_message.Message):
+    __slots__ = ("run_id", "at", "at_seq", "input", "set_outputs", "set_inputs", "version", "allow_external")
+    class SetOutputsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class SetInputsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    AT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    SET_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    SET_INPUTS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_EXTERNAL_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    at: str
+    at_seq: int
+    input: str
+    set_outputs: _containers.ScalarMap[str, str]
+    set_inputs: _containers.ScalarMap[str, str]
+    version: str
+    allow_external: bool
+    def __init__(self, run_id: _Optional[str] = ..., at: _Optional[str] = ..., at_seq: _Optional[int] = ..., input: _Optional[str] = ..., set_outputs: _Optional[_Mapping[str, str]] = ..., set_inputs: _Optional[_Mapping[str, str]] = ..., version: _Optional[str] = ..., allow_external: _Optional[bool] = ...) -> None: ...
+
+class ForkRunResponse(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class RetryRunRequest(_message.Message):
+    __slots__ = ("run_id", "allow_external")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_EXTERNAL_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    allow_external: bool
+    def __init__(self, run_id: _Optional[str] = ..., allow_external: _Optional[bool] = ...) -> None: ...
+
+class GetLineageRequest(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class Lineage(_message.Message):
+    __slots__ = ("run", "ancestors", "descendants", "is_cut")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    ANCESTORS_FIELD_NUMBER: _ClassVar[int]
+    DESCENDANTS_FIELD_NUMBER: _ClassVar[int]
+    IS_CUT_FIELD_NUMBER: _ClassVar[int]
+    run: Kin
+    ancestors: _containers.RepeatedCompositeFieldContainer[Kin]
+    descendants: _containers.RepeatedCompositeFieldContainer[Kin]
+    is_cut: bool
+    def __init__(self, run: _Optional[_Union[Kin, _Mapping]] = ..., ancestors: _Optional[_Iterable[_Union[Kin, _Mapping]]] = ..., descendants: _Optional[_Iterable[_Union[Kin, _Mapping]]] = ..., is_cut: _Optional[bool] = ...) -> None: ...
+
+class Kin(_message.Message):
+    __slots__ = ("run_id", "parent", "parent_seq", "workflow_name", "version", "phase", "created_at_ns", "changed")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    PARENT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    parent: str
+    parent_seq: int
+    workflow_name: str
+    version: str
+    phase: str
+    created_at_ns: int
+    changed: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, run_id: _Optional[str] = ..., parent: _Optional[str] = ..., parent_seq: _Optional[int] = ..., workflow_name: _Optional[str] = ..., version: _Optional[str] = ..., phase: _Optional[str] = ..., created_at_ns: _Optional[int] = ..., changed: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class ExplainRunRequest(_message.Message):
     __slots__ = ("run_id",)
     RUN_ID_FIELD_NUMBER: _ClassVar[int]

@@ -64,6 +64,21 @@ class KronosServiceStub:
                 request_serializer=kronos_dot_v1_dot_service__pb2.StreamRunHistoryRequest.SerializeToString,
                 response_deserializer=kronos_dot_v1_dot_service__pb2.Event.FromString,
                 _registered_method=True)
+        self.ForkRun = channel.unary_unary(
+                '/kronos.v1.KronosService/ForkRun',
+                request_serializer=kronos_dot_v1_dot_service__pb2.ForkRunRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.ForkRunResponse.FromString,
+                _registered_method=True)
+        self.RetryRun = channel.unary_unary(
+                '/kronos.v1.KronosService/RetryRun',
+                request_serializer=kronos_dot_v1_dot_service__pb2.RetryRunRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.ForkRunResponse.FromString,
+                _registered_method=True)
+        self.GetLineage = channel.unary_unary(
+                '/kronos.v1.KronosService/GetLineage',
+                request_serializer=kronos_dot_v1_dot_service__pb2.GetLineageRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.Lineage.FromString,
+                _registered_method=True)
         self.ExplainRun = channel.unary_unary(
                 '/kronos.v1.KronosService/ExplainRun',
                 request_serializer=kronos_dot_v1_dot_service__pb2.ExplainRunRequest.SerializeToString,
@@ -115,6 +130,29 @@ class KronosServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ForkRun(self, request, context):
+        """── Forks ──
+
+        Go back to a moment of a run, change something, and run on from there. Durable when the call returns.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryRun(self, request, context):
+        """Run again what failed, or did not come to its end, in a fork that keeps all that completed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLineage(self, request, context):
+        """The runs that a run comes from, and those that come from it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainRun(self, request, context):
         """── Upkeep ──
 
@@ -156,6 +194,21 @@ def add_KronosServiceServicer_to_server(servicer, server):
                     servicer.StreamRunHistory,
                     request_deserializer=kronos_dot_v1_dot_service__pb2.StreamRunHistoryRequest.FromString,
                     response_serializer=kronos_dot_v1_dot_service__pb2.Event.SerializeToString,
+            ),
+            'ForkRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkRun,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.ForkRunRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.ForkRunResponse.SerializeToString,
+            ),
+            'RetryRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryRun,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.RetryRunRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.ForkRunResponse.SerializeToString,
+            ),
+            'GetLineage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLineage,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.GetLineageRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.Lineage.SerializeToString,
             ),
             'ExplainRun': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainRun,
@@ -325,6 +378,87 @@ class KronosService:
             '/kronos.v1.KronosService/StreamRunHistory',
             kronos_dot_v1_dot_service__pb2.StreamRunHistoryRequest.SerializeToString,
             kronos_dot_v1_dot_service__pb2.Event.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/ForkRun',
+            kronos_dot_v1_dot_service__pb2.ForkRunRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.ForkRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/RetryRun',
+            kronos_dot_v1_dot_service__pb2.RetryRunRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.ForkRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLineage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/GetLineage',
+            kronos_dot_v1_dot_service__pb2.GetLineageRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.Lineage.FromString,
             options,
             channel_credentials,
             insecure,

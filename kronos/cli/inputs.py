@@ -1,0 +1,33 @@
+"""What is typed as an argument and stands for more: JSON from a file or from standard input, STEP=JSON."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from kronos.errors import InvalidInput
+
+__all__ = ["read_assignments", "read_input"]
+
+
+def read_input(text: str) -> str:
+    """Return the JSON of an argument, of `@file`, or of standard input for `@-`."""
+    if not text.startswith("@"):
+        return text
+    if text == "@-":
+        return sys.stdin.read()
+    try:
+        return Path(text[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"--input {text}: the file cannot be read: {error}", field="input", value=text) from None
+
+
+def read_assignments(given: list[str] | None, option: str) -> dict[str, str]:
+    """Return what STEP=JSON options say; raise `InvalidInput` naming the one that is none."""
+    found: dict[str, str] = {}
+    for text in given or []:
+        step, mark, value = text.partition("=")
+        if not mark or not step:
+            raise InvalidInput(f"{option} {text}: write it as STEP=JSON", field=option.lstrip("-"), value=text)
+        found[step] = value
+    return found
