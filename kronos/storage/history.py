@@ -24,10 +24,11 @@ from kronos.kernel.ids import BlobHash, DefinitionId, RunId
 from kronos.ports.blobs import Blobs
 from kronos.ports.history import Definition, RunFilter, RunPage, RunSummary
 from kronos.ports.lineage import Scope
+from kronos.storage.archives import EventPages
 from kronos.storage.database import Connections
 from kronos.storage.folds import EVERY, Folds
 from kronos.storage.statements import statement
-from kronos.storage.stored import StoredEvent, corrupt, read_stored
+from kronos.storage.stored import StoredEvent, corrupt
 
 __all__ = ["PostgresHistory"]
 
@@ -83,6 +84,7 @@ class PostgresHistory:
         self._session = session
         self._blobs = blobs
         self._folds = Folds()
+        self._pages = EventPages(session)
         self._definitions: dict[DefinitionId, Definition] = {}
 
     def run(self, run_id: RunId) -> RunSummary:
@@ -114,7 +116,7 @@ class PostgresHistory:
 
     def events(self, run_id: RunId, *, after: int = 0, limit: int = PAGE_MAX) -> list[Event]:
         """Return stored events with `seq` > `after`, in order, at most `limit`; raise `NotFound`."""
-        found = [row.event for row in self._page(run_id, after, limit)]
+        found = [row.event for row in self._pages.page(run_id, after, limit)]
         if not found and after == 0:
             self.run(run_id)
         return found
@@ -166,7 +168,7 @@ class PostgresHistory:
     def head_at(self, run_id: RunId, seq: int) -> bytes:
         """Return the head of a run's chain after the fact at `seq`; raise `InvalidInput` beyond the last event."""
         head = GENESIS
-        for stored in self._page(run_id, max(0, seq - FACTS_MAX), FACTS_MAX + 1):
+        for stored in self._pages.page(run_id, max(0, seq - FACTS_MAX), FACTS_MAX + 1):
             if stored.event.seq == seq:
                 return stored.hash
             if stored.event.seq > seq:
@@ -224,17 +226,11 @@ class PostgresHistory:
 
     def _all(self, run_id: RunId, *, after: int = 0, upto: int | None = None) -> Iterator[StoredEvent]:
         while upto is None or after < upto:
-            page = self._page(run_id, after, CHUNK, upto=upto)
+            page = self._pages.page(run_id, after, CHUNK, upto=upto)
             yield from page
             if len(page) < CHUNK:
                 return
             after = page[-1].event.seq
-
-    def _page(self, run_id: RunId, after: int, limit: int, *, upto: int | None = None) -> list[StoredEvent]:
-        at = {"run": run_id, "after": after, "limit": limit, "upto": upto}
-        with self._session.connection() as connection:
-            rows = connection.execute(statement("read_events"), at, binary=True).fetchall()
-        return [read_stored(run_id, cast("tuple[Any, ...]", row)) for row in rows]
 
     def _lines(self, query: sa.Select[Any]) -> list[RunSummary]:
         compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})

@@ -25,12 +25,12 @@ from kronos.errors import LeaseLost, Unavailable
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
 from kronos.ports.queue import ClaimedRun, Command, Flush, Head, LoadedRun, PastOutcome, Takeover, Verdict
+from kronos.storage.archives import EventPages
 from kronos.storage.committing import Committer
 from kronos.storage.database import LINK, Connection, Link, Session, take_role
 from kronos.storage.fencing import fenced
 from kronos.storage.flushing import noted
 from kronos.storage.statements import statement
-from kronos.storage.stored import read_stored
 
 __all__ = ["PostgresQueue"]
 
@@ -53,6 +53,7 @@ class PostgresQueue:
 
     def __init__(self, url: str, *, link: Link = LINK) -> None:
         self._intake = Session(url, purpose="intake", link=link)
+        self._pages = EventPages(self._intake)
         self._life = Session(url, purpose="heartbeat", link=link)
         self._reaper = Session(url, purpose="reaper", link=link)
         self._link = link
@@ -145,14 +146,11 @@ class PostgresQueue:
         events: list[Event] = []
         head, after = GENESIS, 0
         while True:
-            at = {"run": run_id, "after": after, "limit": PAGE, "upto": None}
-            with self._intake.connection() as connection:
-                rows = connection.execute(statement("read_events"), at, binary=True).fetchall()
-            for row in rows:
-                stored = read_stored(run_id, row)
-                events.append(stored.event)
-                head, after = stored.hash, stored.event.seq
-            if len(rows) < PAGE:
+            page = self._pages.page(run_id, after, PAGE)
+            events += [stored.event for stored in page]
+            if page:
+                head, after = page[-1].hash, page[-1].event.seq
+            if len(page) < PAGE:
                 return LoadedRun(events, head)
 
     def past_outcomes(self, run: uuid.UUID, after: int) -> list[PastOutcome]:

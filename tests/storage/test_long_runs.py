@@ -13,6 +13,7 @@ from kronos.core.state import fold, new_run
 from kronos.errors import Unavailable
 from kronos.kernel.ids import RunId
 from kronos.storage import folds, readers
+from kronos.storage.archives import EventPages
 from kronos.storage.folds import EVERY, Folds
 from kronos.storage.history import PostgresHistory
 from kronos.storage.readers import READERS_MAX, Readers
@@ -28,13 +29,13 @@ def long_history():
         yield Event(seq=6 + 5 * i, kind=Kind.STEP_COMPLETED, at=i, facts=facts, step=f"each[{i}]", attempt=1, count=5)
 
 
-class CountedHistory(PostgresHistory):
+class CountedPages(EventPages):
     """Counts the rows that it reads."""
 
     read = 0
 
-    def _page(self, *args, **options):
-        page = super()._page(*args, **options)
+    def page(self, *args, **options):
+        page = super().page(*args, **options)
         self.read += len(page)
         return page
 
@@ -55,7 +56,9 @@ def long_run(desk):
 
 @pytest.fixture
 def history(app, connections):
-    return CountedHistory(connections, app.blobs)
+    found = PostgresHistory(connections, app.blobs)
+    found._pages = CountedPages(connections)
+    return found
 
 
 def test_a_seek_reads_a_bounded_piece_and_equals_the_fold_from_the_start(history, long_run):
@@ -63,22 +66,22 @@ def test_a_seek_reads_a_bounded_piece_and_equals_the_fold_from_the_start(history
     chance = random.Random(7)
     events = list(long_history())
     for seq in (FACTS, 1, EVERY, *(chance.randint(1, FACTS) for _ in range(12))):
-        history.read = 0
+        history._pages.read = 0
         found = history.state_at(long_run, seq)
-        assert history.read <= EVERY / 5 + 2
+        assert history._pages.read <= EVERY / 5 + 2
         assert found == fold(long_run, events, upto=seq)
 
 
 def test_the_first_look_at_a_position_reads_nothing_that_follows_it(history, long_run):
     assert history.state_at(long_run, 500).seq == 500
-    assert history.read <= 101
+    assert history._pages.read <= 101
 
 
 def test_what_was_appended_since_is_all_that_a_second_look_reads(history, long_run, desk):
     before = history.state_at(long_run)
-    history.read = 0
+    history._pages.read = 0
     assert history.state_at(long_run) is before
-    assert history.read == 0
+    assert history._pages.read == 0
 
 
 def test_folds_are_bounded_and_the_run_looked_at_longest_ago_is_forgotten(monkeypatch):

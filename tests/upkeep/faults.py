@@ -45,7 +45,7 @@ def forged(owner, run, seqs):
         (run,),
     ).fetchall()
     for seq, *columns, body in rows:
-        new = body.replace(b'"output":', b'"output":1', 1) if seq == seqs[2] else body
+        new = body.replace(b'"worker":', b'"worker":1', 1) if seq == seqs[1] else body
         head = successor(head, seq, *columns, new)
         owner.execute(
             "UPDATE kronos.events SET body = %s, hash = %s WHERE run_id = %s AND seq = %s", (new, head, run, seq)
@@ -132,6 +132,13 @@ FAULTS = {
         "runs: RUN",
     ),
     "a command that vanished": sql("UPDATE kronos.runs SET inbox_n = inbox_n + 1 WHERE id = RUN", "inbox", "runs: RUN"),
+    "another head where a fork begins": sql(
+        "UPDATE kronos.run_ancestry SET upto_hash = sha256(upto_hash)", "fork", "run_ancestry: "
+    ),
+    "a fork that has forgotten what it stands on": sql("DELETE FROM kronos.run_ancestry", "fork", "run_ancestry: "),
+    "a fork whose own events begin elsewhere": sql(
+        "UPDATE kronos.runs SET parent_seq = parent_seq - 1 WHERE parent_run IS NOT NULL", "fork", "run_ancestry: "
+    ),
     "an owner that never was": sql(
         "UPDATE kronos.runs SET owner = 999999 WHERE id = (SELECT id FROM kronos.runs WHERE phase = 'pending' LIMIT 1)",
         "owner",
@@ -192,10 +199,6 @@ FAULTS = {
     "a dataset that names another's chunks": sql(
         "UPDATE kronos.datasets SET id = encode(sha256('other'), 'hex')", "dataset", "datasets: walk@"
     ),
-    "another head where a fork begins": sql(
-        "UPDATE kronos.run_ancestry SET upto_hash = sha256(upto_hash)", "fork", "runs: "
-    ),
-    "a fork whose ancestry is gone": sql("DELETE FROM kronos.run_ancestry", "fork", "runs: "),
     "events without a run": without_foreign_keys("DELETE FROM kronos.runs WHERE id = RUN", "run", "events: run RUN"),
     "a run of another class": without_foreign_keys(
         "WITH c AS (INSERT INTO kronos.retention_classes (id, name) VALUES (99, 'other') RETURNING id)"

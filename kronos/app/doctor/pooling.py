@@ -9,15 +9,15 @@ __all__ = ["look_for_pooler"]
 
 
 def look_for_pooler(url: str) -> Remark:
-    """Compare the backends that answer over two connections, both held open and asked in turn."""
+    """Compare the backends that answer over two connections, both held open and each asked twice in a row."""
     with connect(url, purpose="doctor") as one, connect(url, purpose="doctor") as other:
-        first, second = [[_backend(each) for each in (one, other)] for _ in range(2)]
-    if first == second and first[0] != first[1]:
+        answered = [_backend(each) for each in (one, one, other, other)]
+    if answered[0] == answered[1] != answered[2] == answered[3]:
         return Remark(topic="pooler", level="ok", what="each connection has a backend of its own")
     return Remark(
         topic="pooler",
         level="bad",
-        what=f"two connections were answered by backends {first} and then {second}: a pooler in transaction mode",
+        what=f"two connections, each asked twice, were answered by backends {answered}: a pooler in transaction mode",
         do="connect to Postgres itself, or put the pooler into session mode",
     )
 

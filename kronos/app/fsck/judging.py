@@ -17,12 +17,11 @@ import msgspec
 
 from kronos.app.fsck.chaining import GENESIS, successor
 from kronos.app.fsck.finding import Finding
-from kronos.core.events import LEADING, Event, RunFacts, encode_facts, read_event, truncate
-from kronos.core.state import Phase, Run, apply, new_run
+from kronos.core.events import LEADING, Event, RunFacts, read_event
+from kronos.core.state import Phase, Run, apply
 from kronos.errors import CorruptHistory, TransitionError
-from kronos.kernel.ids import RunId
 
-__all__ = ["EventLine", "Judge", "RunLine", "blobs_in"]
+__all__ = ["EventLine", "Judge", "RunLine", "blobs_in", "light"]
 
 _BLOB: Final = re.compile(rb'"\$blob":"([0-9a-f]{64})"')
 
@@ -40,7 +39,7 @@ class RunLine(NamedTuple):
     output: bytes | None
     failed_step: str | None
     expired: bool
-    parent_seq: int | None = None
+    parent_seq: int
 
 
 class EventLine(NamedTuple):
@@ -65,44 +64,18 @@ def blobs_in(data: bytes | None) -> list[str]:
 class Judge:
     """Is given a run's rows in order, then asked for what the end shows."""
 
-    def __init__(self, run: RunLine) -> None:
+    def __init__(self, run: RunLine, *, after: int = 0, head: bytes = GENESIS, state: Run | None) -> None:
+        """Begin after seq `after`, where `head` and `state` stand (None: nothing is folded): of a fork, its prefix."""
         self.run: Final = run
         self._anchor: tuple[int, bytes] | None = None
-        self._heads: tuple[bytes, ...] = (GENESIS,)
-        self._last = 0
-        self._last_hash: bytes = GENESIS
-        self._state: Run | None = new_run(RunId(str(run.id)))
-        self._seen_head = False
+        self._heads: tuple[bytes, ...] = (head,)
+        self._first = self._last = after
+        self._state = state
+        self._seen_head = after == run.head_seq and run.head_hash in (None, head)
 
     def expect(self, seq: int, head: bytes) -> None:
         """Say what was exported of this run earlier."""
         self._anchor = seq, head
-
-    def share(self, line: EventLine, upto: int, head: bytes) -> Iterator[Finding]:
-        """Follow a row that a fork shares: what is wrong with it is found where it was recorded.
-
-        `upto` ends the part that is shared, in the middle of the row perhaps; `head` is what the fork noted there.
-        """
-        event = read_event(line.seq, line.facts, line.kind, line.step, line.attempt, line.at_ns, line.body)
-        after = line.hash
-        if event.seq > upto:
-            event = truncate(event, upto)
-            columns = event.seq, event.count, event.attempt, event.at, event.kind, event.step
-            after = successor(self._last_hash, *columns, encode_facts(event.facts))
-        if event.seq == upto and head != after:
-            yield self._of_run("fork", f"at seq {upto}, where it ends, the history that it shares has another head")
-        self._last, self._last_hash, self._heads = event.seq, after, (after,)
-        self._seen_head = event.seq == self.run.head_seq
-        try:
-            self._state = self._state and apply(self._state, _light(event))
-        except TransitionError:
-            self._state = None
-
-    def begin_at(self, parent_seq: int) -> Iterator[Finding]:
-        """Judge whether what a fork shares reaches as far as its row says."""
-        if self._last != parent_seq:
-            yield self._of_run("fork", f"it shares the history up to seq {parent_seq}, of which {self._last} is there")
-            self._last, self._state = parent_seq, None
 
     def take(self, line: EventLine) -> Iterator[Finding]:
         """Judge the next row."""
@@ -113,7 +86,7 @@ class Judge:
             yield from self._check_hash(line)
         yield from self._check_known(line)
         yield from self._fold(line)
-        self._last, self._last_hash = line.seq, line.hash
+        self._last = line.seq
 
     def _check_hash(self, line: EventLine) -> Iterator[Finding]:
         columns = line.seq, line.facts, line.attempt, line.at_ns, line.kind, line.step, line.body
@@ -138,7 +111,7 @@ class Judge:
                 yield self._at(line, "transition", f"a row of kind {event.kind} cannot stand for {event.count} facts")
                 self._state = None
             if self._state is not None:
-                self._state = apply(self._state, _light(event))
+                self._state = apply(self._state, light(event))
         except CorruptHistory as error:
             yield self._at(line, "body", error.message)
             self._state = None
@@ -153,7 +126,7 @@ class Judge:
             yield self._of_run(
                 "inbox", f"{run.inbox_n} commands were sent, {run.inbox_seen} are seen, {run.inbox} are in the inbox"
             )
-        if run.expired and self._last == 0:
+        if run.expired and self._last == self._first:
             return
         if self._last < run.head_seq:
             yield self._of_run("tail", f"the run's row notes seq {run.head_seq}; the history ends at {self._last}")
@@ -183,8 +156,8 @@ class Judge:
         return Finding(check=check, row=f"runs: {self.run.id}", what=what)
 
 
-def _light(event: Event) -> Event:
-    """Return `event` without the values it carries: the fold needs none of them."""
+def light(event: Event) -> Event:
+    """Return `event` without the values that it carries: the fold needs none of them."""
     facts = event.facts
     if isinstance(facts, RunFacts) or (facts.output is msgspec.UNSET and not facts.effects):
         return event

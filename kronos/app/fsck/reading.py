@@ -24,7 +24,7 @@ class Reader:
     """One connection that reads, and how far it has come."""
 
     def __init__(self, connection: Connection, progress: Progress | None = None) -> None:
-        self._connection = connection
+        self.connection: Final = connection
         self._progress = progress
         self._cursors = itertools.count(1)
         self._done = 0
@@ -32,17 +32,17 @@ class Reader:
 
     def snapshot(self) -> AbstractContextManager[Any]:
         """Return a transaction: everything read inside is of one moment."""
-        return self._connection.transaction()
+        return self.connection.transaction()
 
     def rows(self, name: str, at: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return all rows of a statement whose result is bounded."""
-        return self._connection.execute(statement(f"fsck/{name}"), at).fetchall()
+        return self.connection.execute(statement(f"fsck/{name}"), at).fetchall()
 
     def stream(
         self, name: str, at: Mapping[str, Any] | None = None, *, fetched: int = FETCHED
     ) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a statement through a cursor, `fetched` at a time; needs an open snapshot."""
-        with self._connection.cursor(name=f"fsck_{next(self._cursors)}", binary=True) as cursor:
+        with self.connection.cursor(name=f"fsck_{next(self._cursors)}", binary=True) as cursor:
             cursor.itersize = fetched
             cursor.execute(statement(f"fsck/{name}"), at)
             yield from cursor

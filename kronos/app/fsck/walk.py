@@ -13,7 +13,10 @@ from typing import Final, NamedTuple, cast
 from kronos.app.fsck.anchor import Anchors, Head
 from kronos.app.fsck.finding import Finding
 from kronos.app.fsck.judging import EventLine, Judge, RunLine, blobs_in
+from kronos.app.fsck.prefixes import Prefixes
 from kronos.app.fsck.reading import Reader
+from kronos.core.state import new_run
+from kronos.kernel.ids import RunId
 
 __all__ = ["class_of", "heads", "walk"]
 
@@ -31,8 +34,9 @@ class _Page(NamedTuple):
 
 def walk(reader: Reader, *, only: uuid.UUID | None, anchors: Anchors | None) -> Iterator[Finding]:
     """Yield what is wrong with the histories of all runs, or of one."""
+    prefixes = Prefixes(reader)
     for page in _pages(reader, only):
-        yield from _judge_page(reader, page, anchors, only=only)
+        yield from _judge_page(reader, page, prefixes, anchors, only=only)
         reader.advance(len(page.runs))
     for head in anchors.rest() if anchors is not None and only is None else ():
         yield _gone(head)
@@ -66,45 +70,47 @@ def _pages(reader: Reader, only: uuid.UUID | None) -> Iterator[_Page]:
             after = upto
 
 
-def _judge_page(reader: Reader, page: _Page, anchors: Anchors | None, *, only: uuid.UUID | None) -> Iterator[Finding]:
-    known = {run.id: run for run in page.runs}
+def _judge_page(
+    reader: Reader, page: _Page, prefixes: Prefixes, anchors: Anchors | None, *, only: uuid.UUID | None
+) -> Iterator[Finding]:
+    known = {run.id for run in page.runs}
     named = _Named(reader)
     strays: set[uuid.UUID] = set()
-    waiting = iter(page.runs)
+    runs = iter(page.runs)
     judge: Judge | None = None
+
+    def next_judge() -> Iterator[Finding]:
+        nonlocal judge
+        if judge is not None:
+            yield from judge.close()
+        run = next(runs, None)
+        judge, findings = (None, []) if run is None else _begin(run, prefixes)
+        yield from findings
+        if judge is not None:
+            yield from _anchored(judge, page, anchors, only=only)
+
     for line in _events(reader, page):
         yield from named.note(line.run, blobs_in(line.body))
         if line.run not in known:
             strays.add(line.run)
             continue
         while judge is None or judge.run.id != line.run:
-            if judge is not None:
-                yield from judge.close()
-            judge = Judge(next(waiting))
-            yield from _shared(reader, judge)
-            yield from _anchored(judge, page, anchors, only=only)
+            yield from next_judge()
         yield from judge.take(line)
-    if judge is not None:
-        yield from judge.close()
-    for run in waiting:
-        judge = Judge(run)
-        yield from _shared(reader, judge)
-        yield from _anchored(judge, page, anchors, only=only)
-        yield from judge.close()
+    yield from next_judge()
+    while judge is not None:
+        yield from next_judge()
     for run in page.runs:
         yield from named.note(run.id, blobs_in(run.output))
     yield from named.ask()
     yield from _strays(reader, strays)
 
 
-def _shared(reader: Reader, judge: Judge) -> Iterator[Finding]:
-    """Bring a fork to where its own events begin."""
-    run = judge.run
-    if run.parent_seq is None:
-        return
-    for *columns, upto, head in reader.stream("read_shared", {"run": run.id}):
-        yield from judge.share(EventLine(*columns), upto, head)
-    yield from judge.begin_at(run.parent_seq)
+def _begin(run: RunLine, prefixes: Prefixes) -> tuple[Judge, list[Finding]]:
+    if not run.parent_seq:
+        return Judge(run, state=new_run(RunId(str(run.id)))), []
+    prefix, findings = prefixes.of(run.id, run.parent_seq)
+    return Judge(run, after=prefix.seq, head=prefix.head, state=prefix.state), findings
 
 
 def _anchored(judge: Judge, page: _Page, anchors: Anchors | None, *, only: uuid.UUID | None) -> Iterator[Finding]:
