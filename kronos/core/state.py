@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 from immutables import Map
+from msgspec.structs import replace
 
 from kronos.core.costs import NO_COSTS, Costs, Spent
 from kronos.core.events import LEADING, Attribute, Event, Failure, Kind, RunFacts, StepFacts, truncate
@@ -212,7 +213,7 @@ def apply(run: Run, event: Event) -> Run:
 
     Raises `TransitionError` when the event does not follow: a gap in `seq`, a kind that the phase forbids.
     """
-    if event.first_seq != run.seq + 1:
+    if event.seq - event.count != run.seq:
         raise TransitionError(
             f"run {run.id}: event {event.kind} begins at seq {event.first_seq}, expected {run.seq + 1}",
             run_id=run.id,
@@ -254,12 +255,9 @@ def _apply_step(run: Run, event: Event, facts: StepFacts) -> Run:
             worked_ns += facts.finished - facts.started
         if facts.costs is not None:
             costs += facts.costs
-    return Run(
-        id=run.id,
+    return replace(  # half the price of naming each field, and this is done for every row
+        run,
         seq=event.seq,
-        phase=run.phase,
-        facts=run.facts,
-        started=run.started,
         steps=run.steps.set(event.step, step),
         attempts=run.attempts + (worked and before.status in _IDLE and event.kind not in _OPENING),
         worked_ns=worked_ns,
@@ -270,7 +268,7 @@ def _apply_step(run: Run, event: Event, facts: StepFacts) -> Run:
 
 def _apply_run(run: Run, event: Event, facts: RunFacts) -> Run:
     if event.kind in _RUN_NOTES:
-        return msgspec.structs.replace(run, seq=event.seq, notes=_noted(run.notes, event, facts))
+        return replace(run, seq=event.seq, notes=_noted(run.notes, event, facts))
     phase = Phase.DEAD if facts.dead else _PHASE_AFTER[event.kind]
     begins = event.kind in _BEGIN
     return Run(
@@ -287,7 +285,7 @@ def _apply_run(run: Run, event: Event, facts: RunFacts) -> Run:
         attempts=run.attempts,
         worked_ns=run.worked_ns,
         costs=run.costs,
-        notes=msgspec.structs.replace(run.notes, pause=None) if event.kind is Kind.RUN_FORKED else run.notes,
+        notes=replace(run.notes, pause=None) if event.kind is Kind.RUN_FORKED else run.notes,
     )
 
 
@@ -295,14 +293,14 @@ def _noted(notes: Notes, event: Event, facts: RunFacts) -> Notes:
     match event.kind:
         case Kind.RUN_SIGNALLED if facts.signal is not None and facts.value is not msgspec.UNSET:
             signal = Signal(seq=event.seq, name=facts.signal, value=facts.value, by=facts.by or "", at=event.at)
-            return msgspec.structs.replace(notes, signals=(*notes.signals, signal))
+            return replace(notes, signals=(*notes.signals, signal))
         case Kind.RUN_PAUSED:
             pause = Pause(by=facts.by or "", reason=facts.reason or "", at=event.at)
-            return msgspec.structs.replace(notes, pause=pause)
+            return replace(notes, pause=pause)
         case Kind.RUN_RESUMED:
-            return msgspec.structs.replace(notes, pause=None)
+            return replace(notes, pause=None)
         case Kind.RUN_ATTRIBUTED:
-            return msgspec.structs.replace(notes, attributes=_attributed(notes.attributes, facts.attributes))
+            return replace(notes, attributes=_attributed(notes.attributes, facts.attributes))
         case _:
             return notes
 
@@ -314,7 +312,7 @@ def _attributed(held: Map[str, Attribute], given: Mapping[str, Attribute | None]
 
 
 def _without(notes: Notes, seq: int) -> Notes:
-    return msgspec.structs.replace(notes, signals=tuple(each for each in notes.signals if each.seq != seq))
+    return replace(notes, signals=tuple(each for each in notes.signals if each.seq != seq))
 
 
 def fold(run_id: RunId, events: Iterable[Event], *, upto: int | None = None) -> Run:

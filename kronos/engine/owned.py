@@ -176,7 +176,7 @@ class OwnedRun(Progress):
 
     def end_if_due(self) -> None:
         """Record the end of a run that has nothing left to do: after a failure, once running siblings are done."""
-        if self.is_over or self.active:
+        if self.active or self.is_over:
             return
         if self._failing is not None:
             step, failure = self._failing

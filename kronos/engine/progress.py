@@ -260,15 +260,8 @@ class Progress:
         self.end_if_due()
 
     def _completed(self, task: Task, facts: StepFacts, outcome: Outcome, output: bytes) -> None:
-        done = StepFacts(
-            scheduled=facts.scheduled,
-            started=facts.started,
-            worker=facts.worker,
-            input=facts.input,
-            code=facts.code,
-            finished=outcome.finished_ns,
-            output=self.log.stored(output),
-            effects=outcome.effects,
+        done = msgspec.structs.replace(
+            facts, finished=outcome.finished_ns, output=self.log.stored(output), effects=outcome.effects
         )
         self.log.append(Kind.STEP_COMPLETED, done, task.step, task.attempt, at=outcome.finished_ns)
         self._takeovers, self._probation = 0, False

@@ -105,10 +105,6 @@ class RunLog:
         known = self.state.steps.get(step)
         return StepStatus.PENDING if known is None else known.status
 
-    def logged(self, step: str) -> int:
-        """Return how many of the present attempt's facts are on record."""
-        return _LOGGED.get(self.status(step), 3)
-
     def append(
         self,
         kind: Kind,
@@ -119,9 +115,12 @@ class RunLog:
         at: int | None = None,
     ) -> None:
         """Record `facts`, and those of the attempt that lead up to them and are not on record yet."""
-        count = len(LEADING[kind]) - self.logged(step) if step else 1
+        state = self.state
+        known = state.steps.get(step) if step else None
+        logged = 0 if known is None else _LOGGED.get(known.status, 3)
+        count = len(LEADING[kind]) - logged if step else 1
         event = Event(
-            seq=self.state.seq + count,
+            seq=state.seq + count,
             kind=kind,
             at=self._now_ns() if at is None else at,
             facts=facts,
@@ -129,7 +128,7 @@ class RunLog:
             attempt=attempt,
             count=count,
         )
-        self.state = apply(self.state, event)
+        self.state = apply(state, event)
         body = encode_facts(facts)
         self.head = head_after_body(self.head, event, body)
         self.buffer.rows.append(
