@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kronos.core.definition import step, workflow
     from kronos.core.retry import NonRetryable
     from kronos.engine.context import StepContext
+    from kronos.engine.transactions import Transaction
     from kronos.errors import KronosError
     from kronos.market import Dataset
     from kronos.trading.strategy import Strategy
@@ -34,6 +35,7 @@ __all__ = [
     "RunFailedError",
     "StepContext",
     "Strategy",
+    "Transaction",
     "repeat_until",
     "step",
     "when",
@@ -54,6 +56,7 @@ _HOMES = {
     "RunFailedError": "kronos.app",
     "StepContext": "kronos.engine.context",
     "Strategy": "kronos.trading.strategy",
+    "Transaction": "kronos.engine.transactions",
     "repeat_until": "kronos.core.control",
     "step": "kronos.core.definition",
     "when": "kronos.core.control",

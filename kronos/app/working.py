@@ -25,6 +25,7 @@ from kronos.storage.jobs import PostgresJobs
 from kronos.storage.notices import Listener, Notifier
 from kronos.storage.queue import PostgresQueue
 from kronos.storage.recordings import PostgresRecorder
+from kronos.storage.transactions import PostgresDatabaseSteps, TransactionPool
 
 __all__ = ["WorkerProcess", "checkpoint_key", "dataset_cache"]
 
@@ -51,6 +52,7 @@ class WorkerProcess:
         self._jobs = PostgresJobs(url)
         self._notifier = Notifier(url)
         self._session = Session(url, purpose="recorder")
+        self._transactions = TransactionPool(url, lease_s=settings.lease)
         self.worker: Final = Worker(
             store=self._store,
             jobs=self._jobs,
@@ -95,6 +97,7 @@ class WorkerProcess:
         self.worker.stop(drain_s)
         self._store.close()
         self._jobs.close()
+        self._transactions.close()
         self._notifier.close()
         self._session.close()
         gc.unfreeze()
@@ -117,6 +120,7 @@ class WorkerProcess:
             index=self._index,
             open_datasets=lambda: self._catalog,
             checkpoint_key=checkpoint_key(self._settings),
+            database_steps=PostgresDatabaseSteps(self._transactions, incarnation, self.worker.hint),
             datasets_in_child=(
                 "kronos.market.catalog:Catalog",
                 {"cache_dir": str(dataset_cache(self._settings))},

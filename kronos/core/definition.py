@@ -19,6 +19,7 @@ from kronos.core.functions import (
     AnyFunction,
     check_executor,
     check_function,
+    check_transaction,
     check_types,
     line_of,
     local_names,
@@ -125,7 +126,7 @@ class WorkflowDefinition(Generic[P, R]):
         self.version: Final = version
         self.target: Final = target_of(function)
         self.signature: Final = read_signature(function, local_names)
-        if self.signature.injected is not None:
+        if self.signature.given:
             refuse(f"workflow {name!r} cannot take a context: only steps run; give it to a step")
         check_types(function, self.signature)
         self.input_type: Final = _input_type(name, self.signature)
@@ -249,10 +250,11 @@ def step(
     """Declare a step.
 
     `executor` is "thread" (default), "process", or "async" (default for coroutine functions); `effect` says what the
-    step does to the world: "pure", "read" or "external".  A failed attempt is retried `retries` times, `backoff` apart,
-    doubling up to `backoff_max`; an attempt that runs past `timeout` fails.  Where `retry_on` names exceptions
-    only those (and timeouts) are retried; those of `give_up_on` never are, nor is `NonRetryable`.  `depends` names
-    files (relative to the project root) and modules that the code reaches in ways that cannot be read from it.
+    step does to the world: "pure", "read", "tx" (it is given a `Transaction` that commits with its outcome) or
+    "external".  A failed attempt is retried `retries` times, `backoff` apart, doubling up to `backoff_max`; an attempt
+    that runs past `timeout` fails.  Where `retry_on` names exceptions only those (and timeouts) are retried; those of
+    `give_up_on` never are, nor is `NonRetryable`.  `depends` names files (relative to the project root) and modules
+    that the code reaches in ways that cannot be read from it.
     Raises `WorkflowDefinitionError`.
     """
 
@@ -273,6 +275,7 @@ def step(
             refuse("a lambda has no name: give the step one with name=")
         signature = read_signature(function, local_names(function))
         check_types(function, signature)
+        check_transaction(function, options, signature)
         return StepDefinition(
             function,
             name=name or function.__name__,

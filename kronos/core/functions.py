@@ -18,6 +18,7 @@ __all__ = [
     "AnyFunction",
     "check_executor",
     "check_function",
+    "check_transaction",
     "check_types",
     "line_of",
     "local_names",
@@ -65,6 +66,21 @@ def check_executor(function: AnyFunction, options: StepOptions) -> None:
             f'executor="process": {function.__qualname__} was typed into a notebook or prompt, and a child process has '
             f"no file to load it from: move it to a module, or leave executor out",
             field="executor",
+        )
+
+
+def check_transaction(function: AnyFunction, options: StepOptions, signature: Signature) -> None:
+    """Refuse a database step without a transaction, and a transaction in any other step."""
+    if options.effect == "tx" and signature.transaction is None:
+        refuse(
+            f'effect="tx": {function.__qualname__} takes no transaction: annotate a parameter, as in tx: Transaction',
+            field="effect",
+        )
+    if options.effect != "tx" and signature.transaction is not None:
+        refuse(
+            f"{function.__qualname__} takes a transaction ({signature.transaction}), which only a database step is "
+            f'given: declare it with effect="tx"',
+            field=signature.transaction,
         )
 
 

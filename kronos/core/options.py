@@ -18,7 +18,7 @@ from kronos.errors import WorkflowDefinitionError
 __all__ = ["Duration", "Effect", "Executor", "StepOptions", "may_retry", "parse_duration", "parse_errors"]
 
 Executor: TypeAlias = Literal["thread", "process", "async"]
-Effect: TypeAlias = Literal["pure", "read", "external"]
+Effect: TypeAlias = Literal["pure", "read", "tx", "external"]
 Duration: TypeAlias = str | float | timedelta
 """`"10m"`, `"1.5s"`, `"250ms"`, a `timedelta`, or seconds."""
 
@@ -43,10 +43,11 @@ class StepOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     def __post_init__(self) -> None:
         if str(self.effect) not in get_args(Effect):
-            later = "; `tx` steps come with a later release" if str(self.effect) == "tx" else ""
-            raise _refused("effect", self.effect, f"one of {', '.join(get_args(Effect))}{later}")
+            raise _refused("effect", self.effect, f"one of {', '.join(get_args(Effect))}")
         if str(self.executor) not in get_args(Executor):
             raise _refused("executor", self.executor, f"one of {', '.join(get_args(Executor))}")
+        if self.effect == "tx" and self.executor != "thread":
+            raise _refused("executor", self.executor, 'executor="thread" for effect="tx": its transaction stays here')
         if type(self.retries) is not int or not 0 <= self.retries <= RETRIES_MAX:
             raise _refused("retries", self.retries, f"a whole number from 0 to {RETRIES_MAX}")
         if self.backoff_s > self.backoff_max_s:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -22,9 +22,10 @@ EMPTY: Final = inspect.Parameter.empty
 
 
 class Injected:
-    """The root of types that a step asks for and the engine provides (`StepContext`)."""
+    """The root of types that a step asks for and the engine provides, one of each `role`."""
 
     __slots__ = ()
+    role: ClassVar[str] = "context"
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -37,13 +38,18 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class Signature(msgspec.Struct, frozen=True):
-    """The recorded parameters, the name of the injected one, and the type of the result."""
+    """The recorded parameters, the names of the injected ones, and the type of the result."""
 
     parameters: tuple[Parameter, ...]
     injected: str | None
-    injected_positional: bool
+    transaction: str | None
     returns: Any
     python: inspect.Signature
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The parameters that the engine provides."""
+        return tuple(name for name in (self.injected, self.transaction) if name is not None)
 
 
 def read_signature(function: Callable[..., Any], local_names: Mapping[str, Any]) -> Signature:
@@ -51,7 +57,7 @@ def read_signature(function: Callable[..., Any], local_names: Mapping[str, Any])
     python = inspect.signature(function)
     scope = _scope(function, local_names)
     parameters: list[Parameter] = []
-    injected: inspect.Parameter | None = None
+    injected: dict[str, str] = {}
     for parameter in python.parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise WorkflowDefinitionError(
@@ -60,16 +66,16 @@ def read_signature(function: Callable[..., Any], local_names: Mapping[str, Any])
             )
         kind = _resolve(parameter.annotation, scope, function, parameter.name)
         if isinstance(kind, type) and issubclass(kind, Injected):
-            if injected is not None:
-                raise WorkflowDefinitionError(f"{_where(function)}: two parameters ask for a context: keep one")
-            injected = parameter
+            if kind.role in injected:
+                raise WorkflowDefinitionError(f"{_where(function)}: two parameters ask for a {kind.role}: keep one")
+            injected[kind.role] = parameter.name
         else:
             positional = parameter.kind is not parameter.KEYWORD_ONLY
             parameters.append(Parameter(parameter.name, kind, parameter.default, positional))
     return Signature(
         parameters=tuple(parameters),
-        injected=None if injected is None else injected.name,
-        injected_positional=injected is not None and injected.kind is not injected.KEYWORD_ONLY,
+        injected=injected.get("context"),
+        transaction=injected.get("transaction"),
         returns=_resolve(python.return_annotation, scope, function, "return"),
         python=python,
     )

@@ -226,10 +226,11 @@ class Tracer:
     def _arguments(
         name: str, signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        parameters = [p for p in signature.python.parameters.values() if p.name != signature.injected]
+        parameters = [p for p in signature.python.parameters.values() if p.name not in signature.given]
         known = [p.name for p in parameters]
-        if signature.injected is not None and signature.injected in kwargs:
-            refuse(f"step {name!r}: {signature.injected!r} is given by the engine: leave it out", step=name)
+        for engines in signature.given:
+            if engines in kwargs:
+                refuse(f"step {name!r}: {engines!r} is given by the engine: leave it out", step=name)
         for given in kwargs:
             if given not in known:
                 refuse(f"step {name!r} has no parameter {given!r}{closest(given, known)}", step=name, field=given)

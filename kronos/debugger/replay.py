@@ -139,8 +139,9 @@ class Replay:
 
     def _replay(self, attempt: RecordedAttempt, *, stop: bool) -> Verdict:
         node = self.recording.definition.graph.node(attempt.step)
-        if node.options.effect == "external":
-            return _verdict(attempt, Status.SERVED, "external: not executed, its recorded outcome stands")
+        if node.options.effect in ("external", "tx"):
+            what = f"{node.options.effect}: not executed, its recorded outcome stands"
+            return _verdict(attempt, Status.SERVED, what)
         if attempt.failure is not None and attempt.failure.cause != "error":
             return _verdict(attempt, Status.SKIPPED, f"recorded as {attempt.failure.cause}: a replay has no such end")
         started = time.perf_counter()

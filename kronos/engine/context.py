@@ -7,6 +7,7 @@ Rule 2: it holds no clock and no database of its own: everything is given by the
 from __future__ import annotations
 
 import random
+import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,11 +17,12 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 from kronos.core.signature import Injected
 from kronos.engine.effects import Effects, LiveEffects
 from kronos.engine.tasks import Task
-from kronos.errors import InvalidInput, Unavailable
+from kronos.errors import Cancelled, InvalidInput, Unavailable
 from kronos.kernel import canonical
 from kronos.kernel.hashing import content_hash
 from kronos.kernel.ids import RunId, StepName
 from kronos.ports import Blobs, DatasetIndex, Recorder
+from kronos.ports.transactions import DatabaseSteps
 
 __all__ = ["Services", "StepContext"]
 
@@ -60,8 +62,31 @@ class Services:
     datasets_in_child: tuple[str, dict[str, Any]] | None = None
     on_progress: Callable[[Task, float, float | None], None] = _ignore
     on_log: Callable[[Task, str, dict[str, Any]], None] = _ignore
+    database_steps: DatabaseSteps | None = None
     given_up: set[Task] = field(default_factory=set)
     """Attempts that timed out or were cancelled in a thread which still runs them; kept by the slots."""
+    _committing: set[Task] = field(default_factory=set)
+    _gate: threading.Lock = field(default_factory=threading.Lock)
+
+    def give_up(self, task: Task) -> bool:
+        """Let nothing more of an attempt count; False where it is committing, and will say itself how it ended."""
+        with self._gate:
+            if task in self._committing:
+                return False
+            self.given_up.add(task)
+            return True
+
+    def begin_commit(self, task: Task) -> None:
+        """Let an attempt commit; raise `Cancelled` where it was given up.  `end_commit` follows."""
+        with self._gate:
+            if task in self.given_up:
+                raise Cancelled(f"step {task.step!r} was given up before it could commit")
+            self._committing.add(task)
+
+    def end_commit(self, task: Task) -> None:
+        """Say how it went, by whatever comes next."""
+        with self._gate:
+            self._committing.discard(task)
 
     def context(self, task: Task) -> StepContext:
         """Return the surroundings of one attempt."""

@@ -21,8 +21,18 @@ from kronos.core.events import Effect, Failure
 from kronos.core.options import StepOptions, may_retry
 from kronos.core.signature import EMPTY
 from kronos.engine.context import Services, StepContext
+from kronos.engine.outcomes import outcome_body, outcome_id
 from kronos.engine.tasks import Outcome, Task
-from kronos.errors import Cancelled, EffectBlocked, InvalidInput, KronosError, PermissionDenied, StepTimeout
+from kronos.engine.transactions import Conflicts, Transaction
+from kronos.errors import (
+    Cancelled,
+    EffectBlocked,
+    InvalidInput,
+    KronosError,
+    PermissionDenied,
+    StepTimeout,
+    Unavailable,
+)
 from kronos.kernel import canonical
 
 __all__ = [
@@ -56,6 +66,7 @@ class Invocation:
         "injected",
         "is_coroutine",
         "name",
+        "transaction",
     )
 
     def __init__(self, definition: StepDefinition[Any, Any]) -> None:
@@ -63,6 +74,7 @@ class Invocation:
         self.name: Final = definition.name
         self.function: Final = definition.function
         self.injected: Final = signature.injected
+        self.transaction: Final = signature.transaction
         self.is_coroutine: Final = definition.is_coroutine
         fields = [
             (p.name, p.type) if p.default is EMPTY else (p.name, p.type, _default(p.default))
@@ -71,7 +83,7 @@ class Invocation:
         self._input: Final = msgspec.defstruct(f"{definition.name}_input", fields, kw_only=True)
         self._names: Final = self._input.__struct_fields__
         self._decode: Final = msgspec.json.Decoder(self._input).decode
-        by_place = signature.injected is None and all(p.positional for p in signature.parameters)
+        by_place = not signature.given and all(p.positional for p in signature.parameters)
         self._as_arguments: Final = msgspec.structs.astuple if by_place else None
         self._check: Final = _checker(signature.returns)
 
@@ -129,6 +141,8 @@ def execute(task: Task, definition: StepDefinition[Any, Any], services: Services
     context: StepContext | None = None
     try:
         invocation = invocation_of(definition)
+        if invocation.transaction is not None:
+            return _execute_in_transaction(task, invocation, services)
         args, kwargs = invocation.arguments(task.input)
         if invocation.injected is not None:
             context = kwargs[invocation.injected] = services.context(task)
@@ -139,6 +153,38 @@ def execute(task: Task, definition: StepDefinition[Any, Any], services: Services
     except BaseException as error:  # SystemExit in a step is that step's failure
         return Outcome(None, failure_of(error, definition.options), _learned(context), started, now_ns())
     return Outcome(output, None, () if context is None else context.effects.learned, started, now_ns())
+
+
+def _execute_in_transaction(task: Task, invocation: Invocation, services: Services) -> Outcome:
+    """Run one attempt of a database step: what it writes and its outcome are committed together, or not at all."""
+    steps, conflicts, started = services.database_steps, Conflicts(task.timeout_s), services.now_ns()
+    if task.job:
+        raise InvalidInput(f"{task.target} is a database step: its rows commit with a run's record, and a job has none")
+    if steps is None:
+        raise Unavailable(f"step {task.step!r} asks for a transaction, and this engine was started without them")
+    while True:
+        context, opened = services.context(task), None
+        try:
+            args, kwargs = invocation.arguments(task.input)
+            command = outcome_id(task.run_id, task.step, task.attempt)
+            with steps.begin(task.run_id, task.step, task.attempt, command=command) as opened:
+                kwargs |= {str(invocation.transaction): Transaction(opened.connection)}
+                if invocation.injected is not None:
+                    kwargs[invocation.injected] = context
+                output = invocation.output(invocation.function(*args, **kwargs))
+                outcome = Outcome(output, None, context.effects.learned, started, services.now_ns())
+                services.begin_commit(task)
+                try:
+                    opened.commit(outcome_body(task.step, task.attempt, outcome, worker=steps.incarnation))
+                finally:
+                    services.end_commit(task)
+        except BaseException as error:
+            lost = isinstance(error, Unavailable) if opened is None else opened.is_lost
+            if task not in services.given_up and conflicts.may_try_again(error, connection_lost=lost):
+                continue
+            return Outcome(None, failure_of(error), context.effects.learned, started, services.now_ns())
+        steps.sent()
+        return Outcome(None, None, (), started, outcome.finished_ns, is_sent=True)
 
 
 async def execute_async(task: Task, definition: StepDefinition[Any, Any], services: Services) -> Outcome:

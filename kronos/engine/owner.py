@@ -182,7 +182,7 @@ class OwnerLoop:
             if task.job:
                 self._ports.job_ended(task, outcome)
                 continue
-            run = self._runs.get(task.run_id)
+            run = None if outcome.is_sent else self._runs.get(task.run_id)
             if run is not None and run not in self._condemned:
                 try:
                     run.record(task, outcome)

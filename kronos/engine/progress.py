@@ -30,6 +30,10 @@ from kronos.ports.queue import ClaimedRun, DeadLetter
 
 __all__ = ["TAKEOVERS_MAX", "Progress"]
 
+_ON_RECORD: Final = frozenset({"external", "tx"})
+"""Effects whose attempt is on record before its code runs.  A database step's outcome may wait in the inbox of a run
+whose owner died: the next owner then knows which attempt it is of.
+"""
 TAKEOVERS_MAX: Final = 3
 """Takeovers without progress after which a run is suspected of killing its workers: each attempt is made in a process
 of its own.  If that one dies, the run goes to the dead letters; if not, somebody else killed the workers.
@@ -118,7 +122,7 @@ class Progress:
         self.active[step] = task.attempt
         if self._probation:
             self.suspects.append(task)
-        elif self._graph.by_name[node_name(step)].options.effect == "external":
+        elif self._graph.by_name[node_name(step)].options.effect in _ON_RECORD:
             self.begin_on_record(task)
         else:
             return [task]
@@ -212,7 +216,7 @@ class Progress:
     def _task(self, step: str, attempt: int) -> Task:
         node = self._graph.by_name[node_name(step)]
         options = node.options
-        executor = "process" if self._is_apart else options.executor
+        executor = "process" if self._is_apart and options.effect != "tx" else options.executor
         data = self.plan.inputs.of(step)
         return Task(self.id, StepName(step), attempt, node.target, data, options.timeout_s, executor)
 

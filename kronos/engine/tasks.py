@@ -35,3 +35,5 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     effects: tuple[Effect, ...]
     started_ns: int
     finished_ns: int
+    is_sent: bool = False
+    """It waits in the run's inbox, and is recorded from there: nothing here counts."""

@@ -268,8 +268,8 @@ def declare(options: dict[str, Any], function: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"effect": "tx"}, "`tx` steps come with a later release"),
-        ({"effect": "magic"}, "one of pure, read, external"),
+        ({"effect": "tx"}, "takes no transaction"),
+        ({"effect": "magic"}, "one of pure, read, tx, external"),
         ({"executor": "gpu"}, "one of thread, process, async"),
         ({"executor": "async"}, "no `async def` function"),
         ({"executor": "process"}, "local to a function"),

@@ -27,6 +27,8 @@ from kronos.engine.tasks import Outcome, Task
 __all__ = ["ThreadSlots"]
 
 _NEVER: Final = float("inf")
+COMMIT_S: Final = 0.1
+"""How soon an attempt past its limit is looked at again when it is just being committed."""
 
 
 class _Slot:
@@ -207,9 +209,11 @@ class ThreadSlots:
         with slot.lock:
             if slot.task is not task:
                 return False
+            if not self._services.give_up(task):
+                slot.deadline = self._monotonic() + COMMIT_S
+                return False
             slot.abandoned, slot.deadline = True, _NEVER
             with self._guard:
-                self._services.given_up.add(task)
                 self._slots.remove(slot)
                 self._stuck.append(slot)
                 is_replaced = len(self._stuck) <= self.stuck_max
