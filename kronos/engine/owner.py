@@ -18,6 +18,7 @@ from kronos.engine.inbox import Inbox, Stats
 from kronos.engine.owned import OwnedRun
 from kronos.engine.runlog import Buffer
 from kronos.engine.slots.slots import AnySlots
+from kronos.engine.taken import TakenCommands
 from kronos.engine.tasks import Outcome, Task
 from kronos.engine.timers import Timers
 from kronos.engine.trial import Trial
@@ -74,7 +75,7 @@ class OwnerLoop:
         self._refused: dict[OwnedRun, None] = {}
         self._rejected: set[RunId] = set()
         self._condemned: dict[OwnedRun, str] = {}
-        self._seen: set[int] = set()
+        self._taken: Final = TakenCommands()
         self._next_tick = 0.0
         self._holding = False
         self._stopping = False
@@ -150,7 +151,7 @@ class OwnerLoop:
             self._runs[run.id] = run
             claimed.popleft()  # only now: `held` sees a run here or there, never in neither place
             self._stats.runs_claimed += 1
-            self._seen.update(run.log.buffer.drained)
+            self._taken.add(run.log.buffer.drained)
             tasks += ready if self._is_in_time(run) else []
             self._touch(run)
         self._hand_out(tasks)
@@ -207,7 +208,6 @@ class OwnerLoop:
             self._gathering.settled(flush)
             self._stats.flushes += 1
             self._stats.rows += len(flush.rows)
-            self._seen.difference_update(flush.drained)
             for run, buffer in members:
                 run.flushing = run.parking = False
                 tasks += self._settle(run, buffer, verdict)
@@ -219,7 +219,10 @@ class OwnerLoop:
         refused = bool(verdict.refused) and run.log.uuid in verdict.refused  # hashing a UUID costs more than asking
         rejected = verdict.rejected.get(run.log.uuid) if verdict.rejected else None
         if refused or rejected is not None:
-            run.log.inbox_seen -= len(buffer.drained)  # these commands are still there, and are read again
+            run.log.inbox_seen -= len(buffer.drained)  # these commands are still there
+            self._taken.read_again(buffer.drained)
+        elif buffer.drained:
+            self._taken.deleted(buffer.drained, waiting=len(self._inbox.commands))
         if rejected is not None:
             self._condemn(run, f"the database refused: {rejected}")
         elif run in self._condemned and buffer.ended is None:
@@ -267,13 +270,14 @@ class OwnerLoop:
         for _ in range(len(commands)):
             for command in commands.popleft():
                 run = self._runs.get(command.run_id)
-                if run is None or run.log.is_ending or run.parking or command.id in self._seen:
+                if run is None or run.log.is_ending or run.parking or command.id in self._taken:
                     continue  # it is read again should the end, or the rest, which is under way, be refused
                 if command.kind not in COMMANDS:
                     continue
-                self._seen.add(command.id)
+                self._taken.add((command.id,))
                 run.obey(command)
                 self._touch(run)
+            self._taken.took_batch()
         if polled and self._refused:
             for run in self._refused:
                 run.end_if_due()
