@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from kronos.app import Changes, Engine, Handle, Kronos, RunFailedError
     from kronos.client import Client
     from kronos.core.control import repeat_until, when
+    from kronos.core.costs import Budget
     from kronos.core.definition import step, workflow
     from kronos.core.retry import NonRetryable
+    from kronos.core.waiting import approval, sleep, sleep_until, wait_for_signal
     from kronos.engine.context import StepContext
     from kronos.engine.transactions import Transaction
     from kronos.errors import KronosError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from kronos.trading.strategy import Strategy
 
 __all__ = [
+    "Budget",
     "Changes",
     "Client",
     "Dataset",
@@ -36,13 +39,18 @@ __all__ = [
     "StepContext",
     "Strategy",
     "Transaction",
+    "approval",
     "repeat_until",
+    "sleep",
+    "sleep_until",
     "step",
+    "wait_for_signal",
     "when",
     "workflow",
 ]
 
 _HOMES = {
+    "Budget": "kronos.core.costs",
     "Changes": "kronos.app",
     "Client": "kronos.client",
     "Dataset": "kronos.market",
@@ -57,8 +65,12 @@ _HOMES = {
     "StepContext": "kronos.engine.context",
     "Strategy": "kronos.trading.strategy",
     "Transaction": "kronos.engine.transactions",
+    "approval": "kronos.core.waiting",
     "repeat_until": "kronos.core.control",
+    "sleep": "kronos.core.waiting",
+    "sleep_until": "kronos.core.waiting",
     "step": "kronos.core.definition",
+    "wait_for_signal": "kronos.core.waiting",
     "when": "kronos.core.control",
     "workflow": "kronos.core.definition",
 }

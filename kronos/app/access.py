@@ -18,6 +18,7 @@ from kronos.app.doctor import Doctor
 from kronos.app.forks import Forks
 from kronos.app.jobs import Jobs
 from kronos.app.leading import Leading, node_name
+from kronos.app.messages import Messages
 from kronos.app.nodes import Nodes
 from kronos.app.queues import DeadLetters, Queues
 from kronos.app.schedules import Schedules
@@ -30,7 +31,7 @@ from kronos.engine.execution import invocation_of
 from kronos.engine.news import RunNews, Watch
 from kronos.engine.registration import define, served_in
 from kronos.engine.serving import Serving
-from kronos.errors import Conflict, InvalidInput, NotFound, Unavailable
+from kronos.errors import InvalidInput, NotFound, Unavailable
 from kronos.kernel import canonical
 from kronos.kernel.ids import RunId
 from kronos.kernel.schema import check_against
@@ -65,7 +66,7 @@ PATIENCE_S: Final = 60.0
 """How long a waiter bears a database that does not answer."""
 
 
-class Kronos:
+class Kronos(Messages):
     """One process's access to a Kronos database: submit, read, wait, and on demand work."""
 
     def __init__(self, settings: Settings, url: str, *, embedded: EmbeddedPostgres | None = None) -> None:
@@ -79,7 +80,7 @@ class Kronos:
         self.datasets: Final = PostgresDatasets(self._readers)
         self.catalog: Final = Catalog(self.blobs, self.datasets, dataset_cache(settings))
         self.importer: Final = Importer(self.catalog, PostgresQuarantine(self._session))
-        self.history: Final = PostgresHistory(self._readers, self.blobs)
+        self.history: PostgresHistory = PostgresHistory(self._readers, self.blobs)
         self.recordings: Final = PostgresRecordings(self._readers)
         self.forks: Final = Forks(self, PostgresLineage(self._session, self.history.head_at))
         self.doctor: Final = Doctor(url, self._readers, self.history, settings.data_dir)
@@ -199,12 +200,6 @@ class Kronos:
     ) -> RunId:
         """Fork a run before the step `at` began, or after the fact at `at_seq`; see `Forks.fork`."""
         return self.forks.fork(run_id, at=at, at_seq=at_seq, changes=changes)
-
-    def cancel(self, run_id: RunId, *, reason: str = "", by: str = "") -> None:
-        """Ask for the end of a run; raise `Conflict` when it has ended already."""
-        wish = msgspec.json.encode({"reason": reason, "by": by})
-        if not self._submission.send(run_id, "cancel", wish):
-            raise Conflict(f"run {run_id} is {self.history.run(run_id).phase} already", run_id=run_id)
 
     def _checked(self, workflow: Workflow | str, data: bytes, version: str | None) -> tuple[Definition, bytes]:
         definition, check = self._meant(workflow, version)

@@ -14,6 +14,7 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVa
 import msgspec
 
 from kronos.core.binding import Reference
+from kronos.core.costs import Budget
 from kronos.core.fields import is_object
 from kronos.core.functions import (
     AnyFunction,
@@ -36,7 +37,7 @@ from kronos.errors import InvalidInput, KronosError, WorkflowDefinitionError
 from kronos.kernel import canonical
 from kronos.kernel.schema import check_against
 
-__all__ = ["StepDefinition", "WorkflowDefinition", "step", "workflow"]
+__all__ = ["StepDefinition", "WorkflowDefinition", "step", "step_names", "workflow"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -103,7 +104,7 @@ class StepDefinition(Generic[P, R]):
             self.function,
             name=name,
             options=self.options,
-            after=(*self.after, *_step_names(after)),
+            after=(*self.after, *step_names(after)),
             depends=self.depends,
             signature=self.signature,
         )
@@ -119,6 +120,7 @@ class WorkflowDefinition(Generic[P, R]):
         name: str,
         version: str,
         timeout_s: float | None,
+        budget: Budget | None,
         local_names: Mapping[str, Any],
     ) -> None:
         self.function: Final = function
@@ -131,7 +133,7 @@ class WorkflowDefinition(Generic[P, R]):
         check_types(function, self.signature)
         self.input_type: Final = _input_type(name, self.signature)
         self.output_type: Final = self.signature.returns
-        graph, steps = self._read(timeout_s)
+        graph, steps = self._read(timeout_s, budget)
         self.graph: Final[Graph] = graph
         self.steps: Final[Mapping[str, StepDefinition[Any, Any]]] = steps
         self.__name__ = function.__name__
@@ -158,7 +160,9 @@ class WorkflowDefinition(Generic[P, R]):
             raise
         return canonical.encode(typed)
 
-    def _read(self, timeout_s: float | None) -> tuple[Graph, Mapping[str, StepDefinition[Any, Any]]]:
+    def _read(
+        self, timeout_s: float | None, budget: Budget | None
+    ) -> tuple[Graph, Mapping[str, StepDefinition[Any, Any]]]:
         if active_tracer() is not None:
             refuse(f"workflow {self.name!r} is declared inside another workflow: declare it outside")
         with Tracer() as tracer:
@@ -168,7 +172,7 @@ class WorkflowDefinition(Generic[P, R]):
         if not nodes:
             raise WorkflowDefinitionError(f"{line_of(self.function)}: workflow {self.name!r} has no steps")
         schema = _schema(self.input_type)
-        graph = Graph(nodes=nodes, output=output, input_schema=schema, timeout_s=timeout_s)
+        graph = Graph(nodes=nodes, output=output, input_schema=schema, timeout_s=timeout_s, budget=budget)
         return graph, {name: call.definition for name, call in tracer.calls.items() if call.definition is not None}
 
     def _call(self, tracer: Tracer) -> Any:
@@ -280,7 +284,7 @@ def step(
             function,
             name=name or function.__name__,
             options=options,
-            after=_step_names(after),
+            after=step_names(after),
             depends=depends,
             signature=signature,
         )
@@ -292,8 +296,10 @@ class _WorkflowDecorator(Protocol):
     def __call__(self, fn: Callable[P, R], /) -> WorkflowDefinition[P, R]: ...
 
 
-def workflow(*, version: str, name: str | None = None, timeout: Duration | None = None) -> _WorkflowDecorator:
-    """Declare a workflow: `version` pins its runs to this code; `timeout` limits a whole run.
+def workflow(
+    *, version: str, name: str | None = None, timeout: Duration | None = None, budget: Budget | None = None
+) -> _WorkflowDecorator:
+    """Declare a workflow: `version` pins its runs to this code; `timeout` limits a whole run, `budget` what it uses up.
 
     Raises `WorkflowDefinitionError` naming the line for a cycle, a missing dependency, a duplicate step, a type
     mismatch, or a decision that needs a value which is known only in a run.
@@ -308,13 +314,15 @@ def workflow(*, version: str, name: str | None = None, timeout: Duration | None 
             name=name or function.__name__,
             version=version,
             timeout_s=None if timeout is None else parse_duration(timeout, field="timeout"),
+            budget=budget,
             local_names=local_names(function),
         )
 
     return declare
 
 
-def _step_names(steps: Sequence[object]) -> list[str]:
+def step_names(steps: Sequence[object]) -> list[str]:
+    """Return the names of what `after=` was given: names, steps, or results of steps."""
     if isinstance(steps, str):
         refuse(f"after={steps!r}: expected a list of step names, as in after=[{steps!r}]", field="after")
     return [_step_name(one) for one in steps]

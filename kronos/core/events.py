@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from kronos.core.costs import Costs, Spent
+from kronos.core.costs import Costs
 from kronos.errors import CorruptHistory, InvalidInput
 
 __all__ = [
@@ -123,7 +123,7 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     bound arguments; `code` identity of the step that ran; `output` canonical JSON, {"$blob": …}, or {"$map": n} for
     what the n elements of a map gave; `elements` how many steps a map is made of (a loop, at most), `arm` which arm
     of a branch is taken; `costs` what it reported.  A step that waits instead of working says for what (`wait`) and
-    until when (`due`), and which message (`signal`, its seq) ended it.
+    until when (`due`), what it `asks`, and which message (`signal`, its seq) ended it.
     Of forks: `reused_from` says that nothing was executed, `replaced` that the output was given by whoever forked,
     `anew` that a failed step is tried again with all its retries.
     """
@@ -144,6 +144,7 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     costs: Costs | None = None
     wait: Literal["timer", "signal", "approval", "child", "inside"] | None = None
     signal: int | None = None
+    asks: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     reused_from: Origin | None = None
     replaced: bool = False
     anew: bool = False
@@ -152,8 +153,9 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is known of a run as a whole.
 
-    `dead`: it was given up after repeated takeovers; `signal` the name of a message and `value` what it says;
-    `attributes` those that were set, null where one was removed; `spent` the sum at its end.
+    `dead`: it was given up after repeated takeovers; `signal` the name of a message, `value` what it says (without a
+    name: a decision on `step`) and `key` what tells it from others; `attributes` those that were set, null where one
+    was removed; `changes` what a fork changed.
     """
 
     workflow: str | None = None
@@ -170,8 +172,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     parent_seq: int | None = None
     signal: str | None = None
     value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    key: str | None = None
     attributes: dict[str, Attribute | None] = {}
-    spent: Spent | None = None
     changes: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -249,7 +251,7 @@ def expand(event: Event) -> list[Event]:
 
 
 def _known_at(kind: Kind, facts: StepFacts) -> StepFacts:
-    scheduled = StepFacts(scheduled=facts.scheduled, due=facts.due, wait=facts.wait)
+    scheduled = StepFacts(scheduled=facts.scheduled, due=facts.due, wait=facts.wait, asks=facts.asks)
     if kind is Kind.STEP_SCHEDULED:
         return scheduled
     started = msgspec.structs.replace(scheduled, started=facts.started, worker=facts.worker, code=facts.code)

@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from kronos.core.binding import Binding, Outputs, Tree
+from kronos.core.costs import Budget
 from kronos.core.fields import closest
 from kronos.core.options import StepOptions
 from kronos.errors import NotFound, WorkflowDefinitionError
@@ -67,6 +68,15 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     output: Tree = None
     input_schema: dict[str, Any] = {}
     timeout_s: float | None = None
+    budget: Budget | None = None
+
+    @cached_property
+    def read(self) -> frozenset[str]:
+        """The steps whose result somebody reads: another step, or the run's own result."""
+        results = (Binding(tree) for node in self.nodes for tree in node.control.results.values())
+        references = [*self.result.references, *(each for result in results for each in result.references)]
+        found = {reference.step for reference in references if reference.step is not None}
+        return frozenset(found.union(*(node.needs for node in self.nodes)))
 
     def node(self, step: str) -> Node:
         """Return the node behind `step` (behind `score[17]` that is `score`); raise `NotFound` naming the nearest."""

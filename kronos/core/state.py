@@ -102,6 +102,8 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True):
     signals: tuple[Signal, ...] = ()
     pause: Pause | None = None
     attributes: Map[str, Attribute] = Map()
+    keys: Map[str, int] = Map()
+    """Keys of messages, and the events that brought them."""
 
 
 _NO_NOTES: Final = Notes()
@@ -293,7 +295,8 @@ def _noted(notes: Notes, event: Event, facts: RunFacts) -> Notes:
     match event.kind:
         case Kind.RUN_SIGNALLED if facts.signal is not None and facts.value is not msgspec.UNSET:
             signal = Signal(seq=event.seq, name=facts.signal, value=facts.value, by=facts.by or "", at=event.at)
-            return replace(notes, signals=(*notes.signals, signal))
+            keys = notes.keys if facts.key is None else notes.keys.set(facts.key, event.seq)
+            return replace(notes, signals=(*notes.signals, signal), keys=keys)
         case Kind.RUN_PAUSED:
             pause = Pause(by=facts.by or "", reason=facts.reason or "", at=event.at)
             return replace(notes, pause=pause)

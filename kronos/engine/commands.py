@@ -11,9 +11,10 @@ from typing import Final, Protocol
 
 import msgspec
 
+from kronos.core.events import Attribute
 from kronos.engine.outcomes import SentOutcome, read_outcome
 
-__all__ = ["COMMANDS", "Commanded"]
+__all__ = ["COMMANDS", "ENDINGS", "Commanded", "Decision", "Message", "Wish"]
 
 
 class Commanded(Protocol):
@@ -23,18 +24,104 @@ class Commanded(Protocol):
         """End the run by request, whatever runs."""
         ...
 
+    def signal(self, *, name: str, value: msgspec.Raw, by: str, key: str) -> None:
+        """Record a message, and give it to the step that waits for it."""
+        ...
+
+    def decide(self, *, step: str, approved: bool, by: str, reason: str) -> None:
+        """Record who approved or rejected what, and why."""
+        ...
+
+    def pause(self, *, by: str, reason: str) -> None:
+        """Begin nothing new until `resume`."""
+        ...
+
+    def resume(self, *, by: str, reason: str) -> None:
+        """Go on."""
+        ...
+
+    def attribute(self, attributes: dict[str, Attribute | None]) -> None:
+        """Set searchable attributes; None removes one."""
+        ...
+
     def take_outcome(self, sent: SentOutcome) -> None:
         """Record how an attempt ended that did not end in this worker's slots."""
         ...
 
 
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `cancel`, `pause` and `resume`."""
+
+    by: str = ""
+    reason: str = ""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `signal`; `value` is canonical JSON, `key` tells one that is sent again from a new one."""
+
+    name: str
+    value: msgspec.Raw
+    by: str = ""
+    key: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `decide`."""
+
+    step: str
+    approved: bool
+    by: str = ""
+    reason: str = ""
+
+
+_wish: Final = msgspec.json.Decoder(Wish).decode
+_message: Final = msgspec.json.Decoder(Message).decode
+_decision: Final = msgspec.json.Decoder(Decision).decode
+_attributes: Final = msgspec.json.Decoder(dict[str, Attribute | None]).decode
+
+
 def _cancel(run: Commanded, body: bytes) -> None:
-    wish = msgspec.json.decode(body, type=dict[str, str])
-    run.cancel(reason=wish.get("reason", ""), by=wish.get("by", ""))
+    wish = _wish(body)
+    run.cancel(reason=wish.reason, by=wish.by)
+
+
+def _pause(run: Commanded, body: bytes) -> None:
+    wish = _wish(body)
+    run.pause(by=wish.by, reason=wish.reason)
+
+
+def _resume(run: Commanded, body: bytes) -> None:
+    wish = _wish(body)
+    run.resume(by=wish.by, reason=wish.reason)
+
+
+def _signal(run: Commanded, body: bytes) -> None:
+    message = _message(body)
+    run.signal(name=message.name, value=message.value, by=message.by, key=message.key)
+
+
+def _decide(run: Commanded, body: bytes) -> None:
+    made = _decision(body)
+    run.decide(step=made.step, approved=made.approved, by=made.by, reason=made.reason)
+
+
+def _attribute(run: Commanded, body: bytes) -> None:
+    run.attribute(_attributes(body))
 
 
 def _outcome(run: Commanded, body: bytes) -> None:
     run.take_outcome(read_outcome(body))
 
 
-COMMANDS: Final[Mapping[str, Callable[[Commanded, bytes], None]]] = {"cancel": _cancel, "outcome": _outcome}
+COMMANDS: Final[Mapping[str, Callable[[Commanded, bytes], None]]] = {
+    "cancel": _cancel,
+    "outcome": _outcome,
+    "signal": _signal,
+    "decide": _decide,
+    "pause": _pause,
+    "resume": _resume,
+    "attribute": _attribute,
+}
+
+ENDINGS: Final = frozenset({"cancel"})
+"""Commands that become nothing but the end of a run: where the store refuses that end, they stay in the inbox."""

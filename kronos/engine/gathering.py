@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from kronos.engine.owned import FOREVER_NS, OwnedRun
+import msgspec
+
+from kronos.engine.conversation import FOREVER_NS
+from kronos.engine.owned import OwnedRun
 from kronos.engine.runlog import HEAD_EVERY, Buffer
 from kronos.ports.queue import Flush, Parked
 
@@ -40,7 +43,7 @@ class Gathering:
         if run.flushing:
             return
         buffer = run.log.buffer
-        if buffer.rows or buffer.drained or run.asleep_until() is not None:
+        if buffer.rows or buffer.drained or buffer.drained_by_end or run.asleep_until() is not None:
             self._runs[run] = None
             self._rows += 1
 
@@ -79,8 +82,13 @@ def _take(run: OwnedRun, flush: Flush) -> Buffer:
     flush.blobs += buffer.blobs
     flush.dead += buffer.dead
     flush.drained += buffer.drained
+    flush.drained_by_end += buffer.drained_by_end
+    if buffer.attributes is not None:
+        flush.attributes[run.log.uuid] = msgspec.json.encode(buffer.attributes)
     if buffer.ended is not None:
         flush.ended.append(buffer.ended)
+        if buffer.drained:
+            flush.noted.append(run.log.head_before_end())  # it counts where the end is refused
     elif (wake := run.asleep_until()) is not None:
         buffer.parked = run.parking = True
         flush.parked.append(Parked(run.log.head_now(), None if wake == FOREVER_NS else wake, run.claimed.claims))

@@ -21,6 +21,7 @@ import msgspec
 from kronos.core.events import Event, Failure, Kind
 from kronos.core.state import Run, StepStatus, fold
 from kronos.engine.clock import RunClock
+from kronos.engine.commands import COMMANDS
 from kronos.engine.forked import ForkedRun
 from kronos.engine.forking import Standing
 from kronos.engine.inbox import Inbox
@@ -191,8 +192,9 @@ class Intake:
 
     def _hand_over(self, run: OwnedRun, tasks: list[Task], waiting: dict[RunId, list[Command]]) -> None:
         for command in waiting.get(run.id, ()):
-            run.obey(command)
-        self._inbox.put_claimed(run, [] if run.is_over else tasks)
+            if command.kind in COMMANDS:
+                run.obey(command)
+        self._inbox.put_claimed(run, [] if run.is_over else run.hold_back(tasks))
 
     def _take_over(self, claimed: list[ClaimedRun], waiting: dict[RunId, list[Command]]) -> None:
         loaded = self._queue.load(claimed)
@@ -263,6 +265,7 @@ def _takeovers(claimed: ClaimedRun, state: Run, loaded: LoadedRun) -> int:
     if claimed.lost_owner is None:  # given back in order: that is no death, and no progress either
         return 0 if progress else claimed.takeovers
     under_way = any(
-        step.status is StepStatus.RUNNING and step.facts.worker == claimed.lost_owner for step in state.steps.values()
+        step.status is StepStatus.RUNNING and step.facts.wait is None and step.facts.worker == claimed.lost_owner
+        for step in state.steps.values()
     )
     return (0 if progress else claimed.takeovers) + under_way

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeAlias
 
+from kronos.core.asking import WAITS
 from kronos.core.plan import Plan
 from kronos.engine.tasks import Task
 from kronos.errors import InvalidInput
@@ -33,6 +34,10 @@ class Beginning(Protocol):
 
     def skip(self, step: str) -> None:
         """Record that a step will not be taken."""
+        ...
+
+    def wait_for(self, step: str) -> None:
+        """Record that a step waits for a time, a message or somebody's word."""
         ...
 
     def rounds_max(self, loop: str) -> int:
@@ -69,5 +74,16 @@ def _repeat(run: Beginning, step: str) -> list[Task]:
     return []
 
 
-KINDS: Final[Mapping[str, Begin]] = {"step": _execute, "map": _spread, "branch": _choose, "loop": _repeat}
+def _wait(run: Beginning, step: str) -> list[Task]:
+    run.wait_for(step)
+    return []
+
+
+KINDS: Final[Mapping[str, Begin]] = {
+    "step": _execute,
+    "map": _spread,
+    "branch": _choose,
+    "loop": _repeat,
+    **dict.fromkeys(WAITS, _wait),
+}
 """What a step is (`Graph.kind_of`) to how it begins."""

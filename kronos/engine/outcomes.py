@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from kronos.core.events import Effect, Failure
+from kronos.core.costs import Costs
+from kronos.core.events import Attribute, Effect, Failure
 from kronos.engine.tasks import Outcome
 from kronos.kernel.ids import IncarnationId, RunId
 
@@ -34,12 +35,14 @@ class SentOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     output: msgspec.Raw = _NULL
     failure: Failure | None = None
     effects: tuple[Effect, ...] = ()
+    costs: Costs | None = None
+    attributes: dict[str, Attribute | None] | None = None
 
     @property
     def outcome(self) -> Outcome:
         """What the slot said."""
         output = None if self.failure is not None else bytes(self.output)
-        return Outcome(output, self.failure, self.effects, self.started, self.finished)
+        return Outcome(output, self.failure, self.effects, self.started, self.finished, self.costs, self.attributes)
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -63,5 +66,7 @@ def outcome_body(step: str, attempt: int, outcome: Outcome, *, worker: Incarnati
             output=_NULL if outcome.output is None else msgspec.Raw(outcome.output),
             failure=outcome.failure,
             effects=outcome.effects,
+            costs=outcome.costs,
+            attributes=outcome.attributes,
         )
     )

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from kronos.core.asking import is_waiting
 from kronos.core.events import Failure, Kind, RunFacts
 from kronos.core.inputs import RunOutputs
 from kronos.core.plan import Plan, is_open
 from kronos.core.state import StepState, StepStatus
-from kronos.engine.commands import COMMANDS
-from kronos.engine.progress import TAKEOVERS_MAX, Progress
+from kronos.engine.commands import COMMANDS, ENDINGS
+from kronos.engine.conversation import Conversation
+from kronos.engine.progress import TAKEOVERS_MAX
 from kronos.engine.serving import Served
 from kronos.engine.tasks import Task
 from kronos.errors import InvalidInput
@@ -23,11 +25,6 @@ from kronos.ports.queue import ClaimedRun, Command, LoadedRun
 
 __all__ = ["DEATHS_MAX", "TAKEOVERS_MAX", "OwnedRun"]
 
-FOREVER_NS: Final = 2**63 - 1
-PARK_MIN_NS: Final = 5_000_000_000
-"""A run that waits longer than this is given back; a shorter wait is cheaper in memory than a claim and a load."""
-WAKE_EARLY_NS: Final = 1_000_000_000
-"""It is claimed again this long before, so that what it waits for happens to the millisecond."""
 DEATHS_MAX: Final = 6
 """Takeovers without progress after which a run goes to the dead letters unheard: its steps may kill other processes."""
 WORKER_LOST: Final = Failure(type="WorkerLost", message="the worker died while this attempt ran", cause="lost")
@@ -36,7 +33,7 @@ _OPEN: Final = frozenset({StepStatus.SCHEDULED, StepStatus.RUNNING})
 """Attempts whose outcome may be on its way when the run changes hands."""
 
 
-class OwnedRun(Progress):
+class OwnedRun(Conversation):
     """A run that this incarnation advances."""
 
     __slots__ = ("flushing", "parking")
@@ -97,12 +94,13 @@ class OwnedRun(Progress):
         self._take_waiting(outcomes)
         tasks: list[Task] = []
         for step, known in sorted(self.steps.items(), key=_by_name):
-            if known.status is StepStatus.RUNNING and not is_open(known):
+            if known.status is StepStatus.RUNNING and not is_open(known) and not is_waiting(known):
                 self._lose(step, known, lost)
             elif known.status is StepStatus.SCHEDULED and self._failing is None:
                 tasks += self.begin_step(step)
             elif known.status is StepStatus.RETRYING:
                 self._wait(step, known.facts.retry_due or self._now_ns())
+        self.take_up_waits()
         tasks += self.advance()
         self.end_if_due()
         return tasks
@@ -131,7 +129,11 @@ class OwnedRun(Progress):
 
     def _take_waiting(self, outcomes: Sequence[Command]) -> None:
         steps = self.steps.items()
-        self.active = {step: known.attempt for step, known in steps if known.status in _OPEN and not is_open(known)}
+        self.active = {
+            step: known.attempt
+            for step, known in steps
+            if known.status in _OPEN and not is_open(known) and not is_waiting(known)
+        }
         for command in outcomes:
             self.obey(command)
         for step, known in self.steps.items():
@@ -141,7 +143,8 @@ class OwnedRun(Progress):
     def give_up(self, loaded: LoadedRun, *, takeovers: int) -> None:
         """End a run whose steps keep killing their worker, and put it among the dead letters."""
         self.log.load(loaded)
-        suspects = [(name, step) for name, step in self.log.state.steps.items() if step.status is StepStatus.RUNNING]
+        steps = self.log.state.steps.items()
+        suspects = [each for each in steps if each[1].status is StepStatus.RUNNING and each[1].facts.wait is None]
         step = suspects[0][0] if suspects else None
         self._bury(step, suspects[0][1].attempt if suspects else 0, takeovers=takeovers)
 
@@ -152,30 +155,13 @@ class OwnedRun(Progress):
             self.log.append(Kind.RUN_STARTED, RunFacts(workflow=self.claimed.workflow, version=self.claimed.version))
         self.fail(failure)
 
-    # ── waiting ──
-
-    @property
-    def ends_by(self) -> int | None:
-        """When the run passes its own limit (ns), None where it has none."""
-        limit = self.claimed.timeout_ms
-        return None if limit is None else self.claimed.created_ns + limit * 1_000_000
-
-    def asleep_until(self) -> int | None:
-        """Return when a run that does nothing but wait must be looked at again (ns, FOREVER_NS: only after a message);
-        None while there is something to do, or soon will be.
-        """
-        if not self.waits or self.active or self.is_over:
-            return None
-        dues = [due for due in (*self.waits.values(), self.ends_by) if due is not None]
-        due = min(dues, default=FOREVER_NS)
-        if due == FOREVER_NS:
-            return due
-        return due - WAKE_EARLY_NS if due > self._now_ns() + PARK_MIN_NS else None
-
     # ── ends ──
 
     def end_if_due(self) -> None:
         """Record the end of a run that has nothing left to do: after a failure, once running siblings are done."""
+        if self._demanded is not None:
+            self._end_as_demanded()
+            return
         if self.active or self.is_over:
             return
         if self._failing is not None:
@@ -190,24 +176,28 @@ class OwnedRun(Progress):
                 return
             self.log.end(Kind.RUN_COMPLETED, RunFacts(output=self.log.stored(output)))
 
+    def _end_as_demanded(self) -> None:
+        if not self.is_over and self._demanded is not None:
+            kind, facts, letter = self._demanded
+            self.log.end(kind, facts, dead=letter)
+
     def fail(self, failure: Failure) -> None:
         """End the run now, whatever runs."""
-        if not self.is_over:
-            self.log.end(Kind.RUN_FAILED, RunFacts(failure=failure))
+        self._demand(Kind.RUN_FAILED, RunFacts(failure=failure))
 
     def cancel(self, *, reason: str, by: str) -> None:
         """End the run by request, whatever runs."""
-        if not self.is_over:
-            self.log.end(Kind.RUN_CANCELLED, RunFacts(reason=reason, by=by))
+        self._demand(Kind.RUN_CANCELLED, RunFacts(reason=reason, by=by))
 
     def obey(self, command: Command) -> None:
         """Turn an inbox row into events; it is deleted in the flush that makes them durable.
 
-        An end that still waits for its flush is taken back: a cancel that was accepted is not forgotten.
+        An end that still waits for its flush is taken back and comes after: nothing that was accepted is forgotten.
         """
         assert not self.log.is_ending, "a command is obeyed before the end is under way, or after it was refused"
         self.log.inbox_seen += 1
-        self.log.buffer.drained.append(command.id)
+        drained = self.log.buffer.drained_by_end if command.kind in ENDINGS else self.log.buffer.drained
+        drained.append(command.id)
         self.log.withdraw_end()
         COMMANDS[command.kind](self, command.body)
 

@@ -151,7 +151,7 @@ class OwnerLoop:
             self._runs[run.id] = run
             claimed.popleft()  # only now: `held` sees a run here or there, never in neither place
             self._stats.runs_claimed += 1
-            self._taken.add(run.log.buffer.drained)
+            self._taken.add(run.log.buffer.all_drained)
             tasks += ready if self._is_in_time(run) else []
             self._touch(run)
         self._hand_out(tasks)
@@ -218,17 +218,19 @@ class OwnerLoop:
         """Take the store's word on what a run had in a flush; return the attempts that may begin now."""
         refused = bool(verdict.refused) and run.log.uuid in verdict.refused  # hashing a UUID costs more than asking
         rejected = verdict.rejected.get(run.log.uuid) if verdict.rejected else None
-        if refused or rejected is not None:
-            run.log.inbox_seen -= len(buffer.drained)  # these commands are still there
-            self._taken.read_again(buffer.drained)
-        elif buffer.drained:
-            self._taken.deleted(buffer.drained, waiting=len(self._inbox.commands))
+        drained = [*buffer.drained] if refused else buffer.all_drained
+        if rejected is not None:
+            run.log.inbox_seen -= len(drained)  # these commands are still there
+            self._taken.read_again(drained)
+        elif drained:
+            self._taken.deleted(drained, waiting=len(self._inbox.commands))
         if rejected is not None:
             self._condemn(run, f"the database refused: {rejected}")
         elif run in self._condemned and buffer.ended is None:
             self._condemn(run, self._condemned.pop(run))
         elif refused:
             run.log.reopen()
+            run.log.buffer.drained_by_end += buffer.drained_by_end
             self._refused[run] = None
         elif buffer.ended is not None:
             self._condemned.pop(run, None)

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from kronos.core.events import Failure, Kind, RunFacts, StepFacts
+from kronos.core.events import Attribute, Failure, Kind, RunFacts, StepFacts
 from kronos.core.graph import node_name
 from kronos.core.plan import Plan
 from kronos.core.retry import retry_delay_s
@@ -45,6 +45,7 @@ class Progress:
 
     __slots__ = (
         "_chance",
+        "_demanded",
         "_failing",
         "_graph",
         "_now_ns",
@@ -89,6 +90,8 @@ class Progress:
         self._now_ns = now_ns
         self._chance = chance
         self._failing: tuple[str, Failure] | None = None
+        self._demanded: tuple[Kind, RunFacts, DeadLetter | None] | None = None
+        """An end that does not wait for what runs; it stands until it is durable, whatever is said in between."""
         self._takeovers = 0
         self._probation = False
 
@@ -102,6 +105,8 @@ class Progress:
         while self._failing is None:
             if plan.ended:
                 self._close(plan.ended.popleft())
+            elif self.is_held:
+                break
             elif plan.ready:
                 tasks += self.begin_step(plan.ready.popleft())
             elif not plan.more():
@@ -117,7 +122,12 @@ class Progress:
             return []
 
     def attempt(self, step: str) -> list[Task]:
-        """Return the next attempt; one that must be on record before it runs goes behind the next commit."""
+        """Return the next attempt; one that must be on record before it runs goes behind the next commit.
+
+        Where the budget is used up there is none, and the run fails.
+        """
+        if self._is_broke(step):
+            return []
         task = self._task(step, self._next_attempt(step))
         self.active[step] = task.attempt
         if self._probation:
@@ -128,11 +138,28 @@ class Progress:
             return [task]
         return []
 
+    def _is_broke(self, step: str) -> bool:
+        budget = self._graph.budget
+        if budget is None:
+            return False
+        steps, spent = self.log.state.steps, self.log.state.spent
+        handed_out = sum(step not in steps or steps[step].attempt < attempt for step, attempt in self.active.items())
+        why = budget.used_up_by(msgspec.structs.replace(spent, attempts=spent.attempts + handed_out))
+        if why is None:
+            return False
+        message = f"step {step!r} was not begun: {why}"
+        self._failing = (step, Failure(type="BudgetExceeded", message=message, retryable=False))
+        return True
+
     def open(self, step: str, *, elements: int | None = None, arm: str | None = None) -> None:
         """Record that a node that holds others was opened."""
         now = self._now_ns()
         facts = StepFacts(scheduled=now, started=now, worker=self._worker, elements=elements, arm=arm, wait="inside")
         self.log.append(Kind.STEP_EXPANDED, facts, step, self._next_attempt(step), at=now)
+
+    def wait_for(self, step: str) -> None:
+        """Record that a step waits for a time, a message or somebody's word."""
+        raise NotImplementedError
 
     def skip(self, step: str) -> None:
         """Record that a step will not be taken."""
@@ -167,6 +194,11 @@ class Progress:
         self._after_failure(step, self._next_attempt(step), facts, failure, now)
 
     # ── attempts ──
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it was paused: nothing begins."""
+        return self.log.state.notes.pause is not None
 
     @property
     def is_over(self) -> bool:
@@ -255,8 +287,10 @@ class Progress:
         if self._is_apart and outcome.failure is not None and outcome.failure.type == PROCESS_DIED:
             self._bury(task.step, task.attempt, takeovers=self._takeovers)
             return
+        if outcome.attributes:
+            self.note_attributes(outcome.attributes)
         if outcome.failure is not None:
-            facts = msgspec.structs.replace(facts, effects=outcome.effects)
+            facts = msgspec.structs.replace(facts, effects=outcome.effects, costs=outcome.costs)
             self._after_failure(task.step, task.attempt, facts, outcome.failure, outcome.finished_ns)
         else:
             assert outcome.output is not None, "an outcome has an output or a failure"
@@ -265,7 +299,11 @@ class Progress:
 
     def _completed(self, task: Task, facts: StepFacts, outcome: Outcome, output: bytes) -> None:
         done = msgspec.structs.replace(
-            facts, finished=outcome.finished_ns, output=self.log.stored(output), effects=outcome.effects
+            facts,
+            finished=outcome.finished_ns,
+            output=self.log.stored(output),
+            effects=outcome.effects,
+            costs=outcome.costs,
         )
         self.log.append(Kind.STEP_COMPLETED, done, task.step, task.attempt, at=outcome.finished_ns)
         self._takeovers, self._probation = 0, False
@@ -304,7 +342,16 @@ class Progress:
             retryable=False,
         )
         letter = DeadLetter(self.log.uuid, step, attempt, msgspec.json.encode(failure))
-        self.log.end(Kind.RUN_FAILED, RunFacts(failure=failure, step=step, dead=True), dead=letter)
+        self._demand(Kind.RUN_FAILED, RunFacts(failure=failure, step=step, dead=True), letter)
+
+    def _demand(self, kind: Kind, facts: RunFacts, letter: DeadLetter | None = None) -> None:
+        """End the run now, whatever runs; the first one who asks is heard."""
+        self._demanded = self._demanded or (kind, facts, letter)
+        self.end_if_due()
+
+    def note_attributes(self, attributes: dict[str, Attribute | None]) -> None:
+        """Set searchable attributes."""
+        raise NotImplementedError
 
     def end_if_due(self) -> None:
         """Record the end of a run that has nothing left to do."""

@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from kronos.core.chaining import head_after_body
-from kronos.core.events import LEADING, Event, Kind, RunFacts, StepFacts, encode_facts
+from kronos.core.costs import NO_COSTS
+from kronos.core.events import LEADING, Attribute, Event, Kind, RunFacts, StepFacts, encode_facts
 from kronos.core.state import FINAL, Run, StepStatus, apply, fold, new_run
 from kronos.engine.tasks import Task
 from kronos.kernel.hashing import GENESIS, content_hash
@@ -34,16 +35,34 @@ _LOGGED: Final = {StepStatus.PENDING: 0, StepStatus.RETRYING: 0, StepStatus.SCHE
 class Buffer:
     """What one run puts into the next flush.  It is used again once that flush is settled."""
 
-    __slots__ = ("after_commit", "blobs", "dead", "drained", "ended", "parked", "rows")
+    __slots__ = (
+        "after_commit",
+        "attributes",
+        "blobs",
+        "dead",
+        "drained",
+        "drained_by_end",
+        "ended",
+        "parked",
+        "rows",
+    )
 
     def __init__(self) -> None:
         self.rows: list[EventRow] = []
         self.blobs: list[BlobWrite] = []
         self.dead: list[DeadLetter] = []
+        self.attributes: dict[str, Attribute] | None = None
         self.drained: list[int] = []
+        self.drained_by_end: list[int] = []
+        """Inbox rows that became nothing but the end: they stay where the end is refused."""
         self.ended: Head | None = None
         self.parked = False
         self.after_commit: list[Task] = []
+
+    @property
+    def all_drained(self) -> list[int]:
+        """Every inbox row that became something here."""
+        return [*self.drained, *self.drained_by_end]
 
     def clear(self) -> None:
         """Forget what was durable."""
@@ -51,10 +70,12 @@ class Buffer:
         self.after_commit.clear()
         self.ended = None
         self.parked = False
-        if self.blobs or self.dead or self.drained:
+        if self.blobs or self.dead or self.drained or self.drained_by_end or self.attributes is not None:
+            self.attributes = None
             self.blobs.clear()
             self.dead.clear()
             self.drained.clear()
+            self.drained_by_end.clear()
 
 
 class RunLog:
@@ -170,6 +191,7 @@ class RunLog:
             output=None if self.state.output is msgspec.UNSET else bytes(self.state.output),
             failure=None if facts.failure is None else msgspec.json.encode(facts.failure),
             step=facts.step,
+            spent=None if self.state.costs is NO_COSTS else msgspec.json.encode(self.state.spent),
         )
 
     def withdraw_end(self) -> None:
@@ -184,6 +206,13 @@ class RunLog:
         """Take back an end that the store refused because the inbox holds something unseen."""
         assert self._before_end is not None, "only an end can be refused"
         self.state, self.head = self._before_end
+
+    def head_before_end(self) -> Head:
+        """Return where the history stands without the end that is buffered, and without what the end alone drained."""
+        assert self._before_end is not None, "there is an end"
+        state, head = self._before_end
+        seen = self.inbox_seen - len(self.buffer.drained_by_end)
+        return Head(self.uuid, state.seq, head, seen, self._now_ns())
 
     def take(self) -> Buffer:
         """Return what is buffered, for a flush, and go on with an empty buffer.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from kronos.core.events import Effect, Failure
+from kronos.core.costs import Costs
+from kronos.core.events import Attribute, Effect, Failure
 from kronos.core.options import Executor
 from kronos.kernel.ids import JobId, RunId, StepName
 
@@ -28,12 +29,17 @@ class Task(msgspec.Struct, frozen=True, gc=False):
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """How an attempt ended: canonical `output`, or `failure`.  Times are ns of the clock that the services give."""
+    """How an attempt ended: canonical `output`, or `failure`; what it cost, and the attributes it gave the run.
+
+    Times are ns of the clock that the services give.
+    """
 
     output: bytes | None
     failure: Failure | None
     effects: tuple[Effect, ...]
     started_ns: int
     finished_ns: int
+    costs: Costs | None = None
+    attributes: dict[str, Attribute | None] | None = None
     is_sent: bool = False
     """It waits in the run's inbox, and is recorded from there: nothing here counts."""

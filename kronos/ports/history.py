@@ -6,7 +6,8 @@ from typing import Protocol
 
 import msgspec
 
-from kronos.core.events import Event, Failure
+from kronos.core.costs import Spent
+from kronos.core.events import Attribute, Event, Failure
 from kronos.core.graph import Graph
 from kronos.core.state import Phase, Run
 from kronos.kernel.ids import DefinitionId, RunId
@@ -36,7 +37,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the runs list.  `head_seq`, `steps_done` are as of the last flush; times ns since the epoch.
 
-    `parent` is the run that a fork was made from, `parent_seq` the last seq that it shares with it.
+    `parent` is the run that a fork was made from, `parent_seq` the last seq that it shares with it; `spent` what it had
+    used up at its end, where its steps reported costs.
     """
 
     id: RunId
@@ -56,17 +58,21 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     failed_step: str | None
     parent: RunId | None = None
     parent_seq: int = 0
+    attributes: dict[str, Attribute] = {}
+    spent: Spent | None = None
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which runs to list; `before` is the id after which the page continues (newest first).
 
-    `is_forked` asks for those that have a fork, or have none.
+    `is_forked` asks for those that have a fork, or have none; `where` for attributes by name, given as text: "3" finds
+    the number 3 and the text "3".
     """
 
     phases: tuple[Phase, ...] = ()
     workflow: str | None = None
     is_forked: bool | None = None
+    where: dict[str, str] = {}
     before: RunId | None = None
     limit: int = 50
 
@@ -83,6 +89,10 @@ class History(Protocol):
 
     def run(self, run_id: RunId) -> RunSummary:
         """Return one run's line."""
+        ...
+
+    def count(self, chosen: RunFilter) -> int:
+        """Return how many runs there are, whatever `before` and `limit` say."""
         ...
 
     def runs(self, chosen: RunFilter) -> RunPage:

@@ -118,6 +118,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     output: bytes | None = None
     failure: bytes | None = None
     step: str | None = None
+    spent: bytes | None = None
 
 
 class Parked(NamedTuple):
@@ -170,6 +171,10 @@ class Flush:
     blobs: list[BlobWrite] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     drained: list[int] = field(default_factory=list)
+    drained_by_end: list[int] = field(default_factory=list)
+    """Inbox rows that became nothing but the end of their run: they stay where that end is refused."""
+    attributes: dict[uuid.UUID, bytes] = field(default_factory=dict)
+    """What each run's searchable attributes are now, as JSON."""
 
 
 class Verdict(NamedTuple):

@@ -163,4 +163,6 @@ def _only(flush: Flush, runs: set[uuid.UUID], *, number: int) -> Flush:
         blobs=[blob for blob in flush.blobs if blob.run_id in names],
         dead=[each for each in flush.dead if each.run in runs],
         drained=flush.drained,
+        drained_by_end=flush.drained_by_end,
+        attributes={run: given for run, given in flush.attributes.items() if run in runs},
     )

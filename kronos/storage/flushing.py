@@ -51,6 +51,16 @@ def begun(connection: Connection, incarnation: IncarnationId, flush: Flush) -> I
         raise
 
 
+def _write_beside(connection: Connection, flush: Flush) -> None:
+    """Write what only few flushes hold: attributes, drained inbox rows, dead letters."""
+    if flush.attributes:
+        connection.execute(statement("set_attributes"), _attributed(flush))
+    if flush.drained or flush.drained_by_end:
+        connection.execute(statement("delete_inbox"), _drained(flush))
+    if flush.dead:
+        connection.execute(statement("insert_dead_letters"), _dead(flush))
+
+
 def _begin(connection: Connection, incarnation: IncarnationId, flush: Flush) -> Begun:
     refused, kept = frozenset[uuid.UUID](), frozenset[uuid.UUID]()
     with connection.pipeline():
@@ -65,10 +75,7 @@ def _begin(connection: Connection, incarnation: IncarnationId, flush: Flush) -> 
             connection.execute(statement("note_heads"), noted(incarnation, flush.noted))
         if flush.parked:
             parking = connection.execute(statement("park_runs"), _parked(incarnation, flush.parked))
-        if flush.drained:
-            connection.execute(statement("delete_inbox"), _drained(flush))
-        if flush.dead:
-            connection.execute(statement("insert_dead_letters"), _dead(flush))
+        _write_beside(connection, flush)
         connection.execute(statement("insert_flush"), {"incarnation": incarnation, "number": flush.number})
         if flush.number % FORGET_EVERY == 0:
             old = {"incarnation": incarnation, "acknowledged": flush.acknowledged}
@@ -123,6 +130,7 @@ def _ended(incarnation: IncarnationId, flush: Flush) -> dict[str, object]:
         "seqs": [head.seq for head in ended],
         "hashes": [head.hash for head in ended],
         "seens": [head.inbox_seen for head in ended],
+        "spents": [head.spent for head in ended],
     }
 
 
@@ -148,7 +156,12 @@ def _drained(flush: Flush) -> dict[str, object]:
     ending = [head.run for head in flush.ended]
     runs = {row.run for row in flush.rows} | {head.run for head in flush.noted} | set(ending)
     runs |= {each.head.run for each in flush.parked}
-    return {"ids": flush.drained, "runs": list(runs), "ending": ending}
+    return {"ids": flush.drained, "by_end": flush.drained_by_end, "runs": list(runs), "ending": ending}
+
+
+def _attributed(flush: Flush) -> dict[str, object]:
+    ordered = sorted(flush.attributes.items())
+    return {"runs": [run for run, _ in ordered], "attributes": [given.decode() for _, given in ordered]}
 
 
 def _dead(flush: Flush) -> dict[str, object]:

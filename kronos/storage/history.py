@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from kronos.core.chaining import head_after_body
+from kronos.core.costs import Spent
 from kronos.core.events import Event, Failure, encode_facts, truncate
 from kronos.core.forking import decode_fork
 from kronos.core.graph import decode_graph
@@ -41,11 +42,12 @@ _runs = sa.Table(
     "runs",
     sa.MetaData(schema="kronos"),
     *(sa.Column(name) for name in ("definition", "workflow", "version", "input", "output", "failure", "failed_step")),
-    *(sa.Column(name) for name in ("head_seq", "owner", "takeovers", "parent_seq")),
+    *(sa.Column(name) for name in ("head_seq", "owner", "takeovers", "parent_seq", "spent")),
     *(sa.Column(name, sa.DateTime(timezone=True)) for name in ("created_at", "started_at", "finished_at")),
     sa.Column("id", sa.Uuid),
     sa.Column("parent_run", sa.Uuid),
     sa.Column("phase", sa.Text),
+    sa.Column("attributes", postgresql.JSONB),
 )
 
 
@@ -74,6 +76,8 @@ _LINE: Final = sa.select(
     _runs.c.failed_step,
     _runs.c.parent_run,
     _runs.c.parent_seq,
+    _runs.c.attributes,
+    _runs.c.spent,
 )
 
 
@@ -98,21 +102,19 @@ class PostgresHistory:
         """Return a page of runs, newest first."""
         if not 1 <= chosen.limit <= PAGE_MAX:
             raise InvalidInput(f"limit {chosen.limit} is outside 1..{PAGE_MAX}", field="limit", value=chosen.limit)
-        query = _LINE.order_by(_runs.c.id.desc()).limit(chosen.limit + 1)
-        if chosen.phases:
-            query = query.where(sa.cast(_runs.c.phase, sa.Text).in_([phase.value for phase in chosen.phases]))
-        if chosen.workflow is not None:
-            query = query.where(_runs.c.workflow == chosen.workflow)
-        if chosen.is_forked is not None:
-            fork = _runs.alias("fork")
-            has_fork = sa.exists().where(fork.c.parent_run == _runs.c.id)
-            query = query.where(has_fork if chosen.is_forked else ~has_fork)
+        query = _LINE.where(*_conditions(chosen)).order_by(_runs.c.id.desc()).limit(chosen.limit + 1)
         if chosen.before is not None:
             query = query.where(_runs.c.id < uuid.UUID(chosen.before))
         found = self._lines(query)
         more = len(found) > chosen.limit
         page = found[: chosen.limit]
         return RunPage(runs=page, next_before=page[-1].id if more else None)
+
+    def count(self, chosen: RunFilter) -> int:
+        """Return how many runs there are, whatever `before` and `limit` say."""
+        query = sa.select(sa.func.count()).select_from(_runs).where(*_conditions(chosen))
+        (row,) = self._rows(query)
+        return cast("int", row[0])
 
     def events(self, run_id: RunId, *, after: int = 0, limit: int = PAGE_MAX) -> list[Event]:
         """Return stored events with `seq` > `after`, in order, at most `limit`; raise `NotFound`."""
@@ -233,10 +235,12 @@ class PostgresHistory:
             after = page[-1].event.seq
 
     def _lines(self, query: sa.Select[Any]) -> list[RunSummary]:
+        return [_summary(row) for row in self._rows(query)]
+
+    def _rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
         compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         with self._session.connection() as connection:
-            rows = connection.execute(str(compiled), compiled.params).fetchall()
-        return [_summary(cast("tuple[Any, ...]", row)) for row in rows]
+            return cast("list[tuple[Any, ...]]", connection.execute(str(compiled), compiled.params).fetchall())
 
     def _find(self, definition_id: str | None, workflow: str | None) -> list[Definition]:
         at = {"id": definition_id, "workflow": workflow}
@@ -261,6 +265,31 @@ class PostgresHistory:
 _DIALECT: Final = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
+def _conditions(chosen: RunFilter) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
+    if chosen.phases:
+        found.append(sa.cast(_runs.c.phase, sa.Text).in_([phase.value for phase in chosen.phases]))
+    if chosen.workflow is not None:
+        found.append(_runs.c.workflow == chosen.workflow)
+    if chosen.is_forked is not None:
+        fork = _runs.alias("fork")
+        has_fork = sa.exists().where(fork.c.parent_run == _runs.c.id)
+        found.append(has_fork if chosen.is_forked else ~has_fork)
+    for name, text in chosen.where.items():
+        meant = [msgspec.json.encode({name: value}).decode() for value in _values_of(text)]
+        found.append(sa.or_(*(_runs.c.attributes.op("@>")(sa.cast(each, postgresql.JSONB)) for each in meant)))
+    return found
+
+
+def _values_of(text: str) -> list[str | int | float | bool]:
+    """Return what an attribute's value may be when it is written as `text`."""
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        return [text]
+    return [text, value] if isinstance(value, bool | int | float) else [text]
+
+
 def _summary(row: tuple[Any, ...]) -> RunSummary:
     return RunSummary(
         id=RunId(str(row[0])),
@@ -280,4 +309,6 @@ def _summary(row: tuple[Any, ...]) -> RunSummary:
         failed_step=row[14],
         parent=None if row[15] is None else RunId(str(row[15])),
         parent_seq=row[16] or 0,
+        attributes=row[17] or {},
+        spent=None if row[18] is None else msgspec.json.decode(row[18], type=Spent),
     )

@@ -6,6 +6,7 @@ Rule: a request is one statement and is durable when the call returns; the owner
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import cast
 
 import msgspec
@@ -78,6 +79,14 @@ class Submission:
             sent = connection.execute(statement("send_to_inbox"), at).fetchone() is not None
             connection.execute("NOTIFY kronos_work")
         return sent
+
+    def send_all(self, runs: Sequence[RunId], kind: str, body: bytes) -> list[RunId]:
+        """Put one command into many inboxes; return which runs were open and took it."""
+        at = {"runs": [uuid.UUID(run) for run in runs], "kind": kind, "body": body}
+        with self._session.transaction() as connection:
+            rows = connection.execute(statement("send_to_inboxes"), at).fetchall()
+            connection.execute("NOTIFY kronos_work")
+        return [RunId(str(row[0])) for row in rows]
 
 
 def _ms(timeout_s: float | None) -> int | None:

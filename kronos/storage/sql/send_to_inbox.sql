@@ -1,5 +1,6 @@
 -- Put a command into a run's inbox, once per command_id, while the run is open.  Counting inbox_n in the same
--- statement is what keeps a completing owner from missing it.
+-- statement is what keeps a completing owner from missing it; the row that it locks makes a run's commands be numbered
+-- in the order in which they are committed.
 WITH open AS (
     UPDATE kronos.runs SET inbox_n = inbox_n + 1, wake_at = NULL
     WHERE id = %(run)s AND finished_at IS NULL

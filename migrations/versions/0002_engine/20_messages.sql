@@ -5,3 +5,7 @@
 DROP INDEX kronos.runs_claimable;
 CREATE INDEX runs_claimable ON kronos.runs (rank) WHERE owner IS NULL AND finished_at IS NULL AND wake_at IS NULL;
 CREATE INDEX runs_asleep ON kronos.runs (wake_at) WHERE owner IS NULL AND finished_at IS NULL AND wake_at IS NOT NULL;
+
+-- What a run can be searched by, and what it had used up at its end (canonical JSON; none where nothing was reported).
+ALTER TABLE kronos.runs ADD COLUMN attributes jsonb CHECK (jsonb_typeof(attributes) = 'object'), ADD COLUMN spent bytea;
+CREATE INDEX runs_by_attribute ON kronos.runs USING gin (attributes jsonb_path_ops) WHERE attributes IS NOT NULL;
