@@ -54,3 +54,9 @@ class Nodes:
     def leader(self) -> Node | None:
         """Return the one that leads."""
         return next((node for node in self.list() if node.leads), None)
+
+    def workflows(self) -> dict[DefinitionId, str]:
+        """Return what each served definition is called: its workflow and version."""
+        with self._session.connection() as connection:
+            rows = connection.execute(statement("name_definitions")).fetchall()
+        return {DefinitionId(str(row[0])): f"{row[1]} {row[2]}" for row in rows}

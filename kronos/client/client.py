@@ -18,6 +18,7 @@ from kronos._proto.v1 import service_pb2 as pb
 from kronos._proto.v1 import service_pb2_grpc as rpc
 from kronos.client.forks import ForksClient
 from kronos.client.records import EventRecord, RunPage, RunRecord, read_event, read_run
+from kronos.client.schedules import SchedulesClient
 from kronos.client.upkeep import UpkeepClient
 from kronos.errors import InvalidInput, KronosError, StepTimeout, Unauthenticated, Unavailable
 from kronos.kernel import canonical
@@ -47,6 +48,7 @@ class Client:
         self._channel = grpc.insecure_channel(address, options=options)
         self._stub: Any = rpc.KronosServiceStub(self._channel)  # type: ignore[no-untyped-call,unused-ignore]
         self.forks: Final = ForksClient(self._call, self._stub)
+        self.schedules: Final = SchedulesClient(self._call, self._stub)
         self.upkeep: Final = UpkeepClient(self._call, self._stub)
 
     def start(self, workflow: str, input: object = None, *, version: str = "", timeout: str = "") -> str:  # noqa: A002

@@ -255,3 +255,109 @@ class Remark(_message.Message):
     what: str
     do: str
     def __init__(self, topic: _Optional[str] = ..., level: _Optional[str] = ..., what: _Optional[str] = ..., do: _Optional[str] = ...) -> None: ...
+
+class CreateScheduleRequest(_message.Message):
+    __slots__ = ("name", "cron", "zone", "workflow_name", "version", "input", "catch_up", "overlap", "jitter", "timeout")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CRON_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    CATCH_UP_FIELD_NUMBER: _ClassVar[int]
+    OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    JITTER_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    cron: str
+    zone: str
+    workflow_name: str
+    version: str
+    input: str
+    catch_up: str
+    overlap: str
+    jitter: str
+    timeout: str
+    def __init__(self, name: _Optional[str] = ..., cron: _Optional[str] = ..., zone: _Optional[str] = ..., workflow_name: _Optional[str] = ..., version: _Optional[str] = ..., input: _Optional[str] = ..., catch_up: _Optional[str] = ..., overlap: _Optional[str] = ..., jitter: _Optional[str] = ..., timeout: _Optional[str] = ...) -> None: ...
+
+class ScheduleRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ListSchedulesRequest(_message.Message):
+    __slots__ = ("name", "limit")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    limit: int
+    def __init__(self, name: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListSchedulesResponse(_message.Message):
+    __slots__ = ("schedules",)
+    SCHEDULES_FIELD_NUMBER: _ClassVar[int]
+    schedules: _containers.RepeatedCompositeFieldContainer[Schedule]
+    def __init__(self, schedules: _Optional[_Iterable[_Union[Schedule, _Mapping]]] = ...) -> None: ...
+
+class TriggerScheduleResponse(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class DeleteScheduleResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Schedule(_message.Message):
+    __slots__ = ("name", "cron", "zone", "workflow_name", "version", "input", "catch_up", "overlap", "jitter_seconds", "timeout_seconds", "created_at_ns", "paused_at_ns", "next_at_ns", "upcoming_ns", "firings")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CRON_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    CATCH_UP_FIELD_NUMBER: _ClassVar[int]
+    OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    JITTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    UPCOMING_NS_FIELD_NUMBER: _ClassVar[int]
+    FIRINGS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    cron: str
+    zone: str
+    workflow_name: str
+    version: str
+    input: str
+    catch_up: str
+    overlap: str
+    jitter_seconds: float
+    timeout_seconds: float
+    created_at_ns: int
+    paused_at_ns: int
+    next_at_ns: int
+    upcoming_ns: _containers.RepeatedScalarFieldContainer[int]
+    firings: _containers.RepeatedCompositeFieldContainer[Firing]
+    def __init__(self, name: _Optional[str] = ..., cron: _Optional[str] = ..., zone: _Optional[str] = ..., workflow_name: _Optional[str] = ..., version: _Optional[str] = ..., input: _Optional[str] = ..., catch_up: _Optional[str] = ..., overlap: _Optional[str] = ..., jitter_seconds: _Optional[float] = ..., timeout_seconds: _Optional[float] = ..., created_at_ns: _Optional[int] = ..., paused_at_ns: _Optional[int] = ..., next_at_ns: _Optional[int] = ..., upcoming_ns: _Optional[_Iterable[int]] = ..., firings: _Optional[_Iterable[_Union[Firing, _Mapping]]] = ...) -> None: ...
+
+class Firing(_message.Message):
+    __slots__ = ("nominal_time_ns", "outcome", "run_id", "detail", "missed", "fired_at_ns", "phase")
+    NOMINAL_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    MISSED_FIELD_NUMBER: _ClassVar[int]
+    FIRED_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    nominal_time_ns: int
+    outcome: str
+    run_id: str
+    detail: str
+    missed: int
+    fired_at_ns: int
+    phase: str
+    def __init__(self, nominal_time_ns: _Optional[int] = ..., outcome: _Optional[str] = ..., run_id: _Optional[str] = ..., detail: _Optional[str] = ..., missed: _Optional[int] = ..., fired_at_ns: _Optional[int] = ..., phase: _Optional[str] = ...) -> None: ...

@@ -84,6 +84,36 @@ class KronosServiceStub:
                 request_serializer=kronos_dot_v1_dot_service__pb2.ExplainRunRequest.SerializeToString,
                 response_deserializer=kronos_dot_v1_dot_service__pb2.ExplainRunResponse.FromString,
                 _registered_method=True)
+        self.CreateSchedule = channel.unary_unary(
+                '/kronos.v1.KronosService/CreateSchedule',
+                request_serializer=kronos_dot_v1_dot_service__pb2.CreateScheduleRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.Schedule.FromString,
+                _registered_method=True)
+        self.ListSchedules = channel.unary_unary(
+                '/kronos.v1.KronosService/ListSchedules',
+                request_serializer=kronos_dot_v1_dot_service__pb2.ListSchedulesRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.ListSchedulesResponse.FromString,
+                _registered_method=True)
+        self.PauseSchedule = channel.unary_unary(
+                '/kronos.v1.KronosService/PauseSchedule',
+                request_serializer=kronos_dot_v1_dot_service__pb2.ScheduleRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.Schedule.FromString,
+                _registered_method=True)
+        self.ResumeSchedule = channel.unary_unary(
+                '/kronos.v1.KronosService/ResumeSchedule',
+                request_serializer=kronos_dot_v1_dot_service__pb2.ScheduleRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.Schedule.FromString,
+                _registered_method=True)
+        self.TriggerSchedule = channel.unary_unary(
+                '/kronos.v1.KronosService/TriggerSchedule',
+                request_serializer=kronos_dot_v1_dot_service__pb2.ScheduleRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.TriggerScheduleResponse.FromString,
+                _registered_method=True)
+        self.DeleteSchedule = channel.unary_unary(
+                '/kronos.v1.KronosService/DeleteSchedule',
+                request_serializer=kronos_dot_v1_dot_service__pb2.ScheduleRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.DeleteScheduleResponse.FromString,
+                _registered_method=True)
 
 
 class KronosServiceServicer:
@@ -162,6 +192,50 @@ class KronosServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateSchedule(self, request, context):
+        """── Schedules ──
+
+        Start a run at each time that a cron expression names. Adding the same again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSchedules(self, request, context):
+        """Schedules by name, with their next slots and what became of the last ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseSchedule(self, request, context):
+        """Fire no slot until it is resumed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeSchedule(self, request, context):
+        """Fire again, from the next slot on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TriggerSchedule(self, request, context):
+        """Start a run now, paused or not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSchedule(self, request, context):
+        """Forget a schedule; its runs stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_KronosServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -214,6 +288,36 @@ def add_KronosServiceServicer_to_server(servicer, server):
                     servicer.ExplainRun,
                     request_deserializer=kronos_dot_v1_dot_service__pb2.ExplainRunRequest.FromString,
                     response_serializer=kronos_dot_v1_dot_service__pb2.ExplainRunResponse.SerializeToString,
+            ),
+            'CreateSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSchedule,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.CreateScheduleRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.Schedule.SerializeToString,
+            ),
+            'ListSchedules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSchedules,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.ListSchedulesRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.ListSchedulesResponse.SerializeToString,
+            ),
+            'PauseSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseSchedule,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.ScheduleRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.Schedule.SerializeToString,
+            ),
+            'ResumeSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeSchedule,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.ScheduleRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.Schedule.SerializeToString,
+            ),
+            'TriggerSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.TriggerSchedule,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.ScheduleRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.TriggerScheduleResponse.SerializeToString,
+            ),
+            'DeleteSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSchedule,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.ScheduleRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.DeleteScheduleResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -486,6 +590,168 @@ class KronosService:
             '/kronos.v1.KronosService/ExplainRun',
             kronos_dot_v1_dot_service__pb2.ExplainRunRequest.SerializeToString,
             kronos_dot_v1_dot_service__pb2.ExplainRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/CreateSchedule',
+            kronos_dot_v1_dot_service__pb2.CreateScheduleRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.Schedule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSchedules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/ListSchedules',
+            kronos_dot_v1_dot_service__pb2.ListSchedulesRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.ListSchedulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/PauseSchedule',
+            kronos_dot_v1_dot_service__pb2.ScheduleRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.Schedule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/ResumeSchedule',
+            kronos_dot_v1_dot_service__pb2.ScheduleRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.Schedule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TriggerSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/TriggerSchedule',
+            kronos_dot_v1_dot_service__pb2.ScheduleRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.TriggerScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/DeleteSchedule',
+            kronos_dot_v1_dot_service__pb2.ScheduleRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.DeleteScheduleResponse.FromString,
             options,
             channel_credentials,
             insecure,
