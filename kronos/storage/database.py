@@ -113,11 +113,14 @@ class Connect(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """How a store reaches Postgres, pauses (seconds) and keeps its threads apart: a simulation gives its own."""
+    """How a store reaches Postgres, pauses, measures time (seconds) and keeps its threads apart: a simulation gives its
+    own.
+    """
 
     connect: Connect = connect
     pause: Callable[[float], None] = time.sleep
     lock: Callable[[], AbstractContextManager[object]] = threading.RLock
+    monotonic: Callable[[], float] = time.monotonic
 
 
 LINK: Final = Link()

@@ -1,7 +1,7 @@
-"""What one flush says to Postgres: the whole opening of its transaction in one round trip, then COPY, then COMMIT.
+"""What one flush says to Postgres: BEGIN, everything but its rows in one round trip, then COPY, then COMMIT.
 
 Rule 1: each wait for an answer is a wait for the interpreter as well, five milliseconds when other threads compute; so
-        BEGIN, fence, ends and proof travel in one pipeline (one wait instead of three).
+        fence, ends and proof travel in one pipeline.
 Rule 2: the fence's answer is looked at before any other: what an incarnation that is dead has sent is rolled back.
 Rule 3: rows are locked in the order of their ids.
 """
@@ -13,7 +13,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, cast
 
-import psycopg
 import zstandard
 
 from kronos.kernel.ids import IncarnationId
@@ -42,13 +41,10 @@ def begun(connection: Connection, incarnation: IncarnationId, flush: Flush) -> I
 
     Raises `LeaseLost` when the incarnation is dead.
     """
-    try:
-        yield _begin(connection, incarnation, flush)
-        connection.commit()
-    except BaseException:
-        with contextlib.suppress(psycopg.Error):  # a broken connection has rolled back already
-            connection.rollback()
-        raise
+    with connection.transaction():
+        with connection.pipeline():
+            begun = _begin(connection, incarnation, flush)
+        yield begun
 
 
 def _write_beside(connection: Connection, flush: Flush) -> None:
@@ -62,30 +58,28 @@ def _write_beside(connection: Connection, flush: Flush) -> None:
 
 
 def _begin(connection: Connection, incarnation: IncarnationId, flush: Flush) -> Begun:
+    asked = ask_fence(connection, incarnation)
+    if flush.blobs:
+        write_blobs(connection, flush.blobs)
+    closing = parking = None
+    if flush.ended:
+        closing = connection.execute(statement("finish_runs"), _ended(incarnation, flush))
+    if flush.noted:
+        connection.execute(statement("note_heads"), noted(incarnation, flush.noted))
+    if flush.parked:
+        parking = connection.execute(statement("park_runs"), _parked(incarnation, flush.parked))
+    _write_beside(connection, flush)
+    connection.execute(statement("insert_flush"), {"incarnation": incarnation, "number": flush.number})
+    if flush.number % FORGET_EVERY == 0:
+        old = {"incarnation": incarnation, "acknowledged": flush.acknowledged}
+        connection.execute(statement("forget_flushes"), old)
+    check_fence(asked, incarnation)
     refused, kept = frozenset[uuid.UUID](), frozenset[uuid.UUID]()
-    with connection.pipeline():
-        connection.execute("BEGIN")
-        asked = ask_fence(connection, incarnation)
-        if flush.blobs:
-            write_blobs(connection, flush.blobs)
-        closing = parking = None
-        if flush.ended:
-            closing = connection.execute(statement("finish_runs"), _ended(incarnation, flush))
-        if flush.noted:
-            connection.execute(statement("note_heads"), noted(incarnation, flush.noted))
-        if flush.parked:
-            parking = connection.execute(statement("park_runs"), _parked(incarnation, flush.parked))
-        _write_beside(connection, flush)
-        connection.execute(statement("insert_flush"), {"incarnation": incarnation, "number": flush.number})
-        if flush.number % FORGET_EVERY == 0:
-            old = {"incarnation": incarnation, "acknowledged": flush.acknowledged}
-            connection.execute(statement("forget_flushes"), old)
-        check_fence(asked, incarnation)
-        if closing is not None:
-            closed = {cast("uuid.UUID", row[0]) for row in closing.fetchall()}
-            refused = frozenset(head.run for head in flush.ended if head.run not in closed)
-        if parking is not None:
-            kept = frozenset(cast("uuid.UUID", run) for run, is_kept in parking.fetchall() if is_kept)
+    if closing is not None:
+        closed = {cast("uuid.UUID", row[0]) for row in closing.fetchall()}
+        refused = frozenset(head.run for head in flush.ended if head.run not in closed)
+    if parking is not None:
+        kept = frozenset(cast("uuid.UUID", run) for run, is_kept in parking.fetchall() if is_kept)
     return Begun(refused, kept)
 
 

@@ -30,14 +30,13 @@ from kronos.storage.committing import Committer
 from kronos.storage.database import LINK, Connection, Link, Session, take_role
 from kronos.storage.fencing import fenced
 from kronos.storage.flushing import noted
+from kronos.storage.low_water import LowWater
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresQueue"]
 
 PAGE: Final = 5_000
 _DONE: Final = Kind.STEP_COMPLETED
-RESCAN_S: Final = 1.0
-"""Claims start at the low-water mark; this often they scan from the beginning."""
 KILLED: Final = msgspec.json.encode(
     Failure(
         type="WorkerLost",
@@ -60,6 +59,7 @@ class PostgresQueue:
         self._committers: list[Committer] = []
         self._free: list[Committer] = []
         self._choosing = threading.Lock()
+        self._low_water = LowWater(link.monotonic)
         self._url = url
 
     # ── life ──
@@ -113,10 +113,16 @@ class PostgresQueue:
 
     def claim(self, incarnation: IncarnationId, definitions: Sequence[DefinitionId], limit: int) -> list[ClaimedRun]:
         """Own up to `limit` runs of `definitions`, oldest rank first."""
-        at = {"incarnation": incarnation, "definitions": list(definitions), "limit": limit, "low_water": 0}
-        with self._fenced(incarnation) as connection:
+        with self._low_water.claim(definitions) as low_water, self._fenced(incarnation) as connection:
+            at = {
+                "incarnation": incarnation,
+                "definitions": list(definitions),
+                "limit": limit,
+                "low_water": low_water,
+            }
             rows = connection.execute(statement("claim_runs"), at).fetchall()
         claimed = [ClaimedRun(RunId(str(row[0])), *row[1:]) for row in rows]  # type: ignore[arg-type]
+        self._low_water.claimed(run.rank for run in claimed)
         return sorted(claimed, key=lambda run: (run.rank, run.id))
 
     def load(self, runs: Sequence[ClaimedRun]) -> dict[RunId, LoadedRun]:

@@ -20,6 +20,7 @@ from psycopg import errors as pg
 from kronos.errors import Unavailable
 from kronos.storage.database import Connection, Link, take_role
 from kronos.storage.statements import statement, statement_names
+from kronos.testing.clock import FakeClock
 from kronos.testing.scheduling import Actor, Killed, TurnLock, current_actor
 
 __all__ = ["COMMIT", "CONNECT", "Network", "Observer", "SimulatedConnection", "Watched"]
@@ -215,12 +216,12 @@ class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
 class Network:
     """Opens connections, severs them, and carries what was on its way."""
 
-    def __init__(self, url: str, *, observer: Observer, watched: Watched, seed: str, now_text: Any) -> None:
+    def __init__(self, url: str, *, observer: Observer, watched: Watched, seed: str, clock: FakeClock) -> None:
         self._url = url
         self.observer: Final = observer
         self.watched: Final = watched
         self._seed = seed
-        self._now_text = now_text
+        self._clock = clock
         self._opened: list[SimulatedConnection] = []
 
     def link(self, process: object) -> Link:
@@ -229,7 +230,7 @@ class Network:
         def connect(url: str, *, purpose: str, role: bool = True, autocommit: bool = True) -> Connection:
             return self.connect(process, purpose=purpose, role=role)
 
-        return Link(connect=connect, pause=_pause, lock=TurnLock)
+        return Link(connect=connect, pause=_pause, lock=TurnLock, monotonic=lambda: self._clock.now_ns() / 1e9)
 
     def connect(self, process: object, *, purpose: str, role: bool = True) -> SimulatedConnection:
         """Open a connection for `process`."""
@@ -263,7 +264,7 @@ class Network:
 
     def tell_time(self, connection: SimulatedConnection) -> None:
         """Let the server know what time it is."""
-        now = self._now_text()
+        now = self._clock.now().isoformat()
         if connection.said_now != now:
             self.raw(connection, "SELECT set_config('kronos.now', %s, false)", (now,))
             connection.said_now = now

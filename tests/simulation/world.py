@@ -262,7 +262,7 @@ class World:
             observer=arena.observer,
             watched=self.plan,
             seed=str(seed),
-            now_text=lambda: self.clock.now().isoformat(),
+            clock=self.clock,
         )
         self.plan.network, self.plan.scheduler = self.network, self.scheduler
         self.nodes = {f"node-{n}": self._node(f"node-{n}") for n in range(rng.choice((2, 2, 3)))}
