@@ -23,6 +23,7 @@ from kronos.app.nodes import Nodes
 from kronos.app.queues import DeadLetters, Queues
 from kronos.app.schedules import Schedules
 from kronos.app.upkeep import Upkeep
+from kronos.app.workflows import Workflows
 from kronos.app.working import WorkerProcess, checkpoint_key, dataset_cache
 from kronos.core.definition import StepDefinition, WorkflowDefinition
 from kronos.core.events import Event
@@ -88,6 +89,7 @@ class Kronos(Messages):
         self.definitions: Final = Serving()
         self.schedules: Final = Schedules(PostgresSchedules(self._session), self._checked_name)
         self.nodes: Final = Nodes(self._session)
+        self.workflows: Final = Workflows(self._session, self.history)
         self._news = RunNews()
         self._listener: Listener | None = None
         self._guard = threading.Lock()

@@ -16,6 +16,7 @@ from kronos.cli.schedules import app as schedules
 from kronos.cli.serving import dev, server, token, worker
 from kronos.cli.state import state
 from kronos.cli.upkeep import doctor, fsck
+from kronos.cli.workflows import app as workflows
 
 __all__ = ["app"]
 
@@ -33,5 +34,6 @@ for command in (demo, dev, server, worker, token, start, state, replay, backtest
 app.add_typer(runs, name="runs", help="What is on record of runs.")
 app.command()(nodes)
 app.add_typer(schedules, name="schedules", help="Standing orders for runs, on cron time.")
+app.add_typer(workflows, name="workflows", help="Versions, their open runs and workers; moving a run.")
 app.add_typer(datasets, name="data", help="Market data: import, list, show.")
 app.add_typer(database, name="db", help="The embedded Postgres of this data folder.")

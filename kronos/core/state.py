@@ -270,7 +270,10 @@ def _apply_step(run: Run, event: Event, facts: StepFacts) -> Run:
 
 def _apply_run(run: Run, event: Event, facts: RunFacts) -> Run:
     if event.kind in _RUN_NOTES:
-        return replace(run, seq=event.seq, notes=_noted(run.notes, event, facts))
+        known = run.facts
+        if event.kind is Kind.RUN_ADOPTED:
+            known = replace(known, definition=facts.definition, version=facts.version)
+        return replace(run, seq=event.seq, facts=known, notes=_noted(run.notes, event, facts))
     phase = Phase.DEAD if facts.dead else _PHASE_AFTER[event.kind]
     begins = event.kind in _BEGIN
     return Run(

@@ -24,6 +24,10 @@ class Commanded(Protocol):
         """End the run by request, whatever runs."""
         ...
 
+    def adopt(self, *, definition: str, version: str, by: str, reason: str) -> None:
+        """Record that the run goes on under another definition: the one under which it was claimed."""
+        ...
+
     def signal(self, *, name: str, value: msgspec.Raw, by: str, key: str) -> None:
         """Record a message, and give it to the step that waits for it."""
         ...
@@ -74,6 +78,16 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Adoption(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `adopt`."""
+
+    definition: str
+    version: str
+    by: str = ""
+    reason: str = ""
+
+
+_adoption: Final = msgspec.json.Decoder(Adoption).decode
 _wish: Final = msgspec.json.Decoder(Wish).decode
 _message: Final = msgspec.json.Decoder(Message).decode
 _decision: Final = msgspec.json.Decoder(Decision).decode
@@ -109,12 +123,18 @@ def _attribute(run: Commanded, body: bytes) -> None:
     run.attribute(_attributes(body))
 
 
+def _adopt(run: Commanded, body: bytes) -> None:
+    wish = _adoption(body)
+    run.adopt(definition=wish.definition, version=wish.version, by=wish.by, reason=wish.reason)
+
+
 def _outcome(run: Commanded, body: bytes) -> None:
     run.take_outcome(read_outcome(body))
 
 
 COMMANDS: Final[Mapping[str, Callable[[Commanded, bytes], None]]] = {
     "cancel": _cancel,
+    "adopt": _adopt,
     "outcome": _outcome,
     "signal": _signal,
     "decide": _decide,

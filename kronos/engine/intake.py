@@ -38,6 +38,8 @@ __all__ = ["COMMANDS_S", "Intake"]
 COMMANDS_S: Final = 0.25
 CHECK_S: Final = 5.0
 """How often, and after each loss of the connection, the store's word on what is ours is held against what is."""
+_FIRST: Final = frozenset({"adopt", "outcome"})
+"""Commands that are obeyed before a run that was taken over goes on."""
 _OUTCOMES: Final = frozenset({Kind.STEP_COMPLETED, Kind.STEP_FAILED, Kind.STEP_RETRIED})
 
 
@@ -214,13 +216,13 @@ class Intake:
                 owned.give_up(loaded[run.id], takeovers=takeovers)
             else:
                 commands = waiting.pop(run.id, [])
-                waiting[run.id] = [command for command in commands if command.kind != "outcome"]
+                waiting[run.id] = [command for command in commands if command.kind not in _FIRST]
                 tasks = owned.take_over(
                     loaded[run.id],
                     self._outputs(state),
                     takeovers=takeovers,
                     probation=run.lost_owner is not None or takeovers > 0,
-                    outcomes=[command for command in commands if command.kind == "outcome"],
+                    outcomes=[command for command in commands if command.kind in _FIRST],
                 )
             self._hand_over(owned, tasks, waiting)
 

@@ -189,6 +189,12 @@ class OwnedRun(Conversation):
         """End the run by request, whatever runs."""
         self._demand(Kind.RUN_CANCELLED, RunFacts(reason=reason, by=by))
 
+    def adopt(self, *, definition: str, version: str, by: str, reason: str) -> None:
+        """Record that the run goes on under another definition: the one under which it was claimed."""
+        if not self.is_over:
+            facts = RunFacts(definition=definition, version=version, by=by, reason=reason)
+            self.log.append(Kind.RUN_ADOPTED, facts)
+
     def obey(self, command: Command) -> None:
         """Turn an inbox row into events; it is deleted in the flush that makes them durable.
 
