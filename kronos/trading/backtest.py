@@ -3,7 +3,7 @@
 Rule 1: nothing here reads a clock, draws a random number or does I/O; time is a column, and the `clock` that a
         caller may pass in decides only how often caches are made.
 Rule 2: no rich object but the bar itself is made for a market event; everything else is made for decisions.
-Rule 3: an order decided at the close of bar i meets the open of bar i + 1.
+Rule 3: an order decided at the close of bar i meets bar i + 1 at the earliest, and only bars that could touch it.
 Rule 4: the state changes only through records (`state.apply`), so the journal is always the whole truth.
 """
 
@@ -15,7 +15,15 @@ from itertools import starmap
 from kronos.errors import Conflict, InvalidInput
 from kronos.trading.bars import COLUMNS, Bar, Bars
 from kronos.trading.checkpoint import Payload, open_checkpoint, pickle_memory, seal_checkpoint, unpickle_memory
-from kronos.trading.config import BacktestConfig, identity_of, instrument_of, limits_of, rows_of, splits_of
+from kronos.trading.config import (
+    BacktestConfig,
+    identity_of,
+    instrument_of,
+    limits_of,
+    rows_of,
+    splits_of,
+    venue_rules_of,
+)
 from kronos.trading.context import Context
 from kronos.trading.desk import Desk
 from kronos.trading.events import Origin
@@ -28,6 +36,7 @@ from kronos.trading.state import TradingState, decode_state, encode_state
 from kronos.trading.strategy import Strategy, set_user_state, user_state
 from kronos.trading.tape import Tape
 from kronos.trading.userstate import encode_user_state, show
+from kronos.trading.venue import BarVenue
 
 __all__ = ["Backtest", "BacktestConfig"]
 
@@ -68,7 +77,8 @@ class Backtest:
             broker_id=config.broker_id,
         )
         self._tape = Tape(state, [origin], lambda: encode_user_state(user_state(strategy)), row=self.row)
-        self._desk = Desk(bars, self.instrument, limits_of(self.instrument, config), strategy)
+        self._venue = BarVenue(bars, self.instrument, venue_rules_of(config))
+        self._desk = Desk(bars, self.instrument, limits_of(self.instrument, config), strategy, self._venue)
         self._adopt(state)
         self._keeper = Keeper(self, self._tape, recorder, clock=clock, key=key)
 
@@ -128,11 +138,11 @@ class Backtest:
         bars, context, desk, on_bar = self.bars, self._context, self._desk, self.strategy.on_bar
         times = (bars.open_time[start:stop] + bars.interval_ns).tolist()
         columns = [column[start:stop].tolist() for column in (bars.open, bars.high, bars.low, bars.close, bars.volume)]
-        orders, wishes = self._tape.state.orders, context.wishes
+        orders, wishes, wakes = self._tape.state.orders, context.wishes, self._venue.wakes
         row = start
         for bar in starmap(Bar, zip(range(start, stop), times, *columns, strict=True)):
-            if orders:
-                desk.open(row, bar.open)
+            if orders and (wakes.is_eager or bar.low <= wakes.low or bar.high >= wakes.high or bar.time > wakes.expiry):
+                desk.meet(row)
             context.row = context.now = row
             on_bar(context, bar)
             if wishes:

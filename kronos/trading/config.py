@@ -6,6 +6,7 @@ Rule: bounds, limits and splits are proven here, before the first row; what cann
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
 import msgspec
@@ -15,10 +16,12 @@ from kronos.kernel import canonical
 from kronos.trading.bars import Bars, Split
 from kronos.trading.instruments import Instrument, instrument
 from kronos.trading.money import to_decimal, to_units
+from kronos.trading.path import FORWARD
 from kronos.trading.risk import Limits
 from kronos.trading.strategy import Strategy
+from kronos.trading.venue import VenueRules
 
-__all__ = ["BacktestConfig", "identity_of", "instrument_of", "limits_of", "rows_of", "splits_of"]
+__all__ = ["BacktestConfig", "identity_of", "instrument_of", "limits_of", "rows_of", "splits_of", "venue_rules_of"]
 
 
 CASH_END: Final = Decimal(10) ** 18
@@ -32,6 +35,9 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
     `first_row` to before `stop_row` (None: the last).  `position_max` None means no limit but that of exactness;
     without `long_only` the same limit holds for shorts.  `check_cash` compares a buy with the cash at the last
     close, so a gap at the next open can still overdraw it.
+
+    `path` is the way prices took inside a bar (`path.FORWARD`), `slippage_bps` by how much market and stop fills are
+    worse, `volume_share` the part of a bar's volume that our orders may take (None: any; 0.1 is a tenth).
     """
 
     cash: Decimal = Decimal(1_000_000)
@@ -41,6 +47,9 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
     long_only: bool = True
     position_max: Decimal | None = None
     check_cash: bool = True
+    path: str = "nearest"
+    slippage_bps: Decimal = Decimal(0)
+    volume_share: Decimal | None = None
     splits: tuple[Split, ...] | None = None
     first_row: int = 0
     stop_row: int | None = None
@@ -59,6 +68,20 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
                 f"fee_rate: {self.fee_rate} is outside [0, 1): 0.001 is 0.1 %",
                 field="fee_rate",
                 value=str(self.fee_rate),
+            )
+        if self.path not in FORWARD:
+            raise InvalidInput(f"path: {self.path!r} is none of {', '.join(FORWARD)}", field="path", value=self.path)
+        if not (self.slippage_bps.is_finite() and 0 <= self.slippage_bps < 10_000):
+            raise InvalidInput(
+                f"slippage_bps: {self.slippage_bps} is outside [0, 10000): 5 is 0.05 %",
+                field="slippage_bps",
+                value=str(self.slippage_bps),
+            )
+        if self.volume_share is not None and not (self.volume_share.is_finite() and 0 < self.volume_share <= 1):
+            raise InvalidInput(
+                f"volume_share: {self.volume_share} is outside (0, 1]: 0.1 is a tenth of a bar's volume",
+                field="volume_share",
+                value=str(self.volume_share),
             )
 
 
@@ -95,6 +118,16 @@ def limits_of(traded: Instrument, config: BacktestConfig) -> Limits:
         position_min=0 if config.long_only else -position_max,
         position_max=position_max,
         check_cash=config.check_cash,
+    )
+
+
+def venue_rules_of(config: BacktestConfig) -> VenueRules:
+    """Return how bars fill orders, in exact fractions."""
+    share = config.volume_share
+    return VenueRules(
+        path=config.path,
+        slippage=Fraction(config.slippage_bps) / 10_000,
+        volume_share=None if share is None else Fraction(share),
     )
 
 

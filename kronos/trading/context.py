@@ -8,7 +8,7 @@ Rule 3: asking for an order only notes the wish; risk and the venue answer after
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Final, TypeAlias, overload
+from typing import Any, Final, NamedTuple, TypeAlias, TypedDict, Unpack, overload
 
 from kronos.errors import InvalidInput
 from kronos.trading.bars import Bars, Int64s
@@ -16,19 +16,53 @@ from kronos.trading.instruments import Instrument
 from kronos.trading.money import from_money
 from kronos.trading.state import Holding, TradingState
 
-__all__ = ["WISHES_MAX", "Column", "Context", "LookAhead", "Quantity", "Wish"]
+__all__ = ["WISHES_MAX", "Asked", "Bracket", "Column", "Context", "LookAhead", "Quantity", "Wish"]
 
 Quantity: TypeAlias = Decimal | int | str | float
 """Units of the instrument (1 share, 0.5 BTC); a float is read as its shortest text."""
 
-Wish: TypeAlias = tuple[str, int, Quantity | str]
-"""(buy | sell | cancel | note, order id, quantity or text), as the handler asked for it."""
+
+class Asked(TypedDict, total=False):
+    """What an order may say beside its quantity (`terms.NAMES`); prices are in units of the currency.
+
+    `type` is market (default), limit, stop, stop_limit or trailing, with `limit`, `stop`, `trail` as it needs; `tif` is
+    GTC (default), IOC, FOK, GTD (with `until`, ns UTC) or DAY; `parent` and `group` are ids of orders.
+    """
+
+    type: str
+    limit: Quantity
+    stop: Quantity
+    trail: Quantity
+    tif: str
+    until: int
+    post_only: bool
+    reduce_only: bool
+    parent: int
+    group: int
+
+
+Wish: TypeAlias = tuple[str, int, Quantity | str | None, Asked | None]
+"""(buy | sell | modify | cancel | note, order id, quantity or text, terms), as the handler asked for it."""
 
 WISHES_MAX: Final = 10_000
 """Requests that one call of a handler may make: more is a flood."""
 
 _ID_MAX: Final = 2**62
 _NOTHING = Holding()
+
+
+class Bracket(NamedTuple):
+    """The ids of an entry and of the two orders that begin when it is filled."""
+
+    entry: int
+    stop: int
+    target: int
+
+
+def _checked(order_id: int) -> int:
+    if type(order_id) is not int or not 0 < order_id < _ID_MAX:
+        raise InvalidInput(f"order id {order_id!r} is not one that buy() or sell() returned", field="order_id")
+    return order_id
 
 
 class LookAhead(InvalidInput, IndexError):  # noqa: N818 - named as its siblings in kronos.errors
@@ -136,23 +170,37 @@ class Context:
         """Return what is traded: grid, fee and the conversions `price(ticks)` and `quantity(lots)`."""
         return self._instrument
 
-    def buy(self, quantity: Quantity) -> int:
-        """Ask to buy `quantity` at the market and return the order's id; risk may deny it."""
-        return self._submit("buy", quantity)
+    def buy(self, quantity: Quantity, **terms: Unpack[Asked]) -> int:
+        """Ask to buy `quantity`, at the market unless `terms` say otherwise; return the order's id; risk may deny."""
+        return self._submit("buy", quantity, terms or None)
 
-    def sell(self, quantity: Quantity) -> int:
-        """Ask to sell `quantity` at the market and return the order's id; risk may deny it."""
-        return self._submit("sell", quantity)
+    def sell(self, quantity: Quantity, **terms: Unpack[Asked]) -> int:
+        """Ask to sell `quantity`, at the market unless `terms` say otherwise; return the order's id."""
+        return self._submit("sell", quantity, terms or None)
+
+    def bracket(
+        self, side: str, quantity: Quantity, *, stop: Quantity, target: Quantity, entry: Asked | None = None
+    ) -> Bracket:
+        """Ask for an entry, and for a stop and a target that begin when it is filled and cancel one another."""
+        if side not in {"buy", "sell"}:
+            raise InvalidInput(f"side {side!r} is neither buy nor sell", field="side")
+        first = self._submit(side, quantity, entry)
+        other, group = "sell" if side == "buy" else "buy", first + 1
+        self._submit(other, quantity, Asked(type="stop", stop=stop, parent=first, group=group, reduce_only=True))
+        self._submit(other, quantity, Asked(type="limit", limit=target, parent=first, group=group, reduce_only=True))
+        return Bracket(first, first + 1, first + 2)
+
+    def modify(self, order_id: int, quantity: Quantity | None = None, **terms: Unpack[Asked]) -> None:
+        """Ask to change an order: its whole `quantity` (unsigned), or some of its terms; the others stay."""
+        self._wish(("modify", _checked(order_id), quantity, terms))
 
     def cancel(self, order_id: int) -> None:
         """Ask to cancel an order; raise `InvalidInput` for what cannot be an order's id."""
-        if type(order_id) is not int or not 0 < order_id < _ID_MAX:
-            raise InvalidInput(f"order id {order_id!r} is not one that buy() or sell() returned", field="order_id")
-        self._wish(("cancel", order_id, 0))
+        self._wish(("cancel", _checked(order_id), 0, None))
 
     def note(self, text: str) -> None:
         """Remember `text` in the journal at this position."""
-        self._wish(("note", 0, str(text)))
+        self._wish(("note", 0, str(text), None))
 
     def take(self) -> list[Wish]:
         """Return what was asked for since the last time, in order; the runtime's side of the pen."""
@@ -161,9 +209,9 @@ class Context:
         self._asked = 0
         return taken
 
-    def _submit(self, action: str, quantity: Quantity) -> int:
+    def _submit(self, action: str, quantity: Quantity, terms: Asked | None) -> int:
         order_id = self._state.next_order_id + self._asked
-        self._wish((action, order_id, quantity))
+        self._wish((action, order_id, quantity, terms))
         self._asked += 1
         return order_id
 

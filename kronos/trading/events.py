@@ -11,6 +11,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from kronos.trading.terms import Terms
+
 __all__ = [
     "RECORD_TYPES",
     "IntentRaised",
@@ -19,9 +21,13 @@ __all__ = [
     "OrderAdjusted",
     "OrderCancelled",
     "OrderDenied",
+    "OrderExpired",
     "OrderFilled",
     "OrderRejected",
+    "OrderReplaced",
+    "OrderReport",
     "OrderSubmitted",
+    "OrderTriggered",
     "Origin",
     "Record",
     "RiskDecided",
@@ -55,9 +61,10 @@ class _Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class IntentRaised(_Fact, frozen=True, tag=1):
-    """What a strategy wants: to submit an order of `quantity` lots (signed: buy > 0), or to cancel `order_id`.
+    """What a strategy wants: to submit an order of `quantity` lots (signed: buy > 0), to modify or to cancel one.
 
-    `asked` keeps the words of a request that is no number of lots; its quantity is then 0 and risk denies it.
+    `asked` keeps the words of a request that is no order; its quantity is then 0 and risk denies it.  `terms` None is a
+    plain market order.  A modification names the whole new quantity.
     """
 
     order_id: int
@@ -65,6 +72,7 @@ class IntentRaised(_Fact, frozen=True, tag=1):
     action: str
     quantity: int
     asked: str = ""
+    terms: Terms | None = None
 
 
 class RiskDecided(_Fact, frozen=True, tag=2):
@@ -149,14 +157,42 @@ class Noted(_Fact, frozen=True, tag=12):
     text: str
 
 
+class OrderReplaced(_Fact, frozen=True, tag=13):
+    """The venue has the order under new `terms` and a new whole `quantity` in lots (signed)."""
+
+    order_id: int
+    quantity: int
+    terms: Terms
+
+
+class OrderExpired(_Fact, frozen=True, tag=14):
+    """The order's time was over: `reason` is the lifetime that it had."""
+
+    order_id: int
+    reason: str
+
+
+class OrderTriggered(_Fact, frozen=True, tag=15):
+    """The venue works the order from here on: `by` its stop price, or its parent's fill."""
+
+    order_id: int
+    by: str
+
+
 Record: TypeAlias = (
     IntentRaised | RiskDecided | OrderDenied | OrderSubmitted | OrderAccepted | OrderRejected | OrderFilled
-    | OrderCancelled | OrderAdjusted | SplitApplied | TradingSwitched | Noted
+    | OrderCancelled | OrderAdjusted | SplitApplied | TradingSwitched | Noted | OrderReplaced | OrderExpired
+    | OrderTriggered
 )  # fmt: skip
+
+OrderReport: TypeAlias = (
+    OrderDenied | OrderRejected | OrderReplaced | OrderCancelled | OrderExpired | OrderTriggered
+)  # fmt: skip
+"""What a strategy hears of an order beside its fills."""
 
 RECORD_TYPES: Final[tuple[type[Record], ...]] = (
     IntentRaised, RiskDecided, OrderDenied, OrderSubmitted, OrderAccepted, OrderRejected, OrderFilled,
-    OrderCancelled, OrderAdjusted, SplitApplied, TradingSwitched, Noted,
+    OrderCancelled, OrderAdjusted, SplitApplied, TradingSwitched, Noted, OrderReplaced, OrderExpired, OrderTriggered,
 )  # fmt: skip
 
 

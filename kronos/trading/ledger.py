@@ -8,7 +8,6 @@ Rule 3: money stays integer (1e-8) until it leaves; a column is int64 where its 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -22,69 +21,24 @@ from kronos.trading.events import (
     OrderAccepted,
     OrderCancelled,
     OrderDenied,
+    OrderExpired,
     OrderFilled,
     OrderRejected,
+    OrderReplaced,
     OrderSubmitted,
     Record,
     SplitApplied,
 )
 from kronos.trading.instruments import BOUND, Instrument
 from kronos.trading.journal import decode_segment
+from kronos.trading.ledger_rows import FillRow, OrderRow, Trade
 from kronos.trading.matching import split_lots
 from kronos.trading.money import MONEY_SCALE, from_money
+from kronos.trading.terms import MARKET, words_of
 
 __all__ = ["FillRow", "Ledger", "OrderRow", "Trade", "read_ledger"]
 
 Floats = npt.NDArray[np.float64]
-
-
-class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry and its exit (None while open): `pnl` is net of `fees`; open trades are marked at the last close.
-
-    `quantity` is signed (long > 0) and in units at the exit, so a split in between shows in it; rows are positions
-    in the dataset, times are the open (ns UTC) of the bar that filled.
-    """
-
-    number: int
-    quantity: Decimal
-    entry_row: int
-    entry_time_ns: int
-    entry_price: Decimal
-    entry_order_id: int
-    exit_row: int | None
-    exit_time_ns: int | None
-    exit_price: Decimal | None
-    exit_order_id: int | None
-    fees: Decimal
-    pnl: Decimal
-    open: bool
-
-
-class FillRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution; `value` is price × quantity, signed like the quantity."""
-
-    row: int
-    sub: int
-    time_ns: int
-    order_id: int
-    quantity: Decimal
-    price: Decimal
-    value: Decimal
-    fee: Decimal
-    assumption: str
-
-
-class OrderRow(msgspec.Struct, kw_only=True):
-    """One order's story: where it was asked for, what became of it, and why."""
-
-    order_id: int
-    row: int
-    sub: int
-    quantity: Decimal
-    phase: str
-    reason: str = ""
-    end_row: int | None = None
-    cause_ids: tuple[int, ...] = ()
 
 
 class _Lot(msgspec.Struct):
@@ -194,8 +148,9 @@ class Ledger:
                         quantity=self.instrument.quantity(record.quantity),
                         phase="intended",
                         cause_ids=record.causes,
+                        terms=words_of(record.terms or MARKET, self.instrument.price),
                     )
-                case OrderDenied() | OrderRejected() | OrderCancelled():
+                case OrderDenied() | OrderRejected() | OrderCancelled() | OrderExpired():
                     order = found[record.order_id]
                     order.phase, order.reason = _ENDED[type(record)], record.reason
                     order.end_row = record.row
@@ -206,6 +161,12 @@ class Ledger:
                     order = found[record.order_id]
                     order.phase = "partially_filled" if left[record.order_id] else "filled"
                     order.end_row = record.row
+                case OrderReplaced():
+                    order = found[record.order_id]
+                    before = self.instrument.lots(order.quantity)
+                    left[record.order_id] += record.quantity - before
+                    order.quantity = self.instrument.quantity(record.quantity)
+                    order.terms = words_of(record.terms, self.instrument.price)
                 case _ if hasattr(record, "order_id") and hasattr(record, "quantity"):
                     if record.order_id in left and not isinstance(record, IntentRaised):
                         left[record.order_id] = record.quantity
@@ -273,6 +234,7 @@ _ENDED: dict[type[Any], str] = {
     OrderDenied: "denied",
     OrderRejected: "rejected",
     OrderCancelled: "cancelled",
+    OrderExpired: "expired",
     OrderSubmitted: "submitted",
     OrderAccepted: "accepted",
 }

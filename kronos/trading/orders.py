@@ -18,11 +18,15 @@ from kronos.trading.events import (
     OrderAdjusted,
     OrderCancelled,
     OrderDenied,
+    OrderExpired,
     OrderFilled,
     OrderRejected,
+    OrderReplaced,
     OrderSubmitted,
+    OrderTriggered,
     Record,
 )
+from kronos.trading.terms import MARKET, Terms
 
 __all__ = ["ALLOWED", "TERMINAL", "Order", "Phase", "advance"]
 
@@ -38,12 +42,21 @@ class Phase(StrEnum):
     PARTIALLY_FILLED = "partially_filled"
     FILLED = "filled"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
 
 
 _RESTING: Final[Mapping[type[Record], frozenset[Phase]]] = {
     OrderFilled: frozenset({Phase.PARTIALLY_FILLED, Phase.FILLED}),
     OrderCancelled: frozenset({Phase.CANCELLED}),
+    OrderExpired: frozenset({Phase.EXPIRED}),
 }
+
+
+def _resting(phase: Phase) -> Mapping[type[Record], frozenset[Phase]]:
+    """What may happen to an order that the venue has: it ends, or goes on under other terms."""
+    same = frozenset({phase})
+    return {**_RESTING, OrderAdjusted: same, OrderReplaced: same, OrderTriggered: same}
+
 
 ALLOWED: Final[Mapping[Phase, Mapping[type[Record], frozenset[Phase]]]] = {
     Phase.INTENDED: {
@@ -55,12 +68,13 @@ ALLOWED: Final[Mapping[Phase, Mapping[type[Record], frozenset[Phase]]]] = {
         OrderRejected: frozenset({Phase.REJECTED}),
         OrderCancelled: frozenset({Phase.CANCELLED}),
     },
-    Phase.ACCEPTED: {**_RESTING, OrderAdjusted: frozenset({Phase.ACCEPTED})},
-    Phase.PARTIALLY_FILLED: {**_RESTING, OrderAdjusted: frozenset({Phase.PARTIALLY_FILLED})},
+    Phase.ACCEPTED: _resting(Phase.ACCEPTED),
+    Phase.PARTIALLY_FILLED: _resting(Phase.PARTIALLY_FILLED),
     Phase.DENIED: {},
     Phase.REJECTED: {},
     Phase.FILLED: {},
     Phase.CANCELLED: {},
+    Phase.EXPIRED: {},
 }
 
 TERMINAL: Final = frozenset(phase for phase, exits in ALLOWED.items() if not exits)
@@ -70,6 +84,7 @@ class Order(msgspec.Struct, kw_only=True):
     """An order that is not finished; `quantity` and `filled` in lots, signed alike (buy > 0).
 
     `row` is the row whose event caused it: it never meets that row.  `cause` names the record that a fill follows.
+    `held` orders wait for their parent; `triggered` stops have met their price.
     """
 
     id: int
@@ -80,6 +95,14 @@ class Order(msgspec.Struct, kw_only=True):
     filled: int = 0
     phase: Phase = Phase.INTENDED
     cause: int = 0
+    terms: Terms = MARKET
+    held: bool = False
+    triggered: bool = False
+
+    @property
+    def left(self) -> int:
+        """Return the lots that are still to be filled (signed)."""
+        return self.quantity - self.filled
 
 
 def advance(order: Order, record: Record, target: Phase) -> None:

@@ -14,18 +14,20 @@ from kronos.trading.bars import Bars
 from kronos.trading.instruments import Instrument
 from kronos.trading.money import from_money
 from kronos.trading.state import Holding, TradingState
+from kronos.trading.terms import words_of
 
 __all__ = ["OrderView", "Portfolio", "Result", "StateView", "open_orders", "portfolio"]
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that is not finished; `quantity` is signed (buy > 0)."""
+    """An order that is not finished; `quantity` is signed (buy > 0), `terms` in words: `limit 99.5 DAY`."""
 
     order_id: int
     phase: str
     quantity: Decimal
     filled: Decimal
     row: int
+    terms: str = "market"
 
 
 class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +120,7 @@ def open_orders(state: TradingState, traded: Instrument) -> list[OrderView]:
             quantity=traded.quantity(order.quantity),
             filled=traded.quantity(order.filled),
             row=order.row,
+            terms=words_of(order.terms, traded.price),
         )
         for order in state.orders.values()
     ]

@@ -18,6 +18,7 @@ from kronos.trading.instruments import Instrument
 from kronos.trading.money import from_money
 from kronos.trading.orders import Phase
 from kronos.trading.state import TradingState
+from kronos.trading.terms import Terms
 
 __all__ = ["RULES", "Limits", "Operands", "Question", "Rule", "Verdict", "judge"]
 
@@ -82,9 +83,15 @@ def _trading_enabled(question: Question) -> Operands | None:
 
 def _known_order(question: Question) -> Operands | None:
     intent = question.intent
-    if intent.action != "cancel" or intent.order_id in question.state.orders:
+    if intent.action == "submit" or intent.order_id in question.state.orders:
         return None
     return {"order_id": str(intent.order_id)}
+
+
+def _terms(question: Question) -> Operands | None:
+    """Refuse words that are no terms; a request whose quantity is no number keeps a quantity of 0."""
+    intent = question.intent
+    return {"asked": intent.asked} if intent.asked and intent.quantity else None
 
 
 def _sanity(question: Question) -> Operands | None:
@@ -102,23 +109,43 @@ def _sanity(question: Question) -> Operands | None:
 
 def _position_limit(question: Question) -> Operands | None:
     intent = question.intent
-    if intent.action == "cancel":
+    if intent.action == "cancel" or (intent.terms is not None and intent.terms.reduce_only):
         return None
-    held = question.state.holdings.get(intent.instrument)
-    position = held.quantity if held else 0
+    position = _held(question)
     same_side = sum(
-        order.quantity - order.filled
+        order.left
         for order in question.state.orders.values()
         if order.instrument == intent.instrument
         and order.phase is not Phase.INTENDED
+        and order.id != intent.order_id
+        and not order.held
+        and not order.terms.reduce_only
         and (order.quantity > 0) == (intent.quantity > 0)
     )
-    after = position + same_side + intent.quantity
+    before = question.state.orders.get(intent.order_id)
+    after = position + same_side + intent.quantity - (before.filled if before else 0)
     if intent.quantity > 0 and after > question.limits.position_max:
         return _position_operands(question, position, same_side, "position_max", question.limits.position_max)
     if intent.quantity < 0 and after < question.limits.position_min:
         return _position_operands(question, position, same_side, "position_min", question.limits.position_min)
     return None
+
+
+def _held(question: Question) -> int:
+    holding = question.state.holdings.get(question.intent.instrument)
+    return holding.quantity if holding else 0
+
+
+def _reduce_only(question: Question) -> Operands | None:
+    intent = question.intent
+    terms = intent.terms
+    if intent.action == "cancel" or terms is None or not terms.reduce_only or terms.parent:
+        return None  # a child is held back until its parent is filled: the venue sees to it then
+    position = _held(question)
+    if position * intent.quantity < 0:
+        return None
+    quantity = question.instrument.quantity
+    return {"position": str(quantity(position)), "quantity": str(quantity(intent.quantity))}
 
 
 def _position_operands(question: Question, position: int, resting: int, name: str, limit: int) -> Operands:
@@ -132,20 +159,27 @@ def _position_operands(question: Question, position: int, resting: int, name: st
 
 
 def _cash(question: Question) -> Operands | None:
-    """Refuse an order whose cost at the last close exceeds what is left; a sale of what is held needs none."""
+    """Refuse an order whose cost (at its limit, else at the last close) exceeds what is left; sales need none."""
     intent, instrument = question.intent, question.instrument
     if not question.limits.check_cash or intent.quantity <= 0 or question.price <= 0:
         return None
-    needed = _cost(instrument, question.price, intent.quantity)
+    needed = _cost(instrument, _price(question, intent.terms), intent.quantity)
     reserved = sum(
-        _cost(instrument, question.price, order.quantity - order.filled)
+        _cost(instrument, _price(question, order.terms), order.left)
         for order in question.state.orders.values()
-        if order.quantity > 0 and order.phase is not Phase.INTENDED
+        if order.quantity > 0 and order.phase is not Phase.INTENDED and order.id != intent.order_id
     )
     available = question.state.cash - reserved
     if needed <= available:
         return None
     return {"needed": str(from_money(needed)), "available": str(from_money(available))}
+
+
+def _price(question: Question, terms: Terms | None) -> int:
+    """Return the price that an order is reckoned with: what it may pay at most, or the last close."""
+    if terms is None:
+        return question.price
+    return terms.limit or max(question.price, terms.stop)
 
 
 def _cost(instrument: Instrument, price: int, quantity: int) -> int:
@@ -157,7 +191,9 @@ RULES: Final[tuple[tuple[str, Rule], ...]] = (
     ("session_closed", _session_open),
     ("trading_disabled", _trading_enabled),
     ("unknown_order", _known_order),
+    ("terms_invalid", _terms),
     ("quantity_invalid", _sanity),
+    ("reduce_only", _reduce_only),
     ("position_limit", _position_limit),
     ("cash_insufficient", _cash),
 )

@@ -10,7 +10,7 @@ Rule 3: money is conserved at every record: cash + cost of what is held = deposi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -23,9 +23,12 @@ from kronos.trading.events import (
     OrderAdjusted,
     OrderCancelled,
     OrderDenied,
+    OrderExpired,
     OrderFilled,
     OrderRejected,
+    OrderReplaced,
     OrderSubmitted,
+    OrderTriggered,
     Record,
     RiskDecided,
     SplitApplied,
@@ -33,6 +36,7 @@ from kronos.trading.events import (
 )
 from kronos.trading.orders import Order, Phase, advance
 from kronos.trading.positions import cause_id
+from kronos.trading.terms import MARKET
 
 __all__ = ["Holding", "TradingState", "apply", "conserved", "decode_state", "encode_state"]
 
@@ -133,12 +137,16 @@ def _intent(state: TradingState, record: IntentRaised) -> None:
     state.next_order_id += 1
     state.orders[record.order_id] = Order(
         id=record.order_id, origin=record.origin, instrument=record.instrument, quantity=record.quantity,
-        row=record.row, cause=cause_id(record.row, record.sub),
+        row=record.row, cause=cause_id(record.row, record.sub), terms=record.terms or MARKET,
+        held=record.terms is not None and record.terms.parent > 0,
     )  # fmt: skip
 
 
+_Ending: TypeAlias = OrderDenied | OrderRejected | OrderCancelled | OrderExpired
+
+
 def _finish(phase: Phase) -> Callable[[TradingState, Any], None]:
-    def finish(state: TradingState, record: OrderDenied | OrderRejected | OrderCancelled) -> None:
+    def finish(state: TradingState, record: _Ending) -> None:
         advance(_order(state, record), record, phase)
         del state.orders[record.order_id]
 
@@ -205,6 +213,28 @@ def _adjusted(state: TradingState, record: OrderAdjusted) -> None:
     order.quantity = order.filled + record.quantity
 
 
+def _replaced(state: TradingState, record: OrderReplaced) -> None:
+    order = _order(state, record)
+    if record.quantity * order.quantity <= 0 or abs(record.quantity) <= abs(order.filled):
+        raise TransitionError(
+            f"order {order.id}: {record.quantity} lots cannot replace {order.quantity} with {order.filled} filled",
+            order_id=order.id,
+        )
+    advance(order, record, order.phase)
+    order.quantity, order.terms = record.quantity, record.terms
+    order.cause = cause_id(record.row, record.sub)
+
+
+def _triggered(state: TradingState, record: OrderTriggered) -> None:
+    order = _order(state, record)
+    advance(order, record, order.phase)
+    if record.by == "parent":
+        order.held = False
+    else:
+        order.triggered = True
+    order.cause = cause_id(record.row, record.sub)
+
+
 def _split(state: TradingState, record: SplitApplied) -> None:
     holding = state.holdings.get(record.instrument)
     if holding is not None:
@@ -237,4 +267,7 @@ _APPLY: Final[Mapping[type[Record], Callable[[TradingState, Any], None]]] = {
     SplitApplied: _split,
     TradingSwitched: _switched,
     Noted: _nothing,
+    OrderReplaced: _replaced,
+    OrderExpired: _finish(Phase.EXPIRED),
+    OrderTriggered: _triggered,
 }

@@ -14,7 +14,7 @@ import msgspec
 from kronos.errors import InvalidInput
 from kronos.trading.bars import Bar
 from kronos.trading.context import Context
-from kronos.trading.events import OrderFilled, SplitApplied
+from kronos.trading.events import OrderFilled, OrderReport, SplitApplied
 
 __all__ = ["NoParams", "Strategy", "params_from_text", "set_user_state", "user_state"]
 
@@ -58,6 +58,9 @@ class Strategy:
 
     def on_fill(self, ctx: Context, fill: OrderFilled) -> None:
         """Called when an order was filled at the open of `ctx.row`, whose bar is not known yet (`ctx.now`)."""
+
+    def on_order(self, ctx: Context, report: OrderReport) -> None:
+        """Called when an order was denied, rejected, replaced, cancelled, expired or triggered."""
 
     def on_split(self, ctx: Context, split: SplitApplied) -> None:
         """Called before the open of `ctx.row`, from which on prices are those of the split shares."""

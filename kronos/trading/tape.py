@@ -7,6 +7,7 @@ Rule 2: blocks are closed at fixed rows; segments are cut wherever it is conveni
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 from kronos.kernel.hashing import GENESIS
 from kronos.trading.events import Origin, Record
@@ -15,6 +16,8 @@ from kronos.trading.positions import BLOCK_ROWS
 from kronos.trading.state import TradingState, apply, encode_state
 
 __all__ = ["Tape"]
+
+R = TypeVar("R", bound=Record)
 
 
 class Tape:
@@ -44,6 +47,12 @@ class Tape:
         apply(self.state, record)
         self.block.append(record)
         self.unsealed.append(record)
+
+    def write(self, kind: type[R], row: int, origin: int, causes: tuple[int, ...], *fields: Any) -> R:
+        """Make, apply and write the next record at `row`, as seen now; `fields` are the kind's own."""
+        record = kind(row, self.next_sub(row), origin, self.state.records, causes, *fields)
+        self.emit(record)
+        return record
 
     def heads(self, row: int) -> tuple[bytes, bytes]:
         """Return the core and user heads before `row`: provisional inside a block."""

@@ -25,6 +25,7 @@ from kronos.trading.events import (
 from kronos.trading.journal import core_link
 from kronos.trading.orders import ALLOWED, TERMINAL, Order, Phase, advance
 from kronos.trading.state import Holding, TradingState, apply, conserved, decode_state, encode_state
+from kronos.trading.terms import Terms
 
 UNIT = 100
 CASH = 10**15
@@ -78,7 +79,22 @@ def test_money_is_conserved_through_splits(trades, ratio, cash) -> None:
 def full_state() -> TradingState:
     state = fresh()
     trade(state, 5, 100, 7)
-    apply(state, IntentRaised(state.row + 1, 1, 0, state.records, (), state.next_order_id, 0, "submit", 3))
+    apply(
+        state,
+        IntentRaised(
+            state.row + 1,
+            1,
+            0,
+            state.records,
+            (),
+            state.next_order_id,
+            0,
+            "submit",
+            3,
+            "",
+            Terms(kind="limit", limit=90),
+        ),
+    )
     return state
 
 
@@ -100,7 +116,7 @@ def put(value, path, new) -> None:
     if isinstance(value, dict):
         value[path[-1]] = new
     else:
-        setattr(value, path[-1], new)
+        msgspec.structs.force_setattr(value, path[-1], new)
 
 
 def changed(old):
@@ -112,6 +128,8 @@ def changed(old):
         return old + 1
     if isinstance(old, dict):
         return {}
+    if isinstance(old, str):
+        return old + "x"
     raise AssertionError(f"how to change {old!r}?")
 
 
@@ -123,7 +141,7 @@ def test_changing_any_one_field_of_the_core_state_changes_the_chain() -> None:
         put(state, path, changed(old))
         assert core_link(GENESIS, b"", encode_state(state)) != original, path
         seen += 1
-    fields = sum(len(kind.__struct_fields__) for kind in (TradingState, Holding, Order))
+    fields = sum(len(kind.__struct_fields__) for kind in (TradingState, Holding, Order, Terms))
     assert seen >= fields
 
 
@@ -174,7 +192,7 @@ def test_every_transition_that_the_law_does_not_name_is_refused(phase, kind) -> 
 
 
 def test_finished_orders_have_no_way_out() -> None:
-    assert {Phase.DENIED, Phase.REJECTED, Phase.FILLED, Phase.CANCELLED} == TERMINAL
+    assert {Phase.DENIED, Phase.REJECTED, Phase.FILLED, Phase.CANCELLED, Phase.EXPIRED} == TERMINAL
 
 
 def test_a_second_fill_of_a_filled_order_is_refused_and_named() -> None:
