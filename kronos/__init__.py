@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kronos.app import Changes, Engine, Handle, Kronos, RunFailedError
     from kronos.client import Client
+    from kronos.core.children import child, continue_as_new
     from kronos.core.control import repeat_until, when
     from kronos.core.costs import Budget
     from kronos.core.definition import step, workflow
@@ -40,6 +41,8 @@ __all__ = [
     "Strategy",
     "Transaction",
     "approval",
+    "child",
+    "continue_as_new",
     "repeat_until",
     "sleep",
     "sleep_until",
@@ -66,6 +69,8 @@ _HOMES = {
     "Strategy": "kronos.trading.strategy",
     "Transaction": "kronos.engine.transactions",
     "approval": "kronos.core.waiting",
+    "child": "kronos.core.children",
+    "continue_as_new": "kronos.core.children",
     "repeat_until": "kronos.core.control",
     "sleep": "kronos.core.waiting",
     "sleep_until": "kronos.core.waiting",

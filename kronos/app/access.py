@@ -137,6 +137,7 @@ class Kronos(Messages):
                 if isinstance(found, StepDefinition):
                     self._serve_steps([found])
                 elif self.definitions.holds(found) is None:
+                    self.serve(*found.children.values())
                     definition, sources = define(found)
                     self._submission.register(definition, sources)
                     self._serve_steps(found.steps.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -30,8 +31,14 @@ class Handle:
         self._workflow = workflow
 
     def result(self, timeout: float | None = None) -> Any:
-        """Return the run's typed result; raise `RunFailedError` or, after `timeout` s, `TimeoutError`."""
+        """Return the run's typed result; raise `RunFailedError` or, after `timeout` s, `TimeoutError`.
+
+        Of a run that continued as a new one it is the last one's.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
         run = self._app.wait(self.run_id, timeout)
+        while run.continued_by is not None:
+            run = self._app.wait(run.continued_by, None if until is None else max(0.0, until - time.monotonic()))
         if run.phase is not Phase.COMPLETED:
             raise RunFailedError(run)
         assert run.output is not None, "a completed run has an output"

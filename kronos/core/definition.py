@@ -7,6 +7,7 @@ Rule 3: a step travels as `module:qualname`, never pickled.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, overload
@@ -125,6 +126,9 @@ class WorkflowDefinition(Generic[P, R]):
     ) -> None:
         self.function: Final = function
         self.name: Final = name
+        self.step_name = name
+        """What a run of it is called as a step of another workflow."""
+        self.original: WorkflowDefinition[P, R] = self
         self.version: Final = version
         self.target: Final = target_of(function)
         self.signature: Final = read_signature(function, local_names)
@@ -133,9 +137,14 @@ class WorkflowDefinition(Generic[P, R]):
         check_types(function, self.signature)
         self.input_type: Final = _input_type(name, self.signature)
         self.output_type: Final = self.signature.returns
-        graph, steps = self._read(timeout_s, budget)
+        graph, used = self._read(timeout_s, budget)
         self.graph: Final[Graph] = graph
-        self.steps: Final[Mapping[str, StepDefinition[Any, Any]]] = steps
+        self.steps: Final[Mapping[str, StepDefinition[Any, Any]]] = {
+            name: each for name, each in used.items() if isinstance(each, StepDefinition)
+        }
+        self.children: Final[Mapping[str, WorkflowDefinition[Any, Any]]] = {
+            name: each for name, each in used.items() if isinstance(each, WorkflowDefinition)
+        }
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__
         self.__module__ = function.__module__
@@ -144,11 +153,20 @@ class WorkflowDefinition(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if active_tracer() is not None:
-            refuse(f"workflow {self.name!r} is called inside a workflow: call its steps instead")
+            refuse(
+                f"workflow {self.name!r} is called inside a workflow: start it as a child, "
+                f"child({self.__name__}, …), or call its steps"
+            )
         return self.function(*args, **kwargs)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"<workflow {self.name!r} version {self.version!r}, {len(self.graph.nodes)} steps>"
+
+    def named(self, name: str) -> WorkflowDefinition[P, R]:
+        """Return this workflow for a use of its own as a child, in a step called `name`."""
+        twin = copy.copy(self)
+        twin.step_name = name
+        return twin
 
     def check_input(self, data: bytes) -> bytes:
         """Return the canonical bytes of a run's input given as JSON; raise `InvalidInput` naming the field's path."""
@@ -160,12 +178,10 @@ class WorkflowDefinition(Generic[P, R]):
             raise
         return canonical.encode(typed)
 
-    def _read(
-        self, timeout_s: float | None, budget: Budget | None
-    ) -> tuple[Graph, Mapping[str, StepDefinition[Any, Any]]]:
+    def _read(self, timeout_s: float | None, budget: Budget | None) -> tuple[Graph, Mapping[str, Any]]:
         if active_tracer() is not None:
             refuse(f"workflow {self.name!r} is declared inside another workflow: declare it outside")
-        with Tracer() as tracer:
+        with Tracer(self.signature) as tracer:
             result = self._call(tracer)
         output = tracer.tree(result, self.output_type, f"workflow {self.name!r}", "return", {})
         nodes = tracer.nodes()
@@ -173,7 +189,7 @@ class WorkflowDefinition(Generic[P, R]):
             raise WorkflowDefinitionError(f"{line_of(self.function)}: workflow {self.name!r} has no steps")
         schema = _schema(self.input_type)
         graph = Graph(nodes=nodes, output=output, input_schema=schema, timeout_s=timeout_s, budget=budget)
-        return graph, {name: call.definition for name, call in tracer.calls.items() if call.definition is not None}
+        return graph, {name: call.definition for name, call in tracer.calls.items()}
 
     def _call(self, tracer: Tracer) -> Any:
         parameters = self.signature.parameters

@@ -123,7 +123,7 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     bound arguments; `code` identity of the step that ran; `output` canonical JSON, {"$blob": …}, or {"$map": n} for
     what the n elements of a map gave; `elements` how many steps a map is made of (a loop, at most), `arm` which arm
     of a branch is taken; `costs` what it reported.  A step that waits instead of working says for what (`wait`) and
-    until when (`due`), what it `asks`, and which message (`signal`, its seq) ended it.
+    until when (`due`), what it `asks`, and which message (`signal`, its seq) or run (`child`) ended it.
     Of forks: `reused_from` says that nothing was executed, `replaced` that the output was given by whoever forked,
     `anew` that a failed step is tried again with all its retries.
     """
@@ -141,6 +141,7 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     retry_due: int | None = None
     elements: int | None = None
     arm: str | None = None
+    child: str | None = None
     costs: Costs | None = None
     wait: Literal["timer", "signal", "approval", "child", "inside"] | None = None
     signal: int | None = None
@@ -155,7 +156,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
     `dead`: it was given up after repeated takeovers; `signal` the name of a message, `value` what it says (without a
     name: a decision on `step`) and `key` what tells it from others; `attributes` those that were set, null where one
-    was removed; `changes` what a fork changed.
+    was removed; `changes` what a fork changed; `child_of` and `child_step` which step of which run started it,
+    `continues` the run whose place it took, `successor` the run that takes its own.
     """
 
     workflow: str | None = None
@@ -175,6 +177,10 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     key: str | None = None
     attributes: dict[str, Attribute | None] = {}
     changes: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    child_of: str | None = None
+    child_step: str | None = None
+    continues: str | None = None
+    successor: str | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -254,7 +260,9 @@ def _known_at(kind: Kind, facts: StepFacts) -> StepFacts:
     scheduled = StepFacts(scheduled=facts.scheduled, due=facts.due, wait=facts.wait, asks=facts.asks)
     if kind is Kind.STEP_SCHEDULED:
         return scheduled
-    started = msgspec.structs.replace(scheduled, started=facts.started, worker=facts.worker, code=facts.code)
+    started = msgspec.structs.replace(
+        scheduled, started=facts.started, worker=facts.worker, code=facts.code, child=facts.child
+    )
     if kind is Kind.STEP_STARTED:
         return started
     started = msgspec.structs.replace(started, input=facts.input)

@@ -26,13 +26,16 @@ from kronos.errors import NotFound, WorkflowDefinitionError
 __all__ = ["NODES_MAX", "Control", "Graph", "Node", "decode_graph", "encode_graph", "node_name", "topological_order"]
 
 NODES_MAX: Final = 10_000
+_STARTERS: Final = frozenset({"child", "continue"})
+"""Kinds of nodes that start a run."""
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a node that is not simply executed is made of.
 
-    `over` is the list of a map, or the first value of a loop; `depth` how many lists deep a map goes; `rounds_max` the
-    bound of a loop, after which it fails or returns its last value; `results` the value of each arm of a branch.
+    `over` is the list of a map, the first value of a loop, or the whole input of a run that is started; `depth` how
+    many lists deep a map goes; `rounds_max` the bound of a loop, after which it fails or returns its last value;
+    `results` the value of each arm of a branch.
     """
 
     over: Tree = None
@@ -147,12 +150,17 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def bindings(self) -> Mapping[str, Binding]:
         """For each step, the compiled plan of its input."""
-        return {node.name: Binding(node.args) for node in self.nodes}
+        return {node.name: Binding(node.control.over if node.kind in _STARTERS else node.args) for node in self.nodes}
 
     @cached_property
     def sources(self) -> Mapping[str, Binding]:
         """For each map and loop, the plan of what it goes over."""
         return {node.name: Binding(node.control.over) for node in self.nodes if node.kind in ("map", "loop")}
+
+    @cached_property
+    def has_children(self) -> bool:
+        """Whether its runs start runs of their own."""
+        return any(node.kind == "child" for node in self.nodes)
 
     @cached_property
     def arms(self) -> Mapping[str, Binding]:

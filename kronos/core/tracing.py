@@ -64,7 +64,9 @@ class Call(msgspec.Struct, frozen=True):
 class Tracer:
     """Collects the calls of one workflow function."""
 
-    def __init__(self) -> None:
+    def __init__(self, signature: Signature | None = None) -> None:
+        self.signature: Final = signature
+        """Of the workflow that is read."""
         self.calls: dict[str, Call] = {}
         self._scopes: list[str] = [""]
 

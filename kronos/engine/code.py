@@ -77,7 +77,8 @@ def definition_id(workflow: WorkflowDefinition[Any, Any]) -> DefinitionId:
         "name": workflow.name,
         "version": workflow.version,
         "graph": content_hash(encode_graph(workflow.graph)),
-        "code": {name: code_identity(step).hash for name, step in workflow.steps.items()},
+        "code": {name: code_identity(step).hash for name, step in workflow.steps.items()}
+        | {name: definition_id(child) for name, child in workflow.children.items()},
     }
     return DefinitionId(content_hash(canonical.encode(facts)))
 

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 import msgspec
 
 from kronos.core.events import Attribute
+from kronos.core.families import ChildEnded, decode_child_ended
 from kronos.engine.outcomes import SentOutcome, read_outcome
 
 __all__ = ["COMMANDS", "ENDINGS", "Commanded", "Decision", "Message", "Wish"]
@@ -50,6 +51,10 @@ class Commanded(Protocol):
 
     def take_outcome(self, sent: SentOutcome) -> None:
         """Record how an attempt ended that did not end in this worker's slots."""
+        ...
+
+    def child_ended(self, ended: ChildEnded) -> None:
+        """Record how a run ended that a step of this one had started."""
         ...
 
 
@@ -132,10 +137,15 @@ def _outcome(run: Commanded, body: bytes) -> None:
     run.take_outcome(read_outcome(body))
 
 
+def _child_ended(run: Commanded, body: bytes) -> None:
+    run.child_ended(decode_child_ended(body))
+
+
 COMMANDS: Final[Mapping[str, Callable[[Commanded, bytes], None]]] = {
     "cancel": _cancel,
     "adopt": _adopt,
     "outcome": _outcome,
+    "child_ended": _child_ended,
     "signal": _signal,
     "decide": _decide,
     "pause": _pause,

@@ -81,6 +81,7 @@ def _take(run: OwnedRun, flush: Flush) -> Buffer:
     flush.rows += buffer.rows
     flush.blobs += buffer.blobs
     flush.dead += buffer.dead
+    flush.starts += buffer.starts
     flush.drained += buffer.drained
     flush.drained_by_end += buffer.drained_by_end
     if buffer.attributes is not None:

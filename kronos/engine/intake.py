@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from kronos.core.events import Event, Failure, Kind
+from kronos.core.families import decode_child_ended, encode_child_ended
 from kronos.core.state import Run, StepStatus, fold
 from kronos.engine.clock import RunClock
 from kronos.engine.commands import COMMANDS
@@ -140,7 +141,7 @@ class Intake:
         if self._hinted or now >= self._next_commands:
             hinted, self._hinted = self._hinted, False
             self._claimed_all = self._claimed_all and not hinted
-            self._inbox.put_commands(self._queue.commands(self._incarnation))
+            self._inbox.put_commands(list(map(self._whole, self._queue.commands(self._incarnation))))
             self._next_commands = now + COMMANDS_S
         if self._wanted and (not self._claimed_all or now >= self._next_claim):
             self._claimed_all = not self._claim()
@@ -189,8 +190,16 @@ class Intake:
         """Return what the inboxes of `claimed` hold already: a run that was cancelled must not begin to execute."""
         waiting: dict[RunId, list[Command]] = {run.id: [] for run in claimed if run.has_commands}
         for command in self._queue.commands_of(self._incarnation, list(waiting)) if waiting else ():
-            waiting[command.run_id].append(command)
+            waiting[command.run_id].append(self._whole(command))
         return waiting
+
+    def _whole(self, command: Command) -> Command:
+        """Return a command with the values that it names: the loop never waits for the store."""
+        if command.kind != "child_ended" or b'"$blob"' not in command.body:
+            return command
+        ended = decode_child_ended(command.body)
+        output = msgspec.Raw(self._payload(bytes(ended.output)))
+        return command._replace(body=encode_child_ended(msgspec.structs.replace(ended, output=output)))
 
     def _hand_over(self, run: OwnedRun, tasks: list[Task], waiting: dict[RunId, list[Command]]) -> None:
         for command in waiting.get(run.id, ()):

@@ -44,6 +44,14 @@ class Beginning(Protocol):
         """Return the bound of a loop."""
         ...
 
+    def start_child(self, step: str) -> None:
+        """Start the run that a step waits for."""
+        ...
+
+    def finish(self, step: str, output: bytes) -> None:
+        """Record the end of a step that executes nothing."""
+        ...
+
 
 Begin: TypeAlias = Callable[[Beginning, str], list[Task]]
 
@@ -79,11 +87,24 @@ def _wait(run: Beginning, step: str) -> list[Task]:
     return []
 
 
+def _start_child(run: Beginning, step: str) -> list[Task]:
+    run.start_child(step)
+    return []
+
+
+def _continue(run: Beginning, step: str) -> list[Task]:
+    run.plan.inputs.of(step)  # bound now, so that what is wrong with it is the failure of this step
+    run.finish(step, b"null")
+    return []
+
+
 KINDS: Final[Mapping[str, Begin]] = {
     "step": _execute,
     "map": _spread,
     "branch": _choose,
     "loop": _repeat,
     **dict.fromkeys(WAITS, _wait),
+    "child": _start_child,
+    "continue": _continue,
 }
 """What a step is (`Graph.kind_of`) to how it begins."""

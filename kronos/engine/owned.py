@@ -6,6 +6,7 @@ Rule 2: no thread but the owner loop's touches this object.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -15,7 +16,7 @@ from kronos.core.inputs import RunOutputs
 from kronos.core.plan import Plan, is_open
 from kronos.core.state import StepState, StepStatus
 from kronos.engine.commands import COMMANDS, ENDINGS
-from kronos.engine.conversation import Conversation
+from kronos.engine.kinship import Kinship
 from kronos.engine.progress import TAKEOVERS_MAX
 from kronos.engine.serving import Served
 from kronos.engine.tasks import Task
@@ -33,7 +34,7 @@ _OPEN: Final = frozenset({StepStatus.SCHEDULED, StepStatus.RUNNING})
 """Attempts whose outcome may be on its way when the run changes hands."""
 
 
-class OwnedRun(Conversation):
+class OwnedRun(Kinship):
     """A run that this incarnation advances."""
 
     __slots__ = ("flushing", "parking")
@@ -66,6 +67,9 @@ class OwnedRun(Conversation):
             version=definition.version,
             definition=definition.id,
             input=self.log.stored(self.claimed.input),
+            child_of=_text(self.claimed.child_of),
+            child_step=self.claimed.child_step,
+            continues=_text(self.claimed.continues),
         )
         self.log.append(Kind.RUN_STARTED, facts)
         self.plan.begin()
@@ -94,7 +98,9 @@ class OwnedRun(Conversation):
         self._take_waiting(outcomes)
         tasks: list[Task] = []
         for step, known in sorted(self.steps.items(), key=_by_name):
-            if known.status is StepStatus.RUNNING and not is_open(known) and not is_waiting(known):
+            if known.status is StepStatus.RUNNING and known.facts.wait == "child" and lost is WORKER_LOST:
+                self.waits[step] = None
+            elif known.status is StepStatus.RUNNING and not is_open(known) and not is_waiting(known):
                 self._lose(step, known, lost)
             elif known.status is StepStatus.SCHEDULED and self._failing is None:
                 tasks += self.begin_step(step)
@@ -129,11 +135,7 @@ class OwnedRun(Conversation):
 
     def _take_waiting(self, outcomes: Sequence[Command]) -> None:
         steps = self.steps.items()
-        self.active = {
-            step: known.attempt
-            for step, known in steps
-            if known.status in _OPEN and not is_open(known) and not is_waiting(known)
-        }
+        self.active = {step: known.attempt for step, known in steps if known.status in _OPEN and not known.facts.wait}
         for command in outcomes:
             self.obey(command)
         for step, known in self.steps.items():
@@ -174,7 +176,7 @@ class OwnedRun(Conversation):
                 failure = Failure(type="InvalidInput", message=error.message, retryable=False)
                 self.log.end(Kind.RUN_FAILED, RunFacts(failure=failure))
                 return
-            self.log.end(Kind.RUN_COMPLETED, RunFacts(output=self.log.stored(output)))
+            self.log.end(Kind.RUN_COMPLETED, RunFacts(output=self.log.stored(output)), successor=self._successor())
 
     def _end_as_demanded(self) -> None:
         if not self.is_over and self._demanded is not None:
@@ -206,6 +208,10 @@ class OwnedRun(Conversation):
         drained.append(command.id)
         self.log.withdraw_end()
         COMMANDS[command.kind](self, command.body)
+
+
+def _text(run: uuid.UUID | None) -> str | None:
+    return None if run is None else str(run)
 
 
 def _by_name(step: tuple[str, StepState]) -> str:

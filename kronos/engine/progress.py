@@ -75,6 +75,7 @@ class Progress:
         self.claimed: Final = claimed
         self.id: Final = claimed.id
         self.log: Final = RunLog(claimed, now_ns)
+        self.log.has_children = served.graph.has_children
         self.plan = Plan(served.graph, claimed.input)
         self.active: dict[str, int] = {}
         """Attempts that were handed to slots, or wait for a flush to be."""
@@ -154,7 +155,7 @@ class Progress:
     def open(self, step: str, *, elements: int | None = None, arm: str | None = None) -> None:
         """Record that a node that holds others was opened."""
         now = self._now_ns()
-        facts = StepFacts(scheduled=now, started=now, worker=self._worker, elements=elements, arm=arm, wait="inside")
+        facts = StepFacts(scheduled=now, started=now, elements=elements, arm=arm, wait="inside")
         self.log.append(Kind.STEP_EXPANDED, facts, step, self._next_attempt(step), at=now)
 
     def wait_for(self, step: str) -> None:
@@ -169,6 +170,17 @@ class Progress:
     def rounds_max(self, loop: str) -> int:
         """Return the bound of a loop."""
         return self._graph.by_name[loop].control.rounds_max
+
+    def start_child(self, step: str) -> None:
+        """Start the run that a step waits for."""
+        raise NotImplementedError
+
+    def finish(self, step: str, output: bytes) -> None:
+        """Record the end of a step that executes nothing."""
+        now = self._now_ns()
+        done = StepFacts(scheduled=now, started=now, finished=now, output=self.log.stored(output))
+        self.log.append(Kind.STEP_COMPLETED, done, step, self._next_attempt(step), at=now)
+        self.plan.complete(step, output)
 
     def _close(self, step: str) -> None:
         """Record the output of a node whose inside has ended."""

@@ -31,7 +31,8 @@ def define(workflow: Workflow) -> tuple[Definition, dict[str, bytes]]:
         version=workflow.version,
         graph=workflow.graph,
         input_schema=_encode(workflow.graph.input_schema),
-        codes={name: code_identity(step).hash for name, step in workflow.steps.items()},
+        codes={name: code_identity(step).hash for name, step in workflow.steps.items()}
+        | {name: definition_id(child) for name, child in workflow.children.items()},
         sources={source.path: (source.module, content_hash(source.data)) for source in captured},
         environment={"python": platform.python_version(), "machine": platform.machine()},
     )

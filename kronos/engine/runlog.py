@@ -15,10 +15,11 @@ import msgspec
 from kronos.core.chaining import head_after_body
 from kronos.core.costs import NO_COSTS
 from kronos.core.events import LEADING, Attribute, Event, Kind, RunFacts, StepFacts, encode_facts
+from kronos.core.families import ChildEnded, encode_child_ended
 from kronos.core.state import FINAL, Run, StepStatus, apply, fold, new_run
 from kronos.engine.tasks import Task
 from kronos.kernel.hashing import GENESIS, content_hash
-from kronos.ports.queue import BlobWrite, ClaimedRun, DeadLetter, EventRow, Head, LoadedRun
+from kronos.ports.queue import BlobWrite, ClaimedRun, DeadLetter, EventRow, Head, LoadedRun, RunStart
 
 __all__ = ["BLOB_MIN", "HEAD_EVERY", "Buffer", "RunLog"]
 
@@ -45,6 +46,7 @@ class Buffer:
         "ended",
         "parked",
         "rows",
+        "starts",
     )
 
     def __init__(self) -> None:
@@ -55,6 +57,7 @@ class Buffer:
         self.drained: list[int] = []
         self.drained_by_end: list[int] = []
         """Inbox rows that became nothing but the end: they stay where the end is refused."""
+        self.starts: list[RunStart] = []
         self.ended: Head | None = None
         self.parked = False
         self.after_commit: list[Task] = []
@@ -70,8 +73,9 @@ class Buffer:
         self.after_commit.clear()
         self.ended = None
         self.parked = False
-        if self.blobs or self.dead or self.drained or self.drained_by_end or self.attributes is not None:
+        if self.blobs or self.dead or self.drained or self.drained_by_end or self.starts or self.attributes is not None:
             self.attributes = None
+            self.starts.clear()
             self.blobs.clear()
             self.dead.clear()
             self.drained.clear()
@@ -83,10 +87,12 @@ class RunLog:
 
     __slots__ = (
         "_before_end",
+        "_claimed",
         "_now_ns",
         "_retention_class",
         "_spare",
         "buffer",
+        "has_children",
         "head",
         "id",
         "inbox_seen",
@@ -102,9 +108,12 @@ class RunLog:
         self.inbox_seen: int = claimed.inbox_seen
         self.buffer = Buffer()
         self._spare: Buffer | None = Buffer()
+        self.has_children = False
+        """Whether runs of its definition start runs: those still open are asked to end with this one."""
+        self._claimed = claimed
         self._retention_class = claimed.retention_class
         self._now_ns = now_ns
-        self._before_end: tuple[Run, bytes] | None = None
+        self._before_end: tuple[Run, bytes, int, int] | None = None
 
     def load(self, loaded: LoadedRun) -> None:
         """Go on from what is on record."""
@@ -175,9 +184,14 @@ class RunLog:
         self.buffer.blobs.append(BlobWrite(name, value, self.id))
         return msgspec.Raw(b'{"$blob":"%s","size":%d}' % (name.encode(), len(value)))
 
-    def end(self, kind: Kind, facts: RunFacts, *, dead: DeadLetter | None = None) -> None:
-        """Record the end of the run."""
-        self._before_end = (self.state, self.head)
+    def end(
+        self, kind: Kind, facts: RunFacts, *, dead: DeadLetter | None = None, successor: RunStart | None = None
+    ) -> None:
+        """Record the end of the run, and the start of the one that takes its place."""
+        self._before_end = (self.state, self.head, len(self.buffer.rows), len(self.buffer.starts))
+        if successor is not None:
+            self.append(Kind.RUN_CONTINUED, RunFacts(successor=str(successor.run)))
+            self.buffer.starts.append(successor)
         self.append(kind, facts)
         if dead is not None:
             self.buffer.dead.append(dead)
@@ -192,12 +206,32 @@ class RunLog:
             failure=None if facts.failure is None else msgspec.json.encode(facts.failure),
             step=facts.step,
             spent=None if self.state.costs is NO_COSTS else msgspec.json.encode(self.state.spent),
+            parent=self._claimed.child_of if successor is None else None,
+            parent_body=self._told(facts),
+            has_children=self.has_children,
         )
+
+    def _told(self, facts: RunFacts) -> bytes:
+        """Return what the parent of a child is told of its end."""
+        if self._claimed.child_of is None:
+            return b""
+        output = self.state.output
+        ended = ChildEnded(
+            child=self.id,
+            step=self._claimed.child_step or "",
+            attempt=self._claimed.child_attempt,
+            phase=self.state.phase.value,
+            output=msgspec.Raw(b"null") if output is msgspec.UNSET else output,
+            failure=facts.failure,
+        )
+        return encode_child_ended(ended)
 
     def withdraw_end(self) -> None:
         """Take back an end that still waits for its flush."""
         if self.buffer.ended is not None:
-            self.buffer.rows.pop()
+            assert self._before_end is not None, "an end was recorded"
+            _, _, rows, starts = self._before_end
+            del self.buffer.rows[rows:], self.buffer.starts[starts:]
             self.buffer.dead.clear()
             self.buffer.ended = None
             self.reopen()
@@ -205,12 +239,12 @@ class RunLog:
     def reopen(self) -> None:
         """Take back an end that the store refused because the inbox holds something unseen."""
         assert self._before_end is not None, "only an end can be refused"
-        self.state, self.head = self._before_end
+        self.state, self.head, _, _ = self._before_end
 
     def head_before_end(self) -> Head:
         """Return where the history stands without the end that is buffered, and without what the end alone drained."""
         assert self._before_end is not None, "there is an end"
-        state, head = self._before_end
+        state, head, _, _ = self._before_end
         seen = self.inbox_seen - len(self.buffer.drained_by_end)
         return Head(self.uuid, state.seq, head, seen, self._now_ns())
 

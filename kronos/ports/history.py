@@ -38,7 +38,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the runs list.  `head_seq`, `steps_done` are as of the last flush; times ns since the epoch.
 
     `parent` is the run that a fork was made from, `parent_seq` the last seq that it shares with it; `spent` what it had
-    used up at its end, where its steps reported costs.
+    used up at its end, where its steps reported costs.  A child was started by `child_step` of `child_of`; a successor
+    `continues` a run, which is `continued_by` it.
     """
 
     id: RunId
@@ -60,6 +61,10 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     parent_seq: int = 0
     attributes: dict[str, Attribute] = {}
     spent: Spent | None = None
+    child_of: RunId | None = None
+    child_step: str | None = None
+    continues: RunId | None = None
+    continued_by: RunId | None = None
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ __all__ = [
     "Parked",
     "PastOutcome",
     "Queue",
+    "RunStart",
     "Takeover",
     "Verdict",
 ]
@@ -35,7 +36,8 @@ __all__ = [
 class ClaimedRun(NamedTuple):
     """A run that this incarnation owns from now on.  `claims` is 1 the first time; `lost_owner` the dead owner.
 
-    A fork has `changes` (core/forking.py) and a `parent` whose history it shares up to `parent_seq`.
+    A fork has `changes` (core/forking.py) and a `parent` whose history it shares up to `parent_seq`.  A child says
+    which attempt of which step of `child_of` started it; a successor which run it `continues`.
     """
 
     id: RunId
@@ -56,6 +58,10 @@ class ClaimedRun(NamedTuple):
     parent: uuid.UUID | None = None
     parent_seq: int = 0
     changes: bytes | None = None
+    child_of: uuid.UUID | None = None
+    child_step: str | None = None
+    child_attempt: int = 0
+    continues: uuid.UUID | None = None
 
     @property
     def has_commands(self) -> bool:
@@ -107,7 +113,10 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
-    """Where a run's history stands; `phase` and what follows are set where the run ends here."""
+    """Where a run's history stands; `phase` and what follows are set where the run ends here.
+
+    `parent` is told by a `child_ended` command with `parent_body`; children that are still open are asked to end.
+    """
 
     run: uuid.UUID
     seq: int
@@ -119,6 +128,21 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     failure: bytes | None = None
     step: str | None = None
     spent: bytes | None = None
+    parent: uuid.UUID | None = None
+    parent_body: bytes = b""
+    has_children: bool = False
+
+
+class RunStart(NamedTuple):
+    """A run that is started by a fact of another: a child of `step`, or a successor where `step` is None."""
+
+    run: uuid.UUID
+    by: uuid.UUID
+    step: str | None
+    attempt: int
+    definition: str
+    input: bytes
+    timeout_ms: int | None
 
 
 class Parked(NamedTuple):
@@ -175,6 +199,7 @@ class Flush:
     """Inbox rows that became nothing but the end of their run: they stay where that end is refused."""
     attributes: dict[uuid.UUID, bytes] = field(default_factory=dict)
     """What each run's searchable attributes are now, as JSON."""
+    starts: list[RunStart] = field(default_factory=list)
 
 
 class Verdict(NamedTuple):

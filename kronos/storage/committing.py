@@ -35,7 +35,7 @@ RECONNECT_S: Final = 0.1
 _parts = itertools.count(1)
 """Numbers of the parts of a bisected flush: negative, unique in this process."""
 
-_ENDS: Final = frozenset({Kind.RUN_COMPLETED, Kind.RUN_FAILED, Kind.RUN_CANCELLED})
+_ENDS: Final = frozenset({Kind.RUN_CONTINUED, Kind.RUN_COMPLETED, Kind.RUN_FAILED, Kind.RUN_CANCELLED})
 
 
 class Committer:
@@ -165,4 +165,5 @@ def _only(flush: Flush, runs: set[uuid.UUID], *, number: int) -> Flush:
         drained=flush.drained,
         drained_by_end=flush.drained_by_end,
         attributes={run: given for run, given in flush.attributes.items() if run in runs},
+        starts=[each for each in flush.starts if each.by in runs],
     )

@@ -18,6 +18,7 @@ import zstandard
 from kronos.kernel.ids import IncarnationId
 from kronos.ports.queue import BlobWrite, Flush, Head, Parked
 from kronos.storage.database import Connection
+from kronos.storage.families import lock_families, write_families
 from kronos.storage.fencing import ask_fence, check_fence
 from kronos.storage.statements import statement
 
@@ -55,6 +56,7 @@ def _write_beside(connection: Connection, flush: Flush) -> None:
         connection.execute(statement("delete_inbox"), _drained(flush))
     if flush.dead:
         connection.execute(statement("insert_dead_letters"), _dead(flush))
+    write_families(connection, flush)
 
 
 def _begin(connection: Connection, incarnation: IncarnationId, flush: Flush) -> Begun:
@@ -62,6 +64,7 @@ def _begin(connection: Connection, incarnation: IncarnationId, flush: Flush) -> 
     if flush.blobs:
         write_blobs(connection, flush.blobs)
     closing = parking = None
+    lock_families(connection, flush)
     if flush.ended:
         closing = connection.execute(statement("finish_runs"), _ended(incarnation, flush))
     if flush.noted:

@@ -45,7 +45,8 @@ _runs = sa.Table(
     *(sa.Column(name) for name in ("head_seq", "owner", "takeovers", "parent_seq", "spent")),
     *(sa.Column(name, sa.DateTime(timezone=True)) for name in ("created_at", "started_at", "finished_at")),
     sa.Column("id", sa.Uuid),
-    sa.Column("parent_run", sa.Uuid),
+    *(sa.Column(name, sa.Uuid) for name in ("parent_run", "child_of", "continues", "continued_by")),
+    sa.Column("child_step", sa.Text),
     sa.Column("phase", sa.Text),
     sa.Column("attributes", postgresql.JSONB),
 )
@@ -78,6 +79,10 @@ _LINE: Final = sa.select(
     _runs.c.parent_seq,
     _runs.c.attributes,
     _runs.c.spent,
+    _runs.c.child_of,
+    _runs.c.child_step,
+    _runs.c.continues,
+    _runs.c.continued_by,
 )
 
 
@@ -290,6 +295,10 @@ def _values_of(text: str) -> list[str | int | float | bool]:
     return [text, value] if isinstance(value, bool | int | float) else [text]
 
 
+def _run_id(value: uuid.UUID | None) -> RunId | None:
+    return None if value is None else RunId(str(value))
+
+
 def _summary(row: tuple[Any, ...]) -> RunSummary:
     return RunSummary(
         id=RunId(str(row[0])),
@@ -311,4 +320,8 @@ def _summary(row: tuple[Any, ...]) -> RunSummary:
         parent_seq=row[16] or 0,
         attributes=row[17] or {},
         spent=None if row[18] is None else msgspec.json.decode(row[18], type=Spent),
+        child_of=_run_id(row[19]),
+        child_step=row[20],
+        continues=_run_id(row[21]),
+        continued_by=_run_id(row[22]),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -50,4 +51,13 @@ class Told:
 
 
 def told(engine: Engine | Kronos, handle: Any) -> Told:
-    return Told(engine, handle.run_id)
+    return Told(engine, getattr(handle, "run_id", handle))
+
+
+def until(asked: Callable[[], Any], limit_s: float = 10.0) -> Any:
+    """Ask until the answer is true, and return it."""
+    deadline = time.monotonic() + limit_s
+    while not (answer := asked()):
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.005)
+    return answer

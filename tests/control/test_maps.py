@@ -10,7 +10,7 @@ from kronos import RunFailedError, step, workflow
 from kronos.core.inputs import elements_of
 from kronos.core.plan import WINDOW
 from kronos.errors import WorkflowDefinitionError
-from tests.control.conftest import told
+from tests.control.conftest import told, until
 
 
 @step
@@ -139,8 +139,8 @@ def test_an_element_that_fails_for_good_fails_the_run_once_its_running_siblings_
 
     handle = engine.start(failing, {"n": 2})
     run = told(engine, handle)
-    while "failed" not in run.kinds("some[1]"):
-        assert not handle.status.phase.is_final
+    until(lambda: "failed" in run.kinds("some[1]"))
+    assert not handle.status.phase.is_final
     released.set()
     with pytest.raises(RunFailedError, match=r"failed at step 'some\[1\]': ValueError: no such symbol"):
         handle.result(20)

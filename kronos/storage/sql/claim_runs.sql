@@ -27,4 +27,4 @@ WHERE r.id = chosen.id
 RETURNING r.id, r.retention_class, r.definition, r.workflow, r.version, r.input, r.rank, r.claims, r.lost_owner,
           r.takeovers, r.takeover_seq, r.inbox_seen, r.timeout_ms,
           (extract(epoch FROM r.created_at) * 1e9)::bigint AS created_ns, r.inbox_n,
-          r.parent_run, coalesce(r.parent_seq, 0), r.changes
+          r.parent_run, coalesce(r.parent_seq, 0), r.changes, r.child_of, r.child_step, coalesce(r.child_attempt, 0), r.continues
