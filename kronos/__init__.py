@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kronos.core.control import repeat_until, when
     from kronos.core.costs import Budget
     from kronos.core.definition import step, workflow
+    from kronos.core.queries import RunView
     from kronos.core.retry import NonRetryable
     from kronos.core.waiting import approval, sleep, sleep_until, wait_for_signal
     from kronos.engine.context import StepContext
@@ -37,6 +38,7 @@ __all__ = [
     "KronosError",
     "NonRetryable",
     "RunFailedError",
+    "RunView",
     "StepContext",
     "Strategy",
     "Transaction",
@@ -65,6 +67,7 @@ _HOMES = {
     "KronosError": "kronos.errors",
     "NonRetryable": "kronos.core.retry",
     "RunFailedError": "kronos.app",
+    "RunView": "kronos.core.queries",
     "StepContext": "kronos.engine.context",
     "Strategy": "kronos.trading.strategy",
     "Transaction": "kronos.engine.transactions",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,15 @@ from kronos.app.jobs import Jobs
 from kronos.app.leading import Leading, node_name
 from kronos.app.messages import Messages
 from kronos.app.nodes import Nodes
+from kronos.app.queries import Queries
 from kronos.app.queues import DeadLetters, Queues
 from kronos.app.schedules import Schedules
 from kronos.app.upkeep import Upkeep
 from kronos.app.workflows import Workflows
 from kronos.app.working import WorkerProcess, checkpoint_key, dataset_cache
+from kronos.core.attributes import checked_attributes
 from kronos.core.definition import StepDefinition, WorkflowDefinition
-from kronos.core.events import Event
+from kronos.core.events import Attribute, Event
 from kronos.debugger.machine import Machine
 from kronos.engine.execution import invocation_of
 from kronos.engine.news import RunNews, Watch
@@ -67,7 +69,7 @@ PATIENCE_S: Final = 60.0
 """How long a waiter bears a database that does not answer."""
 
 
-class Kronos(Messages):
+class Kronos(Messages, Queries):
     """One process's access to a Kronos database: submit, read, wait, and on demand work."""
 
     def __init__(self, settings: Settings, url: str, *, embedded: EmbeddedPostgres | None = None) -> None:
@@ -86,7 +88,7 @@ class Kronos(Messages):
         self.forks: Final = Forks(self, PostgresLineage(self._session, self.history.head_at))
         self.doctor: Final = Doctor(url, self._readers, self.history, settings.data_dir)
         self.upkeep: Final = Upkeep(url, self._session, self.blobs)
-        self.definitions: Final = Serving()
+        self.definitions: Serving = Serving()
         self.schedules: Final = Schedules(PostgresSchedules(self._session), self._checked_name)
         self.nodes: Final = Nodes(self._session)
         self.workflows: Final = Workflows(self._session, self.history)
@@ -157,6 +159,7 @@ class Kronos(Messages):
         *,
         version: str | None = None,
         timeout_s: float | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
         conn: object | None = None,
     ) -> RunId:
         """Start a run and return its id; it is durable when this returns.
@@ -169,6 +172,7 @@ class Kronos(Messages):
             canonical.encode({} if run_input is msgspec.UNSET else run_input),
             version=version,
             timeout_s=timeout_s,
+            attributes=attributes,
             conn=conn,
         )
 
@@ -179,6 +183,7 @@ class Kronos(Messages):
         *,
         version: str | None = None,
         timeout_s: float | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
         conn: object | None = None,
     ) -> RunId:
         """`start` with an input that is JSON text already."""
@@ -188,7 +193,8 @@ class Kronos(Messages):
             timeout_s = definition.graph.timeout_s
         if timeout_s is not None and timeout_s <= 0:
             raise InvalidInput(f"timeout {timeout_s} is not positive", field="timeout", value=timeout_s)
-        return self._submission.start(definition.id, checked, timeout_s=timeout_s, conn=conn)
+        given = msgspec.json.encode(checked_attributes(attributes)) if attributes else None
+        return self._submission.start(definition.id, checked, timeout_s=timeout_s, attributes=given, conn=conn)
 
     def start_many(self, workflow: Workflow | str, inputs: Sequence[object]) -> list[RunId]:
         """Start one run of `workflow` for each of `inputs`, in one transaction; return their ids in that order."""

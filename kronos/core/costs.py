@@ -14,7 +14,7 @@ import msgspec
 from kronos.core.options import parse_duration
 from kronos.errors import InvalidInput, WorkflowDefinitionError
 
-__all__ = ["NO_COSTS", "USD_MAX", "Budget", "Costs", "Spent", "usd_text"]
+__all__ = ["NO_COSTS", "USD_MAX", "Budget", "Costs", "Spent", "check_count", "usd_text"]
 
 USD_MAX: Final = Decimal(10) ** 15
 USD_PLACES_MAX: Final = 18
@@ -116,6 +116,12 @@ def usd_text(value: object, *, field: str = "usd") -> str:
             value=value,
         )
     return _text(amount)
+
+
+def check_count(field: str, value: object) -> None:
+    """Raise `InvalidInput` unless `value` is a whole number from 0."""
+    if type(value) is not int or not 0 <= value <= TOKENS_MAX:
+        raise InvalidInput(f"{field}={value!r}: expected a whole number from 0", field=field, value=value)
 
 
 def _limit_of_money(value: object) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
@@ -32,6 +33,7 @@ from kronos.core.graph import Graph
 from kronos.core.mapping import trace_map
 from kronos.core.options import Duration, StepOptions, parse_duration, parse_errors
 from kronos.core.proxies import is_proxy, read, refuse, stand_in
+from kronos.core.queries import Query
 from kronos.core.signature import EMPTY, Injected, Parameter, Signature, read_signature
 from kronos.core.tracing import Tracer, active_tracer
 from kronos.errors import InvalidInput, KronosError, WorkflowDefinitionError
@@ -122,6 +124,7 @@ class WorkflowDefinition(Generic[P, R]):
         version: str,
         timeout_s: float | None,
         budget: Budget | None,
+        queries: Mapping[str, Query],
         local_names: Mapping[str, Any],
     ) -> None:
         self.function: Final = function
@@ -130,6 +133,7 @@ class WorkflowDefinition(Generic[P, R]):
         """What a run of it is called as a step of another workflow."""
         self.original: WorkflowDefinition[P, R] = self
         self.version: Final = version
+        self.queries: Final = dict(queries)
         self.target: Final = target_of(function)
         self.signature: Final = read_signature(function, local_names)
         if self.signature.given:
@@ -244,6 +248,7 @@ def step(
     backoff: Duration = "1s",
     backoff_max: Duration = "5m",
     timeout: Duration | None = None,
+    heartbeat_timeout: Duration | None = None,
     retry_on: Sequence[type[BaseException] | str] = (),
     give_up_on: Sequence[type[BaseException] | str] = (),
     executor: str | None = None,
@@ -260,6 +265,7 @@ def step(
     backoff: Duration = "1s",
     backoff_max: Duration = "5m",
     timeout: Duration | None = None,
+    heartbeat_timeout: Duration | None = None,
     retry_on: Sequence[type[BaseException] | str] = (),
     give_up_on: Sequence[type[BaseException] | str] = (),
     executor: str | None = None,
@@ -272,9 +278,10 @@ def step(
     `executor` is "thread" (default), "process", or "async" (default for coroutine functions); `effect` says what the
     step does to the world: "pure", "read", "tx" (it is given a `Transaction` that commits with its outcome) or
     "external".  A failed attempt is retried `retries` times, `backoff` apart, doubling up to `backoff_max`; an attempt
-    that runs past `timeout` fails.  Where `retry_on` names exceptions only those (and timeouts) are retried; those of
-    `give_up_on` never are, nor is `NonRetryable`.  `depends` names files (relative to the project root) and modules
-    that the code reaches in ways that cannot be read from it.
+    that runs past `timeout`, or calls no `ctx.heartbeat` for `heartbeat_timeout`, fails.  Where `retry_on` names
+    exceptions only those (and timeouts) are retried; those of `give_up_on` never are, nor is `NonRetryable`.
+    `depends` names files (relative to the project root) and modules that the code reaches in ways that cannot be
+    read from it.
     Raises `WorkflowDefinitionError`.
     """
 
@@ -286,7 +293,8 @@ def step(
             retries=retries,
             backoff_s=parse_duration(backoff, field="backoff"),
             backoff_max_s=parse_duration(backoff_max, field="backoff_max"),
-            timeout_s=None if timeout is None else parse_duration(timeout, field="timeout"),
+            timeout_s=_seconds(timeout, "timeout"),
+            heartbeat_timeout_s=_seconds(heartbeat_timeout, "heartbeat_timeout"),
             retry_on=parse_errors(retry_on, field="retry_on"),
             give_up_on=parse_errors(give_up_on, field="give_up_on"),
         )
@@ -313,9 +321,16 @@ class _WorkflowDecorator(Protocol):
 
 
 def workflow(
-    *, version: str, name: str | None = None, timeout: Duration | None = None, budget: Budget | None = None
+    *,
+    version: str,
+    name: str | None = None,
+    timeout: Duration | None = None,
+    budget: Budget | None = None,
+    queries: Mapping[str, Query] = MappingProxyType({}),
 ) -> _WorkflowDecorator:
     """Declare a workflow: `version` pins its runs to this code; `timeout` limits a whole run, `budget` what it uses up.
+
+    `queries` are pure functions of a `RunView` by name: what a run can be asked (`app.query(run, name)`).
 
     Raises `WorkflowDefinitionError` naming the line for a cycle, a missing dependency, a duplicate step, a type
     mismatch, or a decision that needs a value which is known only in a run.
@@ -331,6 +346,7 @@ def workflow(
             version=version,
             timeout_s=None if timeout is None else parse_duration(timeout, field="timeout"),
             budget=budget,
+            queries=queries,
             local_names=local_names(function),
         )
 
@@ -355,6 +371,10 @@ def _step_name(one: object) -> str:
     if not isinstance(one, str):
         refuse(f"after=: {one!r} is no step: give its name", field="after")
     return one
+
+
+def _seconds(limit: Duration | None, field: str) -> float | None:
+    return None if limit is None else parse_duration(limit, field=field)
 
 
 def _input_type(name: str, signature: Signature) -> Any:

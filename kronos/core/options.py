@@ -38,6 +38,7 @@ class StepOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     backoff_s: float = 1.0
     backoff_max_s: float = 300.0
     timeout_s: float | None = None
+    heartbeat_timeout_s: float | None = None
     retry_on: tuple[str, ...] = ()
     give_up_on: tuple[str, ...] = ()
 

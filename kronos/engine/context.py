@@ -12,10 +12,15 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
+from kronos.core.attributes import check_attribute
+from kronos.core.costs import Costs, check_count, usd_text
+from kronos.core.events import Attribute
 from kronos.core.signature import Injected
 from kronos.engine.effects import Effects, LiveEffects
+from kronos.engine.reports import Reports
 from kronos.engine.tasks import Task
 from kronos.errors import Cancelled, InvalidInput, Unavailable
 from kronos.kernel import canonical
@@ -29,6 +34,7 @@ __all__ = ["Services", "StepContext"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
+PROGRESS_BYTES_MAX = 4_096
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -60,13 +66,17 @@ class Services:
     open_datasets: Callable[[], Any] = lambda: None
     checkpoint_key: bytes | None = None
     datasets_in_child: tuple[str, dict[str, Any]] | None = None
-    on_progress: Callable[[Task, float, float | None], None] = _ignore
     on_log: Callable[[Task, str, dict[str, Any]], None] = _ignore
     database_steps: DatabaseSteps | None = None
+    reports: Reports = field(init=False)
+    """What attempts report while they run."""
     given_up: set[Task] = field(default_factory=set)
     """Attempts that timed out or were cancelled in a thread which still runs them; kept by the slots."""
     _committing: set[Task] = field(default_factory=set)
     _gate: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reports", Reports(self.now_ns))
 
     def give_up(self, task: Task) -> bool:
         """Let nothing more of an attempt count; False where it is committing, and will say itself how it ended."""
@@ -181,9 +191,43 @@ class StepContext(Injected):
         """Whether this attempt was given up: long loops in a thread look here, since a thread cannot be stopped."""
         return self._task in self._services.given_up
 
+    def check_cancelled(self) -> None:
+        """Raise `Cancelled` where this attempt was given up."""
+        if self.cancelled:
+            raise Cancelled(f"step {self.step!r} was cancelled")
+
+    def heartbeat(self, progress: Any = None) -> None:
+        """Say that the step is alive, and how far it is: any value; shown live, not recorded.
+
+        A step with a `heartbeat_timeout` that says nothing for so long is given up and fails.  Raises `Cancelled`
+        where the attempt was given up.
+        """
+        self.check_cancelled()
+        told = canonical.encode(progress)
+        if len(told) > PROGRESS_BYTES_MAX:
+            raise InvalidInput(
+                f"progress: {len(told):,} bytes are more than {PROGRESS_BYTES_MAX:,}", field="progress", value=len(told)
+            )
+        self._services.reports.beat(self._task, told)
+
     def progress(self, done: float, total: float | None = None) -> None:
-        """Say how far the step is; shown, not recorded."""
-        self._services.on_progress(self._task, done, total)
+        """Say how far the step is, which is a sign of life too; shown, not recorded."""
+        self.heartbeat({"done": done, "total": total})
+
+    def cost(self, *, usd: Decimal | str | int = 0, tokens_in: int = 0, tokens_out: int = 0, calls: int = 1) -> None:
+        """Add to what this attempt has cost: `usd` exactly (a Decimal or a text, no float), tokens, calls of models.
+
+        It is recorded with the attempt, however that ends, and summed for the run.
+        """
+        for field_name, value in (("tokens_in", tokens_in), ("tokens_out", tokens_out), ("calls", calls)):
+            check_count(field_name, value)
+        costs = Costs(calls=calls, tokens_in=tokens_in, tokens_out=tokens_out, usd=usd_text(usd))
+        self._services.reports.cost(self._task, costs)
+
+    def set_attribute(self, name: str, value: Attribute | None) -> None:
+        """Set a searchable attribute of the run (None removes it), on record when this attempt has ended."""
+        check_attribute(name, value)
+        self._services.reports.attribute(self._task, name, value)
 
     def log(self, message: str, **fields: Any) -> None:
         """Write one line to the worker's log, with the run and step beside it."""

@@ -77,7 +77,9 @@ class Conversation(Progress):
             self.waits.pop(step, None)
             self.plan.ready.append(step)
             return []
-        return super().retry(step)
+        begun = super().retry(step)
+        self.end_if_due()
+        return begun
 
     def _expire(self, step: str, known: StepState) -> None:
         asked = asked_of(known)

@@ -173,6 +173,7 @@ def _execute_in_transaction(task: Task, invocation: Invocation, services: Servic
                     kwargs[invocation.injected] = context
                 output = invocation.output(invocation.function(*args, **kwargs))
                 outcome = Outcome(output, None, context.effects.learned, started, services.now_ns())
+                outcome = services.reports.complete(task, outcome)
                 services.begin_commit(task)
                 try:
                     opened.commit(outcome_body(task.step, task.attempt, outcome, worker=steps.incarnation))

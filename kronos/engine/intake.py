@@ -27,12 +27,13 @@ from kronos.engine.forked import ForkedRun
 from kronos.engine.forking import Standing
 from kronos.engine.inbox import Inbox
 from kronos.engine.owned import DEATHS_MAX, OwnedRun
+from kronos.engine.reports import Reports
 from kronos.engine.serving import Served, Serving
 from kronos.engine.tasks import Task
 from kronos.errors import Unavailable
 from kronos.kernel.ids import BlobHash, IncarnationId, RunId
 from kronos.ports.blobs import Blobs
-from kronos.ports.queue import ClaimedRun, Command, LoadedRun, Queue, Takeover
+from kronos.ports.queue import ClaimedRun, Command, LoadedRun, Progress, Queue, Takeover
 
 __all__ = ["COMMANDS_S", "Intake"]
 
@@ -57,6 +58,7 @@ class Intake:
         clock: RunClock,
         inbox: Inbox,
         poll_s: float,
+        reports: Reports,
         held: Callable[[], set[RunId]],
         on_lost: Callable[[BaseException], None],
         chance: Callable[[], float] = random.random,
@@ -70,6 +72,7 @@ class Intake:
         self._inbox = inbox
         self._poll_s = poll_s
         self._held = held
+        self._reports = reports
         self._on_lost = on_lost
         self._chance = chance
         self._wanted = 0
@@ -143,9 +146,21 @@ class Intake:
             self._claimed_all = self._claimed_all and not hinted
             self._inbox.put_commands(list(map(self._whole, self._queue.commands(self._incarnation))))
             self._next_commands = now + COMMANDS_S
+            self._show_progress()
         if self._wanted and (not self._claimed_all or now >= self._next_claim):
             self._claimed_all = not self._claim()
             self._next_claim = now + self._poll_s
+
+    def _show_progress(self) -> None:
+        beats, over = self._reports.news()
+        if over:
+            self._queue.forget_progress([(uuid.UUID(task.run_id), task.step, task.attempt) for task in over])
+        if beats:
+            shown = [
+                Progress(uuid.UUID(task.run_id), task.step, task.attempt, beat.at_ns, beat.progress)
+                for task, beat in beats.items()
+            ]
+            self._queue.show_progress(shown)
 
     def _give_back_unknown(self) -> None:
         """Give back what is ours and in nobody's hands.  Not only once after a lost answer: the old connection's COMMIT

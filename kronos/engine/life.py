@@ -87,6 +87,7 @@ class Life:
             inbox=self.inbox,
             poll_s=around.poll_s,
             chance=around.chance,
+            reports=services.reports,
             held=lambda: self.loop.held(),  # noqa: PLW0108 - the loop comes after the intake
             on_lost=self.lost,
         )
@@ -104,6 +105,7 @@ class Life:
         self.loop: Final = OwnerLoop(
             inbox=self.inbox,
             slots=self.slots,
+            reports=services.reports,
             ports=self,
             clock=clock,
             stats=around.stats,

@@ -16,6 +16,7 @@ from kronos.engine.gathering import Gathering
 from kronos.engine.handed import Handed
 from kronos.engine.inbox import Inbox, Stats
 from kronos.engine.owned import OwnedRun
+from kronos.engine.reports import Reports
 from kronos.engine.runlog import Buffer
 from kronos.engine.slots.slots import AnySlots
 from kronos.engine.taken import TakenCommands
@@ -59,7 +60,15 @@ class OwnerLoop:
     """`run()` in a thread of its own until `stop()`; `drained` tells when nothing is left in hand."""
 
     def __init__(
-        self, *, inbox: Inbox, slots: AnySlots, ports: Ports, clock: RunClock, stats: Stats, claim_max: int
+        self,
+        *,
+        inbox: Inbox,
+        slots: AnySlots,
+        reports: Reports,
+        ports: Ports,
+        clock: RunClock,
+        stats: Stats,
+        claim_max: int,
     ) -> None:
         self._inbox = inbox
         self._slots = slots
@@ -71,6 +80,9 @@ class OwnerLoop:
         self._gathering = Gathering()
         self._timers = Timers(clock.now_ns)
         self._handed = Handed(self._is_open)
+        self._reports = reports
+        self._beating: set[Task] = set()
+        """Attempts that must show signs of life."""
         self._trial: Final = Trial(slots)
         self._refused: dict[OwnedRun, None] = {}
         self._rejected: set[RunId] = set()
@@ -175,7 +187,7 @@ class OwnerLoop:
                 self._slots.cancel(task.run_id, task.step, task.attempt)
 
     def _take_outcomes(self) -> None:
-        ended = self._slots.drain()
+        ended = self._reports.completed(self._slots.drain())
         failed = spent_ns = 0
         for task, outcome in ended:
             spent_ns += outcome.finished_ns - outcome.started_ns
@@ -306,6 +318,8 @@ class OwnerLoop:
         if now < self._next_tick:
             return
         self._next_tick = now + TICK_S
+        if self._beating:
+            self._give_up_silent()
         if not self._handed.has_late(now):
             return
         for task, began_ns in self._slots.running().items():
@@ -320,8 +334,21 @@ class OwnerLoop:
         run = self._runs.get(task.run_id)
         return run is not None and run.awaits(task)
 
+    def _give_up_silent(self) -> None:
+        now, running = self._clock.now_ns(), self._slots.running()
+        for task in list(self._beating):
+            if not self._is_open(task):
+                self._beating.discard(task)
+            elif task in running and task.heartbeat_s is not None:
+                silent_ns = now - max(running[task], self._reports.last_ns(task))
+                if silent_ns > task.heartbeat_s * 1e9:
+                    self._beating.discard(task)
+                    message = f"step {task.step!r} showed no sign of life for {task.heartbeat_s:g} s"
+                    failure = Failure(type="HeartbeatTimeout", message=message, cause="timeout")
+                    self._slots.cancel(task.run_id, task.step, task.attempt, failure)
+
     def _tick_wait_s(self) -> float:
-        return max(0.0, self._next_tick - self._clock.monotonic_s()) if self._handed else 1.0
+        return max(0.0, self._next_tick - self._clock.monotonic_s()) if self._handed or self._beating else 1.0
 
     # ── what leaves ──
 
@@ -345,6 +372,7 @@ class OwnerLoop:
             return
         self._trial.forget(tasks)
         self._handed.add(tasks, self._clock.monotonic_s())
+        self._beating.update([task for task in tasks if task.heartbeat_s is not None])
         self._slots.submit(tasks)
 
     def _flush(self) -> None:

@@ -262,7 +262,16 @@ class Progress:
         options = node.options
         executor = "process" if self._is_apart and options.effect != "tx" else options.executor
         data = self.plan.inputs.of(step)
-        return Task(self.id, StepName(step), attempt, node.target, data, options.timeout_s, executor)
+        return Task(
+            self.id,
+            StepName(step),
+            attempt,
+            node.target,
+            data,
+            options.timeout_s,
+            executor,
+            heartbeat_s=options.heartbeat_timeout_s,
+        )
 
     def _started(self, task: Task, started_ns: int, worker: IncarnationId | None = None) -> StepFacts:
         known = self.log.state.steps.get(task.step)

@@ -75,7 +75,7 @@ class Serving:
         return self._by_id[definition]
 
     def find(self, definition: DefinitionId) -> Served | None:
-        """Return what is served under an id, None where another process has its code."""
+        """Return what is served under an id, None when it is not."""
         return self._by_id.get(definition)
 
     def named(self, workflow: str) -> Served | None:

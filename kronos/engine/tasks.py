@@ -26,6 +26,7 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     timeout_s: float | None = None
     executor: Executor = "thread"
     job: JobId = JobId("")
+    heartbeat_s: float | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):

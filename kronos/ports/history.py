@@ -116,6 +116,10 @@ class History(Protocol):
         """Return under what each part of a run's history was recorded, oldest first: of a fork, several."""
         ...
 
+    def progress(self, run_id: RunId) -> list[tuple[str, int, int, bytes]]:
+        """Return how far attempts say they are: step, attempt, when (ns), JSON; raise `NotFound`."""
+        ...
+
     def payload(self, value: msgspec.Raw | bytes) -> bytes:
         """Return a recorded value's canonical bytes, fetched from its blob where it is a reference."""
         ...

@@ -26,6 +26,7 @@ __all__ = [
     "LoadedRun",
     "Parked",
     "PastOutcome",
+    "Progress",
     "Queue",
     "RunStart",
     "Takeover",
@@ -156,6 +157,16 @@ class Parked(NamedTuple):
     claims: int
 
 
+class Progress(NamedTuple):
+    """How far an attempt says it is (JSON), and when it said so (ns)."""
+
+    run: uuid.UUID
+    step: str
+    attempt: int
+    at_ns: int
+    progress: bytes
+
+
 class BlobWrite(NamedTuple):
     """A large value that a row of the flush refers to."""
 
@@ -256,6 +267,14 @@ class Queue(Protocol):
 
     def flush(self, incarnation: IncarnationId, flush: Flush) -> Verdict:
         """Commit `flush` exactly once, also when the answer to COMMIT is lost."""
+        ...
+
+    def show_progress(self, shown: Sequence[Progress]) -> None:
+        """Show how far attempts are; not recorded."""
+        ...
+
+    def forget_progress(self, attempts: Sequence[tuple[uuid.UUID, str, int]]) -> None:
+        """Show no more of attempts that have ended."""
         ...
 
     def release(self, incarnation: IncarnationId, heads: Sequence[Head]) -> None:

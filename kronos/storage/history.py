@@ -184,6 +184,14 @@ class PostgresHistory:
             head = stored.hash
         raise InvalidInput(f"run {run_id} has no event at seq {seq}", field="seq", value=seq)
 
+    def progress(self, run_id: RunId) -> list[tuple[str, int, int, bytes]]:
+        """Return how far attempts say they are: step, attempt, when (ns), JSON; raise `NotFound`."""
+        with self._session.connection() as connection:
+            rows = connection.execute(statement("read_progress"), {"run": run_id}).fetchall()
+        if not rows:
+            self.run(run_id)
+        return cast("list[tuple[str, int, int, bytes]]", rows)
+
     def payload(self, value: msgspec.Raw | bytes) -> bytes:
         """Return a recorded value's canonical bytes, fetched from its blob where it is a reference."""
         data = bytes(value)

@@ -24,7 +24,7 @@ from kronos.core.jobs import LOSSES_MAX
 from kronos.errors import LeaseLost, Unavailable
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
-from kronos.ports.queue import ClaimedRun, Command, Flush, Head, LoadedRun, PastOutcome, Takeover, Verdict
+from kronos.ports.queue import ClaimedRun, Command, Flush, Head, LoadedRun, PastOutcome, Progress, Takeover, Verdict
 from kronos.storage.archives import EventPages
 from kronos.storage.committing import Committer
 from kronos.storage.database import LINK, Connection, Link, Session, take_role
@@ -203,6 +203,24 @@ class PostgresQueue:
         with self._intake.connection() as connection:
             rows = connection.execute(statement("read_inbox_of"), at).fetchall()
         return [Command(number, RunId(str(run)), kind, body) for number, run, kind, body in rows]  # type: ignore[arg-type]
+
+    def show_progress(self, shown: Sequence[Progress]) -> None:
+        """Show how far attempts are; not recorded."""
+        at = {
+            "runs": [each.run for each in shown],
+            "steps": [each.step for each in shown],
+            "attempts": [each.attempt for each in shown],
+            "ats": [each.at_ns for each in shown],
+            "progresses": [each.progress for each in shown],
+        }
+        with self._intake.connection() as connection:
+            connection.execute(statement("record_progress"), at)
+
+    def forget_progress(self, attempts: Sequence[tuple[uuid.UUID, str, int]]) -> None:
+        """Show no more of attempts that have ended."""
+        runs, steps, numbers = [run for run, _, _ in attempts], [s for _, s, _ in attempts], [n for _, _, n in attempts]
+        with self._intake.connection() as connection:
+            connection.execute(statement("forget_progress"), {"runs": runs, "steps": steps, "attempts": numbers})
 
     def release(self, incarnation: IncarnationId, heads: Sequence[Head]) -> None:
         """Give runs back in order, and note where their histories stand."""

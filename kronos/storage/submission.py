@@ -50,15 +50,27 @@ class Submission:
             connection.execute(statement("register_definition"), row)
 
     def start(
-        self, definition: DefinitionId, run_input: bytes, *, timeout_s: float | None = None, conn: object | None = None
+        self,
+        definition: DefinitionId,
+        run_input: bytes,
+        *,
+        timeout_s: float | None = None,
+        attributes: bytes | None = None,
+        conn: object | None = None,
     ) -> RunId:
-        """Record a new run and wake the workers, in the caller's transaction where `conn` is given."""
-        at = {"definition": definition, "input": run_input, "timeout_ms": _ms(timeout_s)}
+        """Record a new run and wake the workers, in the caller's transaction where `conn` is given.
+
+        `attributes` are JSON.
+        """
+        at: dict[str, object] = {"definition": definition, "input": run_input, "timeout_ms": _ms(timeout_s)}
+        start = statement("start_run")
+        if attributes is not None:
+            start, at["attributes"] = statement("start_run_with_attributes"), attributes.decode()
         if conn is not None:
             with asking(self._session, conn) as cursor:
-                return RunId(str(cast("tuple[uuid.UUID]", cursor.execute(statement("start_run"), at).fetchone())[0]))
+                return RunId(str(cast("tuple[uuid.UUID]", cursor.execute(start, at).fetchone())[0]))
         with self._session.connection() as connection, connection.pipeline():
-            row = connection.execute(statement("start_run"), at).fetchone()
+            row = connection.execute(start, at).fetchone()
             connection.execute("NOTIFY kronos_work")
         return RunId(str(cast("tuple[uuid.UUID]", row)[0]))
 

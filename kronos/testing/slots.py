@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from kronos.core.definition import StepDefinition
+from kronos.core.events import Failure
 from kronos.core.options import Executor
 from kronos.engine.context import Services
 from kronos.engine.execution import CANCELLED, execute, timed_out, unknown_target
@@ -59,7 +60,7 @@ class InlineSlots:
         """Return the attempts under way, and when each began (ns)."""
         return dict(self._running)
 
-    def cancel(self, run_id: RunId, step: StepName, attempt: int) -> bool:
+    def cancel(self, run_id: RunId, step: StepName, attempt: int, failure: Failure = CANCELLED) -> bool:
         """Give up one attempt; return whether it was here.  One that runs goes on, and its outcome is dropped."""
         for task in [*self._pending, *self._running]:
             if (task.run_id, task.step, task.attempt) == (run_id, step, attempt):
@@ -69,7 +70,7 @@ class InlineSlots:
                     self._pending.remove(task)
                 else:
                     self._services.given_up.add(task)
-                self._put(task, Outcome(None, CANCELLED, (), now if began is None else began, now))
+                self._put(task, Outcome(None, failure, (), now if began is None else began, now))
                 return True
         return False
 

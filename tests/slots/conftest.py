@@ -24,7 +24,7 @@ class Bench:
         self.definitions: dict[str, StepDefinition] = {}
         self.woken = threading.Event()
         self.bound = threading.Event()
-        services = Services(
+        services = self.services = Services(
             now_ns=time.time_ns,
             entropy=os.urandom,
             **{key: options.pop(key) for key in list(options) if key in Services.__dataclass_fields__},

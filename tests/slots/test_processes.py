@@ -216,7 +216,6 @@ def test_the_services_of_the_worker_are_at_hand(make_bench):
         index=Index(),
         recorder=lambda _task: recorder,
         datasets_in_child=(f"{__name__}:Catalog", {"folder": "/data"}),
-        on_progress=lambda task, done, total: told.append((done, total)),
         on_log=lambda task, message, fields: told.append((message, fields)),
     )
     bench.run(look)  # loads this module, whose name pytest made up, so that the recipe finds it
@@ -225,7 +224,9 @@ def test_the_services_of_the_worker_are_at_hand(make_bench):
     said = msgspec.json.decode(outcome.output)
     assert (said["blob"], said["missing"], said["dataset"]) == ("bytes", "no blob missing", "/data/7")
     assert recorder.calls == [("segment", 1), ("checkpoint", 2)]
-    assert told == [(1, 4), ("half way", {"row": 2})]
+    assert told == [("half way", {"row": 2})]
+    (beat,) = bench.services.reports.news()[0].values()
+    assert msgspec.json.decode(beat.progress) == {"done": 1, "total": 4}
     assert [effect.name for effect in outcome.effects] == ["now", "uuid", "random"]
 
 

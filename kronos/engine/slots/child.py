@@ -15,16 +15,20 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from kronos import errors
+from kronos.core.costs import Costs
 from kronos.core.definition import StepDefinition
+from kronos.core.events import Attribute
 from kronos.engine.context import Services
 from kronos.engine.effects import Effects, LiveEffects, RecordedEffects
 from kronos.engine.execution import execute, failure_of
+from kronos.engine.reports import Reports
 from kronos.engine.slots import wire
 from kronos.engine.targets import load_object, load_step
 from kronos.engine.tasks import Task
@@ -123,6 +127,23 @@ class AskedRecorder:
         self._worker.ask("checkpoint", row=row, data=data)
 
 
+class ToldReports(Reports):
+    """What an attempt reports, told to the worker at once: it counts even where this process is killed."""
+
+    def __init__(self, now_ns: Callable[[], int], worker: Worker) -> None:
+        super().__init__(now_ns)
+        self._worker = worker
+
+    def cost(self, task: Task, costs: Costs) -> None:
+        self._worker.tell("cost", costs=msgspec.to_builtins(costs))
+
+    def attribute(self, task: Task, name: str, value: Attribute | None) -> None:
+        self._worker.tell("attribute", name=name, value=value)
+
+    def beat(self, task: Task, progress: bytes) -> None:
+        self._worker.tell("beat", progress=progress)
+
+
 def main(descriptor: int) -> None:
     """Serve attempts until the worker goes away."""
     os.set_inheritable(descriptor, False)
@@ -173,7 +194,7 @@ def _services(run: wire.Run, worker: Worker, datasets: _Datasets) -> Services:
     def effects(_task: Task) -> Effects:
         return LiveEffects() if recorded is None else RecordedEffects(recorded)
 
-    return Services(
+    services = Services(
         now_ns=lambda: time.monotonic_ns() + offset_ns,
         entropy=os.urandom,
         effects=effects,
@@ -182,9 +203,10 @@ def _services(run: wire.Run, worker: Worker, datasets: _Datasets) -> Services:
         index=AskedIndex(worker),
         open_datasets=datasets.open,
         checkpoint_key=datasets.checkpoint_key,
-        on_progress=lambda _task, done, total: worker.tell("progress", done=done, total=total),
         on_log=lambda _task, message, fields: worker.tell("log", message=message, fields=_sayable(fields)),
     )
+    object.__setattr__(services, "reports", ToldReports(services.now_ns, worker))
+    return services
 
 
 def _sayable(fields: dict[str, Any]) -> dict[str, Any]:

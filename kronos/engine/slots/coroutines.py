@@ -12,9 +12,12 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from kronos.core.definition import StepDefinition
+from kronos.core.events import Failure
 from kronos.engine.context import Services
-from kronos.engine.execution import execute_async, unknown_target
+from kronos.engine.execution import CANCELLED, execute_async, unknown_target
 from kronos.engine.slots.mailbox import Mailbox
 from kronos.engine.tasks import Task
 
@@ -39,6 +42,7 @@ class CoroutineSlots:
         self.pending: deque[Task] = deque()
         self._running: dict[Task, asyncio.Task[None]] = {}
         self._began: dict[Task, int] = {}
+        self._why: dict[Task, Failure] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = threading.Lock()
 
@@ -46,11 +50,12 @@ class CoroutineSlots:
         self.pending.extend(tasks)
         self._thread_loop().call_soon_threadsafe(self._start_pending)
 
-    def cancel(self, task: Task) -> bool:
-        """Cancel a running attempt; return whether it was running."""
+    def cancel(self, task: Task, failure: Failure = CANCELLED) -> bool:
+        """Cancel a running attempt, which fails as `failure`; return whether it was running."""
         future = self._running.get(task)
         if future is None or self._loop is None:
             return False
+        self._why[task] = failure
         self._loop.call_soon_threadsafe(future.cancel)
         return True
 
@@ -97,6 +102,9 @@ class CoroutineSlots:
                 outcome = unknown_target(task, self._services)
             else:
                 outcome = await execute_async(task, definition, self._services)
+            why = self._why.pop(task, CANCELLED)
+            if outcome.failure is CANCELLED:
+                outcome = msgspec.structs.replace(outcome, failure=why)
             self._mailbox.put(task, outcome)
         finally:
             del self._running[task], self._began[task]

@@ -73,9 +73,9 @@ class ProcessSlots:
                 self._start_slot()
             self._changed.notify(len(self.pending) - before)
 
-    def cancel(self, task: Task) -> bool:
-        """Kill the child that is at `task`; return whether one was."""
-        return any(slot.kill(task) for slot in list(self._slots))
+    def cancel(self, task: Task, failure: Failure = CANCELLED) -> bool:
+        """Kill the child that is at `task`, which fails as `failure`; return whether one was."""
+        return any(slot.kill(task, failure) for slot in list(self._slots))
 
     def running(self) -> dict[Task, int]:
         """Return the attempts that children are at, and when each began (ns)."""
@@ -126,6 +126,7 @@ class _Slot:
         self._services = services
         self._guard = threading.Lock()
         self._cancelled = False
+        self._why = CANCELLED
         self._loaded = False
         self.started_ns = 0
         self._child: subprocess.Popen[bytes] | None = None
@@ -137,12 +138,12 @@ class _Slot:
             self.started_ns = self._services.now_ns()
             self.task, self._cancelled, self._loaded = task, False, False
 
-    def kill(self, task: Task | None) -> bool:
+    def kill(self, task: Task | None, failure: Failure = CANCELLED) -> bool:
         """End the child at once if it is at `task`."""
         with self._guard:
             if task is None or self.task != task:
                 return False
-            self._cancelled = True
+            self._cancelled, self._why = True, failure
             _kill(self._child)
             return True
 
@@ -167,7 +168,7 @@ class _Slot:
         except (EOFError, OSError) as error:
             code = self.end_child(patience_s=1.0)
             if self._cancelled:
-                return self._failed(CANCELLED)
+                return self._failed(self._why)
             if is_warm and not self._loaded:  # it died between two attempts: that is not this one's failure
                 return self._try_run(task, definition)
             return self._failed(_died(task, code, error))

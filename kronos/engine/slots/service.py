@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from kronos.core.costs import Costs
 from kronos.engine.context import Services
 from kronos.engine.slots import wire
 from kronos.engine.tasks import Task
@@ -37,8 +38,13 @@ class Desk:
     def note(self, tell: wire.Tell) -> None:
         """Pass on a notice."""
         arguments = tell.arguments
-        if tell.method == "progress":
-            self._services.on_progress(self._task, arguments["done"], arguments["total"])
+        reports = self._services.reports
+        if tell.method == "beat":
+            reports.beat(self._task, arguments["progress"])
+        elif tell.method == "cost":
+            reports.cost(self._task, msgspec.convert(arguments["costs"], Costs))
+        elif tell.method == "attribute":
+            reports.attribute(self._task, arguments["name"], arguments["value"])
         elif tell.method == "log":
             self._services.on_log(self._task, arguments["message"], arguments["fields"])
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
 from kronos.core.definition import StepDefinition
+from kronos.core.events import Failure
 from kronos.core.options import Executor
 from kronos.engine.context import Services
 from kronos.engine.execution import CANCELLED
@@ -49,8 +50,8 @@ class AnySlots(Protocol):
         """Return the attempts under way, and when each began (ns)."""
         ...
 
-    def cancel(self, run_id: RunId, step: StepName, attempt: int) -> bool:
-        """Give up one attempt; return whether it was here."""
+    def cancel(self, run_id: RunId, step: StepName, attempt: int, failure: Failure = CANCELLED) -> bool:
+        """Give up one attempt, which fails as `failure`; return whether it was here."""
         ...
 
     def stop(self, drain_s: float) -> list[Task]:
@@ -134,13 +135,13 @@ class Slots:
         """Attempts that were given up, in threads which still run them."""
         return self._threads.stuck_tasks()
 
-    def cancel(self, run_id: RunId, step: StepName, attempt: int) -> bool:
-        """Give up one attempt, queued or running; return whether it was here.  Its outcome says "cancelled"."""
+    def cancel(self, run_id: RunId, step: StepName, attempt: int, failure: Failure = CANCELLED) -> bool:
+        """Give up one attempt, queued or running, which fails as `failure`; return whether it was here."""
         wanted = (run_id, step, attempt)
         for slots in self._by_executor.values():
             for task in [*slots.pending.copy(), *slots.running()]:
                 if (task.run_id, task.step, task.attempt) == wanted:
-                    return self._withdraw(slots, task) or slots.cancel(task)
+                    return self._withdraw(slots, task) or slots.cancel(task, failure)
         return False
 
     def stop(self, drain_s: float) -> list[Task]:

@@ -97,10 +97,10 @@ class ThreadSlots:
         if self.pending and not self._waking:
             self._wake_one()
 
-    def cancel(self, task: Task) -> bool:
-        """Give up a running attempt: it is reported as cancelled, and its thread is stuck until it ends."""
+    def cancel(self, task: Task, failure: Failure = CANCELLED) -> bool:
+        """Give up a running attempt: it is reported as failed, and its thread is stuck until it ends."""
         slots = [slot for slot in list(self._slots) if slot.task == task]
-        return any(self._give_up(slot, slot.task, CANCELLED) for slot in slots if slot.task is not None)
+        return any(self._give_up(slot, slot.task, failure) for slot in slots if slot.task is not None)
 
     def running(self) -> dict[Task, int]:
         """Return the attempts that threads are at, without stuck ones, and when each began (ns)."""
