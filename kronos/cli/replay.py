@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from kronos.cli.inputs import read_assignments
 from kronos.cli.output import note, print_error, print_json, styled
 from kronos.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from kronos.debugger.replay import Replay, Verdict
+    from kronos.debugger.compare import Difference
+    from kronos.debugger.replay import Replay
+    from kronos.debugger.replay_verdict import Verdict
 
 __all__ = ["replay"]
 
@@ -33,6 +36,14 @@ def replay(
     break_at: Annotated[
         str | None, typer.Option("--break-at", metavar="STEP", help="Stop on the first line of this step's function.")
     ] = None,
+    fork_from: Annotated[
+        str | None,
+        typer.Option("--fork-from", metavar="STEP", help="Feed what this step now gives to those that depend on it."),
+    ] = None,
+    set_output: Annotated[
+        list[str] | None,
+        typer.Option("--set-output", metavar="STEP=JSON", help="With --fork-from: stands for executing the step."),
+    ] = None,
     use_pdb: Annotated[bool, typer.Option("--pdb", help="Stop in pdb, here in the terminal.")] = False,
     listen: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where a debugger attaches; port 0 takes a free one.")
@@ -46,6 +57,7 @@ def replay(
     reaches for the network or starts a process is stopped and named (a seatbelt, not a sandbox).
     """
     _check_options(break_at, use_pdb=use_pdb, json=json, listen=listen)
+    outputs = _read_outputs(fork_from, set_output, step)
     if break_at is not None and not use_pdb:
         from kronos.debugger.breakpoints_attach import restart_without_frozen_modules
 
@@ -55,7 +67,9 @@ def replay(
     run_id = parse_run_id(run)
     from kronos.app import Kronos
     from kronos.app.working import dataset_cache
-    from kronos.debugger.replay import Replay, exit_code
+    from kronos.debugger.replay import Replay
+    from kronos.debugger.replay_fork import ForkedReplay
+    from kronos.debugger.replay_verdict import exit_code
 
     with ExitStack() as stack:
         opened = stack.enter_context(Kronos.open())
@@ -71,6 +85,7 @@ def replay(
         for name in (step, break_at):
             if name is not None:
                 ready.check_step(name)
+        forked = None if fork_from is None else ForkedReplay(ready, fork_from, outputs)
         _introduce(ready, json=json)
         if break_at is not None and not _bring_debugger(stack, listen, wait_s, use_pdb=use_pdb):
             stack.close()
@@ -78,13 +93,16 @@ def replay(
         if json:
             stack.enter_context(redirect_stdout(sys.stderr))  # what a step prints is no data of ours
         verdicts: list[Verdict] = []
-        for verdict in ready.run(step=step, break_at=break_at):
+        run_ = ready.run(step=step, break_at=break_at) if forked is None else forked.run(break_at=break_at)
+        for verdict in run_:
             verdicts.append(verdict)
             if not json:
                 _print_line(ready, verdict)
     code = exit_code(verdicts)
+    if forked is not None and not json:
+        _summarise(verdicts, forked.result)
     if json:
-        print_json(_report(ready, verdicts, code))
+        print_json(_report(ready, verdicts, code, None if forked is None else forked.result))
     sys.exit(code)
 
 
@@ -101,6 +119,22 @@ def _check_options(break_at: str | None, *, use_pdb: bool, json: bool, listen: s
             field="break_at",
             value=break_at,
         )
+
+
+def _read_outputs(fork_from: str | None, given: list[str] | None, step: str | None) -> dict[str, bytes]:
+    if fork_from is None and given:
+        raise InvalidInput("--set-output is fed to what follows: say --fork-from STEP", field="set_output")
+    if fork_from is not None and step is not None:
+        raise InvalidInput("--step replays one step, --fork-from all that follow one: give one of them", field="step")
+    from kronos.kernel import canonical
+
+    found: dict[str, bytes] = {}
+    for name, text in read_assignments(given, "--set-output").items():
+        try:
+            found[name] = canonical.encode(canonical.decode(text.encode()))
+        except InvalidInput as error:
+            raise InvalidInput(f"--set-output {name}: {error.message}", field="set_output", value=text) from None
+    return found
 
 
 def _introduce(ready: Replay, *, json: bool) -> None:
@@ -141,7 +175,7 @@ def _print_line(ready: Replay, verdict: Verdict) -> None:
     width = max(map(len, ready.steps), default=0)
     status = styled(verdict.status, _COLOURS.get(verdict.status, "red"))
     line = f"{name:<{width}}  {status}  {verdict.detail}".rstrip()
-    print(line + ("  (code has changed since the run)" if verdict.code_changed else ""), flush=True)
+    print(line + _changed(verdict), flush=True)
     for difference in verdict.differences[1:5]:
         print(f"{'':<{width}}    {difference}")
     if len(verdict.differences) > 5:
@@ -150,12 +184,26 @@ def _print_line(ready: Replay, verdict: Verdict) -> None:
         note("\n".join(f"{'':<{width}}    {part}" for part in text.splitlines()))
 
 
+def _changed(verdict: Verdict) -> str:
+    changed = [what for what, is_so in (("input", verdict.input_changed), ("code", verdict.code_changed)) if is_so]
+    return f"  ({' and '.join(changed)} {'have' if changed[1:] else 'has'} changed since the run)" if changed else ""
+
+
+def _summarise(verdicts: list[Verdict], result: list[Difference] | None) -> None:
+    """Say which steps came out otherwise, and where first."""
+    executed = [verdict for verdict in verdicts if verdict.status != "SERVED"]
+    other = [verdict for verdict in executed if verdict.status != "OK"]
+    note(f"{len(other)} of {len(executed)} executed steps differ" + (f", first: {other[0].step}" if other else ""))
+    if result is not None:
+        note("the run's result is the recorded one" if not result else f"the run's result differs: {result[0]}")
+
+
 def _name(ready: Replay, verdict: Verdict) -> str:
-    several = len(ready.recording.attempts[verdict.step]) > 1
+    several = len(ready.recording.attempts.get(verdict.step, ())) > 1
     return f"{verdict.step} (attempt {verdict.attempt})" if several else verdict.step
 
 
-def _report(ready: Replay, verdicts: list[Verdict], code: int) -> dict[str, Any]:
+def _report(ready: Replay, verdicts: list[Verdict], code: int, result: list[Difference] | None) -> dict[str, Any]:
     run = ready.recording.run
     return {
         "run_id": run.id,
@@ -163,6 +211,7 @@ def _report(ready: Replay, verdicts: list[Verdict], code: int) -> dict[str, Any]
         "exit_code": code,
         "equal": code == 0,
         "code_changed": any(verdict.code_changed for verdict in verdicts),
+        "result": None if result is None else _differences(result),
         "steps": [
             {
                 "step": verdict.step,
@@ -170,13 +219,15 @@ def _report(ready: Replay, verdicts: list[Verdict], code: int) -> dict[str, Any]
                 "status": verdict.status.value,
                 "detail": verdict.detail,
                 "code_changed": verdict.code_changed,
-                "differences": [
-                    {"path": each.path, "recorded": each.recorded, "replayed": each.replayed}
-                    for each in verdict.differences
-                ],
+                "input_changed": verdict.input_changed,
+                "differences": _differences(verdict.differences),
                 "notes": verdict.notes,
                 "seconds": round(verdict.seconds, 6),
             }
             for verdict in verdicts
         ],
     }
+
+
+def _differences(found: list[Difference]) -> list[dict[str, Any]]:
+    return [{"path": each.path, "recorded": each.recorded, "replayed": each.replayed} for each in found]

@@ -27,7 +27,6 @@ __all__ = [
     "downstream",
     "encode_fork",
     "inherit",
-    "rebound",
 ]
 
 Reuse: TypeAlias = Literal["unchanged", "beside", "none"]
@@ -52,6 +51,11 @@ class Fork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outputs: dict[str, msgspec.Raw] = {}
     reuse: Reuse = "unchanged"
     allow_external: bool = False
+
+    def arguments(self, step: str, data: bytes) -> bytes:
+        """Return a step's canonical arguments with what is replaced of them: of `score`, for each `score[n]`."""
+        given = self.inputs.get(step) or self.inputs.get(node_name(step))
+        return _encode_arguments({**_decode_arguments(data), **given}) if given else data
 
 
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
@@ -87,11 +91,6 @@ def downstream(graph: Graph, step: str) -> frozenset[str]:
         todo += [follower for follower in after if follower not in found]
         found.update(after)
     return frozenset(found)
-
-
-def rebound(data: bytes, replaced: Mapping[str, msgspec.Raw]) -> bytes:
-    """Return canonical arguments with some of them replaced."""
-    return _encode_arguments({**_decode_arguments(data), **replaced})
 
 
 def check_steps(graph: Graph, steps: Collection[str], field: str) -> None:

@@ -26,7 +26,7 @@ from kronos.debugger.machine_verify import verify
 from kronos.debugger.machine_views import CoreView, Label, RunCode, StepView, bar_view
 from kronos.errors import CorruptHistory, NotFound
 from kronos.kernel import canonical
-from kronos.kernel.ids import RunId
+from kronos.kernel.ids import RunId, StepName
 from kronos.market.catalog import Catalog
 from kronos.ports import Blobs, DatasetRow, Recordings
 from kronos.ports.history import History
@@ -140,7 +140,8 @@ class Machine:
 
     def _checkpoint(self, found: TradingStep, row: int, notes: list[str]) -> bytes | None:
         """Return the nearest recorded checkpoint at or before `row`, sealed for the hosts."""
-        refs = self._recordings.checkpoints(found.run_id, found.step, found.attempt)
+        origin = found.origin
+        refs = self._recordings.checkpoints(RunId(origin.run), StepName(origin.step), origin.attempt)
         before = [ref for ref in refs if ref.row <= row]
         if not before:
             if not refs:

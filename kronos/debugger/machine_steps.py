@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from typing import Any, Final
 
+from kronos.core.events import Origin
 from kronos.core.inputs import steps_in_order
 from kronos.debugger.machine_journal import Journal
 from kronos.debugger.replay_recording import RecordedAttempt, Recording, read_recording
@@ -18,7 +19,7 @@ from kronos.kernel.ids import RunId, StepName
 from kronos.market.catalog import Catalog
 from kronos.market.dataset import Dataset
 from kronos.market.plans import BacktestPlan
-from kronos.ports import Blobs, Recordings
+from kronos.ports import Blobs, Recordings, SegmentRef
 from kronos.ports.history import Definition, History
 from kronos.trading.bars import Bars
 from kronos.trading.config import instrument_of, rows_of
@@ -46,7 +47,8 @@ class TradingStep:
         self.run_id: Final[RunId] = recording.run.id
         self.step: Final[StepName] = attempt.step
         self.attempt: Final = attempt.number
-        self.definition: Final[Definition] = recording.definition
+        self.origin: Final[Origin] = attempt.origin
+        self.definition: Final[Definition] = attempt.scope.definition
         self.dataset, self.plan, self.bars, self.journal = dataset, plan, bars, journal
         self.instrument: Final[Instrument] = instrument_of(bars, plan.config)
         self.first_row, stop_row = rows_of(bars, plan.config)
@@ -104,16 +106,16 @@ class TradingSteps:
         found = []
         for step in steps_in_order(recording.definition.graph, recording.attempts):
             ended = recording.attempts.get(step, [])
-            if any(self._recordings.segments(run_id, each.step, each.number) for each in ended):
+            if any(self._segments(each) for each in ended):
                 found.append(step)
         return found
 
     def _make(self, recording: Recording, step: str, number: int | None) -> TradingStep:
         recording.definition.graph.node(step)
         attempt = self._attempt(recording, step, number)
-        refs = self._recordings.segments(recording.run.id, attempt.step, attempt.number)
+        refs = self._segments(attempt)
         try:
-            given = _given(recording.bound_input(step))
+            given = _given(recording.bound_input(attempt))
         except (KeyError, InvalidInput):
             given = None
         if given is None or (not refs and attempt.failure is None):
@@ -127,6 +129,11 @@ class TradingSteps:
             bars=self._catalog.open(dataset),
             journal=Journal(refs, self._blobs),
         )
+
+    def _segments(self, attempt: RecordedAttempt) -> list[SegmentRef]:
+        """Return the journal of an attempt, from the run that recorded it."""
+        origin = attempt.origin
+        return self._recordings.segments(RunId(origin.run), StepName(origin.step), origin.attempt)
 
     def _attempt(self, recording: Recording, step: str, number: int | None) -> RecordedAttempt:
         run_id, ended = recording.run.id, recording.attempts.get(step, [])

@@ -91,7 +91,7 @@ class ForkedRun(OwnedRun):
 
     def _task(self, step: str, attempt: int) -> Task:
         task = super()._task(step, attempt)
-        return msgspec.structs.replace(task, input=self._standing.bound(step, task.input))
+        return msgspec.structs.replace(task, input=self._standing.fork.arguments(step, task.input))
 
     def _stands_in(self, step: str) -> bool:
         """Record the outcome of a step that need not, or may not, be executed; return whether there was one."""

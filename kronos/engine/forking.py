@@ -15,7 +15,7 @@ import msgspec
 
 from kronos.core.definition import StepDefinition
 from kronos.core.events import Failure, Origin, StepFacts
-from kronos.core.forking import REUSABLE, Fork, decode_fork, downstream, rebound
+from kronos.core.forking import REUSABLE, Fork, decode_fork, downstream
 from kronos.core.graph import Node, node_name
 from kronos.engine.serving import Served
 from kronos.errors import InvalidInput
@@ -72,11 +72,6 @@ class Standing:
         if code is not None:
             check_output(step, given, code)
         return bytes(given)
-
-    def bound(self, step: str, data: bytes) -> bytes:
-        """Return a step's arguments with what the fork replaces of them: of `score`, for each `score[n]`."""
-        replaced = self.fork.inputs.get(step) or self.fork.inputs.get(node_name(step))
-        return data if replaced is None else rebound(data, replaced)
 
     def outcome(self, step: str, node: Node, digest: str) -> Reusable | None:
         """Return what another run made of the same code and input, None where it is to be executed."""

@@ -19,7 +19,8 @@ from kronos.core.state import Run, StepState, StepStatus, apply, new_run
 from kronos.errors import InvalidInput, KronosError
 from kronos.kernel.hashing import input_digest
 from kronos.kernel.ids import RunId
-from kronos.ports.history import History
+from kronos.ports.history import History, RunSummary
+from kronos.ports.lineage import Scope
 from kronos.server import shapes
 from kronos.server.reading import Budget, Reading, event_line, failure_of, href, ns
 from kronos.server.reports import has_report, report_href
@@ -46,7 +47,7 @@ class Positions:
         if payloads not in ("all", "none"):
             graph.node(payloads)
         run = self._history.state_at(run_id, seq)
-        known = _Known(self._history, run, summary.input)
+        known = _Known(self._history, run, self._scopes(summary))
         event = self._event(run_id, run.seq)
         return shapes.RunState(
             run_id=run_id,
@@ -75,19 +76,25 @@ class Positions:
             graph = self._history.definition(summary.definition).graph
             graph.node(step)
             if part == "input":
-                return _Known(self._history, run, summary.input).bind(graph, step)
+                return _Known(self._history, run, self._scopes(summary)).bind(step)
             found = run.steps.get(step, _NEVER).facts.output
         if found is msgspec.UNSET:
             where = f"step {step!r} of run {run_id}" if step else f"run {run_id}"
             raise InvalidInput(f"{where} has no {part} at seq {run.seq}", field="part", value=part, seq=run.seq)
         value = self._history.payload(found)
-        return value if step is None or elements_of(value) is None else _Known(self._history, run, b"")[step]
+        return value if step is None or elements_of(value) is None else _Known(self._history, run, [])[step]
 
     def fact(self, run_id: RunId, seq: int) -> Event:
         """Return the single fact at `seq`."""
         for fact in self._reading.facts(run_id, after=seq - 1, limit=1) if seq > 0 else ():
             return fact
         raise InvalidInput(f"run {run_id} has no event at seq {seq}", field="seq", value=seq)
+
+    def _scopes(self, run: RunSummary) -> list[Scope]:
+        """Return under what a run's parts were recorded, newest first; only a fork has more than one."""
+        if run.parent is not None:
+            return self._history.scopes(run.id)[::-1]
+        return [Scope(run_id=run.id, after_seq=0, definition=run.definition, input=run.input, fork=None)]
 
     def _event(self, run_id: RunId, seq: int) -> shapes.EventLine | None:
         return event_line(run_id, self.fact(run_id, seq), Budget()) if seq else None
@@ -98,7 +105,7 @@ class Positions:
         if budget is None:
             return view
         facts = state.facts
-        data = known.input_of(graph, step)
+        data = known.input_of(step)
         matches = None if data is None or facts.input is None else input_digest(data) == facts.input
         where = href(run.id, "input", step=step, seq=run.seq)
         origin: str | None = None if data is None else "derived" if facts.input is None else "recorded"
@@ -138,25 +145,39 @@ class Positions:
 
 
 class _Known:
-    """The outputs that are known at a position, fetched when they are first asked for."""
+    """The outputs that are known at a position, fetched when they are first asked for, and what they are bound to."""
 
-    def __init__(self, history: History, run: Run, run_input: bytes) -> None:
+    def __init__(self, history: History, run: Run, scopes: list[Scope]) -> None:
         self._history = history
         self._run = run
-        self._run_input = run_input
+        self._scopes = scopes
         self._fetched = RunOutputs()
-        self._inputs: Inputs | None = None
+        self._inputs: dict[RunId, Inputs] = {}
 
-    def bind(self, graph: Graph, step: str) -> bytes:
-        """Return the step's bound input; raise `KeyError` while something it needs is not known."""
-        if self._inputs is None:
-            self._inputs = Inputs(graph, self._history.payload(self._run_input), self)
-        return self._inputs.of(step)
+    def bind(self, step: str) -> bytes:
+        """Return the step's bound input; raise `KeyError` while something it needs is not known.
 
-    def input_of(self, graph: Graph, step: str) -> bytes | None:
+        Of a fork, under that part of the history whose input has the recorded hash: else under the newest.
+        """
+        recorded = self._run.steps.get(step, _NEVER).facts.input
+        newest = self._bound(self._scopes[0], step)
+        if recorded is None or len(self._scopes) == 1:
+            return newest
+        bound = (newest, *(self._bound(scope, step) for scope in self._scopes[1:]))
+        return next((data for data in bound if input_digest(data) == recorded), newest)
+
+    def _bound(self, scope: Scope, step: str) -> bytes:
+        inputs = self._inputs.get(scope.run_id)
+        if inputs is None:
+            graph = self._history.definition(scope.definition).graph
+            inputs = self._inputs[scope.run_id] = Inputs(graph, self._history.payload(scope.input), self)
+        data = inputs.of(step)
+        return data if scope.fork is None else scope.fork.arguments(step, data)
+
+    def input_of(self, step: str) -> bytes | None:
         """Return the step's bound input, or None while something it needs is not known."""
         try:
-            return self.bind(graph, step)
+            return self.bind(step)
         except (KeyError, KronosError):
             return None
 

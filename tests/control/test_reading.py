@@ -8,7 +8,8 @@ import pytest
 
 from kronos import Kronos, repeat_until, step, when, workflow
 from kronos.core.definition import StepDefinition
-from kronos.debugger.replay import Replay, Status, exit_code
+from kronos.debugger.replay import Replay
+from kronos.debugger.replay_verdict import Status, exit_code
 from kronos.server.positions import Positions
 from kronos.server.reading import Budget, Reading
 from kronos.server.timelines import Timelines

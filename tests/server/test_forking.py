@@ -67,6 +67,17 @@ def test_a_run_is_forked_over_http_at_a_step_and_the_family_is_told(http, app, d
     assert fork in [kin["id"] for kin in http.get(f"/api/v1/runs/{done}/lineage").json()["descendants"]]
 
 
+def test_a_shared_step_is_shown_with_the_input_that_it_was_given_there(http, app, done, worker):
+    wish = {"at": "frame", "input": {"message": "another", "times": 7}}
+    fork = http.post(f"/api/v1/runs/{done}/fork", json=wish).json()["run_id"]
+    app.wait(fork, 20)
+    for run, message in ((fork, "hello"), (done, "hello")):
+        state = http.get(f"/api/v1/runs/{run}/state?payloads=shout").json()
+        shout = next(each for each in state["steps"] if each["step"] == "shout")
+        assert (shout["input"]["json"], shout["input_matches"]) == (f'{{"message":"{message}"}}', True)
+    assert http.get(f"/api/v1/runs/{fork}/payload?part=input").json() == wish["input"]
+
+
 def test_a_page_may_not_fork_without_its_csrf_word(stranger, server, app, done):
     stranger.get(f"/?token={server.token}")
     url, wish = f"/api/v1/runs/{done}/fork", {"at": "frame"}
