@@ -156,14 +156,19 @@ class Session:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Yield the connection in autocommit mode; raise `Unavailable` when it breaks."""
+        """Yield the connection in autocommit mode; raise `Unavailable` when it breaks or a lock is not to be had."""
         with self._lock:
             if self._connection is None or self._connection.closed:
                 self._connection = self._link.connect(self._url, purpose=self._purpose)
             try:
                 yield self._connection
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                if isinstance(error, pg.LockNotAvailable | pg.QueryCanceled) and not self._connection.broken:
+                if isinstance(error, pg.LockNotAvailable) and not self._connection.broken:
+                    raise Unavailable(
+                        f"another transaction has held what this needs for {LOCK_TIMEOUT_MS} ms: try again",
+                        reason="locked",
+                    ) from error
+                if isinstance(error, pg.QueryCanceled) and not self._connection.broken:
                     raise
                 self.close()
                 raise Unavailable(

@@ -102,12 +102,13 @@ class PostgresQueue:
     def retire(self, incarnation: IncarnationId, why: str) -> None:
         """End an incarnation in order, once no flush of its own is under way."""
         at = {"incarnation": incarnation, "why": why}
-        try:
-            with self._life.transaction() as connection:
-                connection.execute(statement("fence_exclusive"), at)
-                connection.execute(statement("retire_incarnation"), at)
-        except pg.LockNotAvailable:
-            raise Unavailable(f"a flush of incarnation {incarnation} is still under way") from None
+        with self._life.connection() as connection:
+            try:
+                with connection.transaction():
+                    connection.execute(statement("fence_exclusive"), at)
+                    connection.execute(statement("retire_incarnation"), at)
+            except pg.LockNotAvailable:
+                raise Unavailable(f"a flush of incarnation {incarnation} is still under way") from None
 
     # ── runs ──
 

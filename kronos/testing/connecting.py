@@ -9,7 +9,7 @@ Rule 3: whoever ends a backend waits until it is gone, so that what follows does
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final, cast
@@ -26,6 +26,7 @@ from kronos.testing.scheduling import Actor, Killed, TurnLock, current_actor
 __all__ = ["COMMIT", "CONNECT", "Network", "Observer", "SimulatedConnection", "Watched"]
 
 COMMIT: Final = "COMMIT"
+SLOW_S: Final = 0.2
 CONNECT: Final = "connect"
 _QUIET: Final = ("SET ", "RESET ")
 """Statements that concern the connection alone: no boundary."""
@@ -93,6 +94,9 @@ class SimulatedCursor(psycopg.Cursor[tuple[object, ...]]):
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
         connection = cast("SimulatedConnection", self.connection)
         text = str(query)
+        if text == "BEGIN":
+            connection.begin()
+            return self
         if text.startswith(_QUIET):
             with connection.sending():
                 return super().execute(query, params, **options)
@@ -124,6 +128,8 @@ class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
     pid: int
     """Its backend."""
     said_now: str | None
+    snapshot_early: bool
+    """Whether each transaction takes its snapshot long before its first statement: as if that took long itself."""
     fate: str | None
     """The fault that strikes once the server has answered."""
 
@@ -148,25 +154,44 @@ class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
 
     @contextmanager
     def transaction(self, *_: Any, **__: Any) -> Iterator[Any]:
-        if self.in_transaction:
-            raise AssertionError("the engine nests no transactions")
+        self.begin()
+        try:
+            yield None
+            self.send_commit()
+        except BaseException:
+            self.rollback()
+            raise
+        self.leave(COMMIT, None)
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        assert not self.in_transaction, "the engine nests no transactions"
         if self.severed:
             raise _lost()
         self.in_transaction = True
-        self.network.raw(self, "BEGIN")
-        try:
-            yield None
-            self.arrive(COMMIT, None)
-            with self.sending():
-                self.network.raw(self, "COMMIT")
-        except BaseException:
-            self.in_transaction = False
-            if not self.severed:
-                self.said_now = None  # what was set in it is taken back
-                self.network.raw(self, "ROLLBACK")
-            raise
+        if self.snapshot_early:
+            self.network.raw(self, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+            self.network.tell_time(self)
+            _pause(SLOW_S)
+        else:
+            self.network.raw(self, "BEGIN")
+
+    def send_commit(self) -> None:
+        """Stand at the boundary before COMMIT, and send it."""
+        self.arrive(COMMIT, None)
+        with self.sending():
+            self.network.raw(self, "COMMIT")
         self.in_transaction = False
+
+    def commit(self) -> None:
+        self.send_commit()
         self.leave(COMMIT, None)
+
+    def rollback(self) -> None:
+        self.in_transaction = False
+        if not self.severed:
+            self.said_now = None  # what was set in it is taken back
+            self.network.raw(self, "ROLLBACK")
 
     # ── boundaries ──
 
@@ -216,13 +241,17 @@ class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
 class Network:
     """Opens connections, severs them, and carries what was on its way."""
 
-    def __init__(self, url: str, *, observer: Observer, watched: Watched, seed: str, clock: FakeClock) -> None:
+    def __init__(
+        self, url: str, *, observer: Observer, watched: Watched, seed: str, clock: FakeClock, idle: Any = None
+    ) -> None:
         self._url = url
         self.observer: Final = observer
         self.watched: Final = watched
         self._seed = seed
         self._clock = clock
+        self._idle: list[SimulatedConnection] = [] if idle is None else idle
         self._opened: list[SimulatedConnection] = []
+        self._whole: list[SimulatedConnection] = []
 
     def link(self, process: object) -> Link:
         """Return how the parts of `process` reach the server."""
@@ -237,16 +266,11 @@ class Network:
         actor = current_actor()
         if actor is not None:
             actor.stand_back()
-        opened = SimulatedConnection.connect(
-            self._url,
-            autocommit=True,
-            application_name=f"kronos {purpose}",
-            options=_OPTIONS,
-            cursor_factory=SimulatedCursor,
-        )
+        opened = self._open()
         opened.network, opened.process, opened.purpose = self, process, purpose
         opened.pid = opened.info.backend_pid
         opened.in_transaction = opened.severed = False
+        opened.snapshot_early = getattr(process, "is_slow", False)
         opened.said_now = opened.fate = None
         self._opened.append(opened)
         self.raw(opened, "SELECT set_config('kronos.seed', %s, false)", (f"{self._seed}/{len(self._opened)}",))
@@ -257,6 +281,16 @@ class Network:
         if opened.severed:
             raise Unavailable(f"the simulated network let no connection through: {_lost()}")
         return opened
+
+    def _open(self) -> SimulatedConnection:
+        if not self._idle:
+            return SimulatedConnection.connect(
+                self._url, autocommit=True, options=_OPTIONS, cursor_factory=SimulatedCursor
+            )
+        used = self._idle.pop()
+        used.severed = False
+        self.raw(used, "RESET ROLE")
+        return used
 
     def raw(self, connection: SimulatedConnection, text: str, params: Any = None) -> None:
         """Execute without a boundary."""
@@ -296,17 +330,26 @@ class Network:
         """Return the connections of `process` that work."""
         return [each for each in self._opened if each.process is process and not each.severed]
 
-    def close(self) -> None:
-        """End every backend, and close what is open."""
-        self.observer.terminate([each.pid for each in self._opened])
+    def close(self, awaited: Collection[int | None] = ()) -> None:
+        """End every backend; spare those that nothing happened to and nobody waits for: `awaited` names the others."""
+        self._whole = [
+            each for each in self._opened if not each.severed and not each.in_transaction and each.pid not in awaited
+        ]
+        spared = {each.pid for each in self._whole}
+        self.observer.terminate([each.pid for each in self._opened if each.pid not in spared])
         for connection in self._opened:
             connection.severed = True
 
     def forget(self) -> None:
-        """Free what is left of the connections; nobody uses them any more."""
+        """Free what is left of the connections, nobody uses them any more; keep the whole ones for another network."""
+        for connection in self._whole:
+            self.raw(connection, "SELECT pg_advisory_unlock_all()")
+        self._idle.extend(self._whole)
         for connection in self._opened:
-            connection.pgconn.finish()
+            if connection not in self._whole:
+                connection.pgconn.finish()
         self._opened.clear()
+        self._whole.clear()
 
 
 def _pause(seconds: float) -> None:

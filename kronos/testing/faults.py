@@ -41,7 +41,10 @@ class Mortal(Protocol):
 
 
 class FaultPlan(Watched):
-    """Strikes at most `most` times.  `on_death` is told which process died."""
+    """Strikes at most `most` times.  `on_death` is told which process died.
+
+    `aims` are names of statements, or "COMMIT" with the purpose of a connection, as in "COMMIT flush".
+    """
 
     def __init__(
         self,
@@ -93,10 +96,11 @@ class FaultPlan(Watched):
             self._strike(connection, "kill" if kind == "kill_after" else "drop", name)
 
     def _drawn(self, connection: SimulatedConnection, name: str) -> str | None:
-        count = self._counts[name] = self._counts.get(name, 0) + 1
+        label = f"{COMMIT} {connection.purpose}" if name == COMMIT else name
+        count = self._counts[label] = self._counts.get(label, 0) + 1
         if not self.armed or self._left <= 0 or connection.process is None:
             return None
-        if name == self.aim and count == self._aim_at:
+        if label == self.aim and count == self._aim_at:
             kind = self._aim_kind
         elif self._rng.random() < self._chance:
             kind = self._rng.choice(self._kinds)

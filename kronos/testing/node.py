@@ -5,8 +5,9 @@ Rule: it is `engine.life.Life` that lives here; only who gives the turns differs
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from kronos.engine.context import Services
@@ -14,7 +15,8 @@ from kronos.engine.gathering import FLUSHES_MAX
 from kronos.engine.life import Life, Surroundings
 from kronos.engine.tasks import Task
 from kronos.engine.worker import REBIRTH_S
-from kronos.errors import Unavailable
+from kronos.errors import KronosError, Unavailable
+from kronos.kernel.ids import IncarnationId
 from kronos.testing.scheduling import Actor, Scheduler, current_actor
 from kronos.testing.slots import InlineSlots
 
@@ -32,9 +34,12 @@ class Node:
         around: Callable[[Node], Surroundings],
         delays: Callable[[Task], tuple[float, float]] = lambda _task: (0.0, 0.0),
         slots: int = 2,
-        on_execute: Callable[[Node, Task], None] = lambda _node, _task: None,
+        on_execute: Callable[[Task, IncarnationId], None] = lambda _task, _incarnation: None,
+        extras: Callable[[Node], Mapping[str, Callable[[], float]]] = lambda _node: {},
     ) -> None:
-        """`delays` gives the seconds that an attempt takes before and after its code is called."""
+        """`delays` gives the seconds that an attempt takes before and after its code is called; `extras` what else the
+        process does: turns by name, each of which returns the seconds until it wants another.
+        """
         self.name: Final = name
         self.paused_until_ns = 0
         self.is_dead = False
@@ -44,6 +49,7 @@ class Node:
         self._delays = delays
         self._count = slots
         self._on_execute = on_execute
+        self._extras = extras
         self._around = replace(around(self), slots=self._slots)
         self._reason: BaseException | None = None
         self._leaving = False
@@ -51,6 +57,8 @@ class Node:
     def start(self) -> None:
         """Begin the first life."""
         self._spawn("main", self._supervise)
+        for name, turn in self._extras(self).items():
+            self._spawn(name, partial(self._keep_turning, turn))
 
     def leave(self) -> None:
         """Ask it to finish what it has in hand and go."""
@@ -91,6 +99,14 @@ class Node:
             self.life = None
             life.retire()
             actor.wait(REBIRTH_S)
+
+    def _keep_turning(self, turn: Callable[[], float]) -> None:
+        while not self._leaving:
+            try:
+                wait_s = turn()
+            except KronosError:
+                wait_s = REBIRTH_S
+            _me().wait(wait_s)
 
     def _left_in_order(self) -> bool:
         return self._reason is None
@@ -175,7 +191,7 @@ class Node:
             task = slots.begin()
             before_s, after_s = self._delays(task)
             actor.wait(before_s)
-            self._on_execute(self, task)
+            self._on_execute(task, life.incarnation)
             outcome = slots.execute(task)
             actor.wait(after_s)
             slots.finish(task, outcome)

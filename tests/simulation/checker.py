@@ -64,8 +64,11 @@ class Watch:
         self.broken: list[str] = []
         self.executions: list[tuple[str, str, int]] = []
 
-    def execution(self, run: str, step: str, attempt: int) -> None:
-        """A step's code is about to be called: whom it needs must be on record as completed."""
+    def execution(self, run: str, step: str, attempt: int, worker: int) -> None:
+        """A step's code is about to be called: whom it needs must be on record as completed.
+
+        A worker that was declared dead while it stood still may not know yet, and call once more: its outcome is lost.
+        """
         self.executions.append((run, step, attempt))
         workflow = self._one("SELECT workflow FROM kronos.runs WHERE id = %s", run)
         needs = self._rules.needs.get(workflow, {}).get(step, ())
@@ -76,7 +79,7 @@ class Watch:
                 need,
             ):
                 self.broken.append(f"run {run}: {step} is executed before {need} was committed")
-        if self._one(
+        if self._one("SELECT dead_at IS NULL FROM kronos.incarnations WHERE id = %s", worker) and self._one(
             "SELECT count(*) FROM kronos.events WHERE run_id = %s AND step = %s AND kind = 'step_completed'", run, step
         ):
             self.broken.append(f"run {run}: {step} is executed again after its outcome was committed")
@@ -85,6 +88,12 @@ class Watch:
         """An incarnation is about to commit events."""
         if self._one("SELECT count(*) FROM kronos.incarnations WHERE id = %s AND dead_at IS NOT NULL", incarnation):
             self.broken.append(f"incarnation {incarnation} commits events after it was declared dead")
+
+    def lead(self, epoch: int) -> None:
+        """A leader is about to commit what it did under `epoch`."""
+        present = self._one("SELECT epoch FROM kronos.leader")
+        if present != epoch:
+            self.broken.append(f"the leader of epoch {epoch} commits in epoch {present}")
 
     def _one(self, query: str, *values: Any) -> Any:
         return self._connection.execute(query, values).fetchone()[0]
@@ -96,6 +105,7 @@ def broken_rules(connection: psycopg.Connection[Any], rules: Rules, accepted: Ac
     found += _inbox(connection)
     found += _blobs(connection)
     found += _letters(connection)
+    found += _firings(connection)
     return found
 
 
@@ -218,6 +228,21 @@ def _named_blobs(value: Any) -> Iterator[str]:
             yield value["$blob"]
         for each in value.values():
             yield from _named_blobs(each)
+
+
+def _firings(connection: psycopg.Connection[Any]) -> Iterator[str]:
+    for schedule, slot, run, there in connection.execute(
+        """SELECT f.schedule_id, f.nominal_time, f.run_id::text, r.id IS NOT NULL
+           FROM kronos.schedule_firings f LEFT JOIN kronos.runs r ON r.id = f.run_id WHERE f.outcome = 'started'"""
+    ):
+        if not there:
+            yield f"schedule {schedule}: its slot {slot} says it started run {run}, which is not there"
+    for schedule, slot, count in connection.execute(
+        """SELECT s.id, s.next_at, count(f.run_id) FROM kronos.schedules s LEFT JOIN kronos.schedule_firings f
+           ON f.schedule_id = s.id GROUP BY s.id, s.next_at, s.created_at
+           HAVING count(f.run_id) <> (extract(epoch FROM s.next_at - '2026-01-07 12:00:00+00') / 60)::integer"""
+    ):
+        yield f"schedule {schedule}: its next slot is {slot}, and it has fired {count} times"
 
 
 def _letters(connection: psycopg.Connection[Any]) -> Iterator[str]:

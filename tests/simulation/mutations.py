@@ -6,21 +6,87 @@ Rule: a mutation replaces a production statement by its name as it is sent, or o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+from unittest.mock import patch
+
+import msgspec
+
+from kronos.engine.owner import OwnerLoop
+from kronos.engine.runlog import RunLog
+from kronos.storage.statements import statement
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """`texts` are sent instead of production statements; `patched` changes a decision while it is entered; `aims` are
-    the statements at which faults bring it to light.
+    """`texts` are sent instead of production statements; `patched` changes a decision in a world while it is entered.
+    `aims`, `kinds` and `needs` say which faults, and which kind of world, bring it to light.
     """
 
     texts: Mapping[str, str] = field(default_factory=dict)
-    patched: Callable[[], AbstractContextManager[object]] = nullcontext
+    patched: Callable[[Any], AbstractContextManager[object]] = nullcontext
     aims: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    needs: str = ""
 
 
-MUTATIONS: Final[dict[str, Mutation]] = {}
+def _without(name: str, part: str, instead: str = "") -> dict[str, str]:
+    text = statement(name)
+    assert part in text, f"{name}.sql reads otherwise now"
+    return {name: text.replace(part, instead)}
+
+
+@contextmanager
+def _successors_before_commit(_world: Any) -> Iterator[None]:
+    touch = OwnerLoop._touch
+
+    def hasty(loop: Any, run: Any) -> None:
+        ready, run.log.buffer.after_commit = run.log.buffer.after_commit, []
+        touch(loop, run)
+        loop._hand_out(ready)
+
+    with patch.object(OwnerLoop, "_touch", hasty):
+        yield
+
+
+@contextmanager
+def _sequence_by_max(world: Any) -> Iterator[None]:
+    append = RunLog.append
+
+    def counting(log: Any, *args: Any, **options: Any) -> None:
+        row = world.arena.observer.connection.execute(
+            "SELECT coalesce(max(seq), 0) FROM kronos.events WHERE run_id = %s", (log.uuid,)
+        ).fetchone()
+        log.state = msgspec.structs.replace(log.state, seq=row[0])
+        append(log, *args, **options)
+
+    with patch.object(RunLog, "append", counting):
+        yield
+
+
+MUTATIONS: Final = {
+    "no fence": Mutation(
+        _without("fence", "pg_advisory_xact_lock_shared(7305, %(incarnation)s::integer)", "1"),
+        aims=("copy_events", "COMMIT flush"),
+        kinds=("pause",),
+    ),
+    "successors before commit": Mutation(patched=_successors_before_commit),
+    "claim without SKIP LOCKED": Mutation(_without("claim_runs", "FOR UPDATE SKIP LOCKED"), aims=("COMMIT intake",)),
+    "sequence by max + 1": Mutation(patched=_sequence_by_max),
+    "completion ignoring inbox_n": Mutation(_without("finish_runs", " AND r.inbox_n = d.seen")),
+    "blob sweep without grace": Mutation(
+        _without("sweep_blobs", "b.touched < kronos.now() - interval '1 hour'", "true"), needs="sweep"
+    ),
+    "blind resend after COMMIT": Mutation(
+        _without("find_flush", "WHERE", "WHERE false AND"), aims=("COMMIT flush",), kinds=("drop_after", "late")
+    ),
+    "leader without epoch": Mutation(
+        {"hold_epoch": "SELECT 1 WHERE %(epoch)s > 0 AND %(node)s > 0"},
+        aims=("lock_due_schedules", "fire_schedule", "advance_schedule"),
+        kinds=("pause",),
+        needs="leader",
+    ),
+}
+"""Each promise that a line of SQL, or its use, keeps."""

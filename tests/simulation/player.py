@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Final
 
 from kronos.storage.statements import statement_names
 from tests.simulation.mutations import MUTATIONS, Mutation
 from tests.simulation.world import Arena, Report, Served, simulate
 
+COMMITS: Final = ("COMMIT flush", "COMMIT intake", "COMMIT client", "COMMIT heartbeat")
 
-def play(url: str, seeds: range, mutation: str = "") -> Iterator[Report]:
-    """Yield what became of each seed, in a database at `url` that is this process's alone."""
+
+def play(url: str, seeds: range, mutation: str = "", *, whole: bool = False) -> Iterator[Report]:
+    """Yield what became of each seed, in a database at `url` that is this process's alone.
+
+    With a `mutation` the engine is broken so, unless `whole`: then only its faults are the same.
+    """
     broken = MUTATIONS[mutation] if mutation else Mutation()
+    if whole:
+        broken = replace(broken, texts={}, patched=nullcontext)
     served, arena = Served(), Arena(url)
     try:
         for seed in seeds:
-            yield simulate(arena, served, seed, aims=broken.aims or statement_names(), mutation=broken)
+            yield simulate(arena, served, seed, aims=broken.aims or (*statement_names(), *COMMITS), mutation=broken)
     finally:
         arena.close()
 

@@ -9,7 +9,7 @@ from tests.simulation.player import play
 
 pytestmark = [pytest.mark.simulation, pytest.mark.timeout(240)]
 
-SEEDS = range(100)
+SEEDS = range(200)
 
 
 @pytest.fixture(scope="module")

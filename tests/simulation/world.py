@@ -10,26 +10,36 @@ import hashlib
 import random
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
 import psycopg
+import zstandard
+from psycopg import errors as pg
 from psycopg import sql
 
+from kronos.core.schedules import Schedule
 from kronos.engine.clock import RunClock
 from kronos.engine.context import Services
+from kronos.engine.leader import Candidate, schedules_duty
 from kronos.engine.life import Surroundings
 from kronos.engine.registration import define
 from kronos.engine.serving import Serving
 from kronos.engine.tasks import Task
 from kronos.errors import Unavailable
 from kronos.kernel.ids import RunId
+from kronos.ports.leading import Presence
 from kronos.storage.blobs import PostgresBlobs
 from kronos.storage.database import Session
+from kronos.storage.leading import PostgresLeadership
 from kronos.storage.migrate import migrate
 from kronos.storage.queue import PostgresQueue
+from kronos.storage.schedules import PostgresSchedules
 from kronos.storage.submission import Submission
+from kronos.storage.sweeping import Sweep
 from kronos.testing.clock import START, FakeClock
 from kronos.testing.connecting import COMMIT, CONNECT, Network, Observer, SimulatedConnection
 from kronos.testing.faults import FaultPlan
@@ -43,6 +53,8 @@ STRUCK_MAX: Final = 100
 """Statements after which nothing goes wrong any more."""
 STATEMENTS_MAX: Final = 1_500
 LEASE_S: Final = 1.0
+AGES: Final = (timedelta(minutes=5), timedelta(minutes=45), timedelta(hours=3))
+"""How long ago somebody touched the blobs that nobody refers to."""
 RULES: Final = Rules(flows.EXPECTED, flows.NEEDS)
 TIES: Final = {"claim_runs": ("ORDER BY wake_at", "ORDER BY rank")}
 """Where production leaves open which of two equals comes first, the id decides here: the place on disk would not be the
@@ -97,6 +109,8 @@ class Arena:
         migrate(url)
         self.url: Final = url
         self.observer: Final = Observer(url)
+        self.idle: Final[list[SimulatedConnection]] = []
+        """Connections that nothing happened to, for the next history: opening one costs as much as ten statements."""
         at = self.observer.connection
         at.execute("SET synchronous_commit = off")
         at.execute("SELECT set_config('kronos.now', %s, false)", (START.isoformat(),))
@@ -123,6 +137,8 @@ class Arena:
         self.observer.connection.execute(self._reset)  # type: ignore[arg-type]
 
     def close(self) -> None:
+        for connection in self.idle:
+            connection.pgconn.finish()
         self.observer.close()
 
 
@@ -147,7 +163,9 @@ class Client:
         self.is_over = False
         self._world = world
         self._rng = random.Random(f"{world.seed}/{name}")
-        self._submission = Submission(Session(world.arena.url, purpose="client", link=world.network.link(self)))
+        session = Session(world.arena.url, purpose="client", link=world.network.link(self))
+        self._submission = Submission(session)
+        self._schedules = PostgresSchedules(session)
         self._actor = world.scheduler.spawn(name, self, self._act)
 
     def die(self) -> None:
@@ -157,8 +175,12 @@ class Client:
     def _act(self) -> None:
         world, rng = self._world, self._rng
         wanted = rng.sample(world.served.registered, rng.choice((1, 1, 2)))
+        if world.is_swept:
+            wanted = [each for each in world.served.registered if each.workflow == "bulk"]
         for definition in wanted:
             self._patiently(lambda definition=definition: self._submission.register(definition, {}))
+        if world.is_led:
+            self._schedule(wanted[0].workflow)
         mine: list[str] = []
         for _ in range(rng.randint(1, 3)):
             definition = rng.choice(wanted)
@@ -168,6 +190,26 @@ class Client:
             if mine and rng.random() < 0.35:
                 self._cancel(rng.choice(mine))
         self.is_over = True
+
+    def _schedule(self, workflow: str) -> None:
+        """Keep a schedule whose first slot is the full minute that comes."""
+        order = Schedule(
+            id=0,
+            name=f"every minute for {self.name}",
+            cron="* * * * *",
+            zone="UTC",
+            workflow=workflow,
+            version=None,
+            input=b'{"number":7}',
+            catch_up="latest",
+            overlap="allow",
+            jitter_s=0.0,
+            timeout_s=None,
+            created_at=START,
+            paused_at=None,
+            next_at=START,
+        )
+        self._patiently(lambda: self._schedules.add(order))
 
     def _start(self, definition: Any, numbers: list[int]) -> list[str]:
         inputs = [msgspec.json.encode({"number": number}) for number in numbers]
@@ -202,10 +244,36 @@ class Client:
         actor.wait(seconds)
 
 
+class Sweeper:
+    """Deletes blobs that nobody needs, again and again; each of its statements takes long."""
+
+    name = "sweeper"
+    is_slow = True
+
+    def __init__(self, world: World) -> None:
+        self.paused_until_ns = 0
+        self._sweep = Sweep(Session(world.arena.url, purpose="sweep", link=world.network.link(self)))
+        self._actor = world.scheduler.spawn(self.name, self, self._act)
+
+    def die(self) -> None:
+        self._actor.killed = True
+        self.paused_until_ns = 0
+
+    def _act(self) -> None:
+        actor = current_actor()
+        assert actor is not None
+        while True:
+            with suppress(Unavailable, pg.SerializationFailure):
+                self._sweep.turn()
+            actor.wait(0.05)
+
+
 class Judging(FaultPlan):
     """Faults, and what must be looked at while it happens."""
 
     def __init__(self, world: World, mutation: Mutation, **plan: Any) -> None:
+        if mutation.kinds:
+            plan["kinds"] = mutation.kinds
         super().__init__(f"{world.seed}/faults", **plan)
         self._world = world
         self._mutation = mutation
@@ -216,6 +284,8 @@ class Judging(FaultPlan):
         self.schedule.append((getattr(current_actor(), "name", "?"), name))
         if name == "insert_flush":
             connection.incarnation = params["incarnation"]  # type: ignore[attr-defined]
+        if name == "hold_epoch":
+            connection.epoch = params["epoch"]  # type: ignore[attr-defined]
         super().before(connection, name, params)
         if self.struck and self.struck[-1][0] == self.statements:
             self.visited.add(name)
@@ -223,6 +293,9 @@ class Judging(FaultPlan):
             incarnation = connection.__dict__.pop("incarnation", None)
             if incarnation is not None:
                 self._world.watch.commit(incarnation)
+            epoch = connection.__dict__.pop("epoch", None)
+            if epoch is not None:
+                self._world.watch.lead(epoch)
 
     def after(self, connection: SimulatedConnection, name: str, params: Any) -> None:
         if name == "end_backends":
@@ -252,7 +325,10 @@ class World:
         self.served = served
         self.seed = seed
         rng = random.Random(f"{seed}/world")
-        self.clock = FakeClock()
+        self.is_led = mutation.needs == "leader" or rng.random() < 0.2
+        """Whether the nodes campaign for the lead, and somebody keeps a schedule."""
+        self.is_swept = mutation.needs == "sweep" or rng.random() < 0.15
+        self.clock = FakeClock(START - timedelta(seconds=rng.choice((0.8, 1.5))) if self.is_led else START)
         self.scheduler = Scheduler(f"{seed}/turns", clock=self.clock, backends=arena.observer)
         self.accepted = Accepted()
         self.watch = Watch(arena.observer.connection, RULES)
@@ -263,9 +339,13 @@ class World:
             watched=self.plan,
             seed=str(seed),
             clock=self.clock,
+            idle=arena.idle,
         )
         self.plan.network, self.plan.scheduler = self.network, self.scheduler
         self.nodes = {f"node-{n}": self._node(f"node-{n}") for n in range(rng.choice((2, 2, 3)))}
+        if self.is_swept:
+            self._leave_blobs(rng)
+            Sweeper(self)
         self.clients = [Client(f"client-{n}", self) for n in range(rng.choice((1, 2)))]
 
     def _node(self, name: str) -> Node:
@@ -274,8 +354,32 @@ class World:
             scheduler=self.scheduler,
             around=self._around,
             delays=self._delays,
-            on_execute=lambda _node, task: self.watch.execution(task.run_id, task.step, task.attempt),
+            on_execute=lambda task, worker: self.watch.execution(task.run_id, task.step, task.attempt, worker),
+            extras=self._lead if self.is_led else lambda _node: {},
         )
+
+    def _lead(self, node: Node) -> dict[str, Callable[[], float]]:
+        """Return what makes a node a candidate for the lead."""
+        link = self.network.link(node)
+        candidate = Candidate(
+            store=PostgresLeadership(self.arena.url, link=link),
+            kind="worker",
+            name=node.name,
+            lease_s=LEASE_S,
+            presence=lambda: Presence(None if node.life is None else node.life.incarnation, self.served.serving.ids),
+            duties=[schedules_duty(PostgresSchedules(Session(self.arena.url, purpose="duties", link=link)))],
+            monotonic=lambda: self.clock.now_ns() / 1e9,
+        )
+        return {"campaign": candidate.turn, "lead": candidate.serve}
+
+    def _leave_blobs(self, rng: random.Random) -> None:
+        """Leave content of runs that retention has removed: nobody refers to it now, and somebody may again."""
+        for digit in range(3):
+            data = msgspec.json.encode(str(digit) * flows.BULK)
+            self.arena.observer.connection.execute(
+                "INSERT INTO kronos.blobs VALUES (%s, %s, %s, %s)",
+                (hashlib.sha256(data).digest(), len(data), zstandard.compress(data), START - rng.choice(AGES)),
+            )
 
     def _delays(self, _task: Task) -> tuple[float, float]:
         rng = self.scheduler.rng
@@ -331,7 +435,7 @@ class World:
         except StuckError as error:
             broken.append(str(error))
         self.scheduler.doom()
-        self.network.close()
+        self.network.close({actor.executing for actor in self.scheduler.actors})
         self.scheduler.end()
         self.network.forget()
         connection = self.arena.observer.connection
@@ -367,7 +471,15 @@ class World:
         row = self.arena.observer.connection.execute(
             "SELECT count(*) FROM kronos.runs WHERE finished_at IS NULL"
         ).fetchone()
+        if row == (0,) and self.is_led and self._is_slot_open():
+            return False
         return row == (0,) and not any(actor.process is None for actor in self.scheduler.actors)
+
+    def _is_slot_open(self) -> bool:
+        row = self.arena.observer.connection.execute(
+            "SELECT count(*) FROM kronos.schedules WHERE next_at <= %s", (START,)
+        ).fetchone()
+        return row != (0,)
 
 
 def _digest(connection: psycopg.Connection[Any]) -> str:
@@ -386,8 +498,9 @@ def _digest(connection: psycopg.Connection[Any]) -> str:
 def simulate(arena: Arena, served: Served, seed: int, *, aims: Sequence[str], mutation: Mutation) -> Report:
     """Return what became of `seed` in `arena`."""
     arena.reset()
-    with mutation.patched():
-        return World(arena, served, seed, aims=aims, mutation=mutation).run()
+    world = World(arena, served, seed, aims=aims, mutation=mutation)
+    with mutation.patched(world):
+        return world.run()
 
 
 __all__ = ["CONNECT", "Arena", "Report", "Served", "World", "simulate"]

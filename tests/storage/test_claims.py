@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from kronos.core.state import Phase
-from kronos.errors import LeaseLost
+from kronos.errors import LeaseLost, Unavailable
 from kronos.ports.queue import Head, Takeover
 from kronos.storage.database import Session
 from kronos.storage.queue import PostgresQueue
@@ -79,6 +79,21 @@ def test_a_claim_says_what_the_owner_must_know(desk):
     run = desk.one({"number": 5})
     assert (run.workflow, run.version, run.input) == ("doubled", "1", b'{"number":5}')
     assert (run.claims, run.lost_owner, run.takeovers, run.inbox_seen) == (1, None, 0, 0)
+
+
+def test_a_wish_for_a_run_that_is_locked_for_long_says_so_and_can_be_repeated(app, desk):
+    run = app.start(doubled, {"number": 1})
+    session = Session(app.url, purpose="client")
+    with session.connection() as connection:
+        connection.execute("SET lock_timeout = '20ms'")
+    client = Submission(session)
+    with psycopg.connect(app.url) as other:
+        other.execute("SELECT 1 FROM kronos.runs WHERE id = %s FOR UPDATE", (run,))
+        with pytest.raises(Unavailable, match="try again") as refused:
+            client.send(run, "cancel", b"{}")
+        assert refused.value.facts["reason"] == "locked"
+    assert client.send(run, "cancel", b"{}")
+    session.close()
 
 
 # ── ends ──
