@@ -6,7 +6,6 @@ Rule: everything is checked before it is recorded; what was recorded is durable 
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any, Final
 from kronos.core.definition import StepDefinition
 from kronos.core.fields import closest
 from kronos.core.jobs import PRIORITY_DEFAULT, JobState
-from kronos.core.options import Duration, parse_duration
+from kronos.core.options import QUEUE_NAME, Duration, parse_duration
 from kronos.engine.execution import invocation_of
 from kronos.engine.news import Watch
 from kronos.engine.serving import Serving
@@ -36,7 +35,6 @@ PAYLOAD_MAX: Final = 16 * 1024 * 1024
 LIST_MAX: Final = 1_000
 KEY_MAX: Final = 200
 WAIT_FOREVER_S: Final = 365 * 86_400.0
-_QUEUE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 
 class Jobs:
@@ -60,7 +58,7 @@ class Jobs:
         step: Step | str,
         arguments: Mapping[str, object] | None = None,
         *,
-        queue: str = "default",
+        queue: str | None = None,
         key: str = "",
         priority: int = PRIORITY_DEFAULT,
         delay: Duration | None = None,
@@ -72,6 +70,7 @@ class Jobs:
     ) -> JobId:
         """Ask for one call of `step` (or of the target "module:name") with `arguments` by name; return the job's id.
 
+        It goes to `queue`, else to the step's own, else to "default".
         `priority` 10 goes first, 1 last, one step is worth a minute of waiting.  It does not begin before `delay` has
         passed or before `at` (aware); what has not begun by `deadline` expires.  One `idempotency_key` is one job
         until that has ended and was kept for `keep`.  `key` is what limits and fairness within a queue count by.
@@ -98,7 +97,7 @@ class Jobs:
         step: Step | str,
         arguments: bytes | str,
         *,
-        queue: str = "default",
+        queue: str | None = None,
         key: str = "",
         priority: int = PRIORITY_DEFAULT,
         delay: Duration | None = None,
@@ -115,7 +114,7 @@ class Jobs:
         job = NewJob(
             target=target,
             input=data,
-            queue=check_queue(queue),
+            queue=self._queue(target, queue),
             key=_text(key, "key"),
             priority=_priority(priority),
             keep_ms=_ms(keep, "keep"),
@@ -134,7 +133,7 @@ class Jobs:
         step: Step | str,
         arguments: Sequence[Mapping[str, object]],
         *,
-        queue: str = "default",
+        queue: str | None = None,
         key: str = "",
         priority: int = PRIORITY_DEFAULT,
         keep: Duration = "7d",
@@ -142,9 +141,11 @@ class Jobs:
     ) -> Sequence[JobId]:
         """Ask for one call of `step` for each of `arguments`, in one transaction; return their ids in that order."""
         checked = [self._checked(step, canonical.encode(dict(each))) for each in arguments]
-        queue, key, priority, keep_ms = check_queue(queue), _text(key, "key"), _priority(priority), _ms(keep, "keep")
+        key, priority, keep_ms = _text(key, "key"), _priority(priority), _ms(keep, "keep")
         jobs = [
-            NewJob(target=target, input=data, queue=queue, key=key, priority=priority, keep_ms=keep_ms)
+            NewJob(
+                target=target, input=data, queue=self._queue(target, queue), key=key, priority=priority, keep_ms=keep_ms
+            )
             for target, data in checked
         ]
         return self._book.submit(jobs, conn=conn) if jobs else []
@@ -192,6 +193,12 @@ class Jobs:
                 if time.monotonic() >= until:
                     raise TimeoutError(f"job {job_id} is {job.state} after {timeout_s:g} s")
                 watch.wait(until)
+
+    def _queue(self, target: str, queue: str | None) -> str:
+        """Return the queue that is given, or the step's own."""
+        step = self._serving.targets.get(target)
+        own = None if step is None else step.options.queue
+        return check_queue(queue or own or "default")
 
     def _checked(self, step: Step | str, data: bytes) -> tuple[str, bytes]:
         """Return the target and the canonical arguments."""
@@ -260,7 +267,7 @@ def parse_job_id(text: str) -> JobId:
 
 def check_queue(name: str) -> str:
     """Return the name of a queue; raise `InvalidInput` when it cannot be one."""
-    if _QUEUE.fullmatch(name) is None:
+    if QUEUE_NAME.fullmatch(name) is None:
         raise InvalidInput(
             f"queue {name!r}: write it in small letters, digits, '_', '.' or '-', at most 63 of them",
             field="queue",

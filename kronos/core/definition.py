@@ -252,6 +252,7 @@ def step(
     retry_on: Sequence[type[BaseException] | str] = (),
     give_up_on: Sequence[type[BaseException] | str] = (),
     executor: str | None = None,
+    queue: str | None = None,
     effect: str = "pure",
     after: Sequence[object] = (),
     depends: Sequence[str] = (),
@@ -269,6 +270,7 @@ def step(
     retry_on: Sequence[type[BaseException] | str] = (),
     give_up_on: Sequence[type[BaseException] | str] = (),
     executor: str | None = None,
+    queue: str | None = None,
     effect: str = "pure",
     after: Sequence[object] = (),
     depends: Sequence[str] = (),
@@ -281,7 +283,8 @@ def step(
     that runs past `timeout`, or calls no `ctx.heartbeat` for `heartbeat_timeout`, fails.  Where `retry_on` names
     exceptions only those (and timeouts) are retried; those of `give_up_on` never are, nor is `NonRetryable`.
     `depends` names files (relative to the project root) and modules that the code reaches in ways that cannot be
-    read from it.
+    read from it.  With a `queue` it is executed by whichever worker claims it from there, within the limits of that
+    queue.
     Raises `WorkflowDefinitionError`.
     """
 
@@ -297,6 +300,7 @@ def step(
             heartbeat_timeout_s=_seconds(heartbeat_timeout, "heartbeat_timeout"),
             retry_on=parse_errors(retry_on, field="retry_on"),
             give_up_on=parse_errors(give_up_on, field="give_up_on"),
+            queue=queue,
         )
         check_executor(function, options)
         if name is None and function.__name__ == "<lambda>":

@@ -16,13 +16,17 @@ from kronos.core.events import Failure
 from kronos.core.options import StepOptions
 from kronos.core.retry import retry_delay_s
 
-__all__ = ["APART_LOSSES", "LOSSES_MAX", "PRIORITY_DEFAULT", "WAYS", "JobState", "Next", "after_failure"]
+__all__ = ["APART_LOSSES", "CHUNK", "LOSSES_MAX", "PRIORITY_DEFAULT", "WAYS", "JobState", "Next", "after_failure"]
 
 PRIORITY_DEFAULT: Final = 5
 APART_LOSSES: Final = 2
 """Workers that died with a job in hand before it is tried in a process of its own; if that dies, it is dead."""
 LOSSES_MAX: Final = 6
 """Workers that died with a job in hand after which it is dead unheard."""
+
+
+CHUNK: Final = 32
+"""Steps in one such job."""
 
 
 class JobState(StrEnum):

@@ -15,7 +15,17 @@ import msgspec
 
 from kronos.errors import WorkflowDefinitionError
 
-__all__ = ["Duration", "Effect", "Executor", "StepOptions", "may_retry", "parse_duration", "parse_errors"]
+__all__ = [
+    "QUEUE_NAME",
+    "STEPS_QUEUE",
+    "Duration",
+    "Effect",
+    "Executor",
+    "StepOptions",
+    "may_retry",
+    "parse_duration",
+    "parse_errors",
+]
 
 Executor: TypeAlias = Literal["thread", "process", "async"]
 Effect: TypeAlias = Literal["pure", "read", "tx", "external"]
@@ -24,6 +34,10 @@ Duration: TypeAlias = str | float | timedelta
 
 RETRIES_MAX: Final = 1_000
 DURATION_S_MAX: Final = 366 * 86_400.0
+
+QUEUE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+STEPS_QUEUE: Final = "steps"
+"""Where steps go that any worker may execute which serves their definition."""
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
@@ -41,8 +55,12 @@ class StepOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     heartbeat_timeout_s: float | None = None
     retry_on: tuple[str, ...] = ()
     give_up_on: tuple[str, ...] = ()
+    queue: str | None = None
 
     def __post_init__(self) -> None:
+        if self.queue is not None and (not QUEUE_NAME.fullmatch(str(self.queue)) or self.queue == STEPS_QUEUE):
+            expected = f"small letters, digits, '_', '.' or '-', at most 63 of them, and not {STEPS_QUEUE!r}"
+            raise _refused("queue", self.queue, expected)
         if str(self.effect) not in get_args(Effect):
             raise _refused("effect", self.effect, f"one of {', '.join(get_args(Effect))}")
         if str(self.executor) not in get_args(Executor):

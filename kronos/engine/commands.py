@@ -6,16 +6,17 @@ Rule 2: a kind that is not listed stays in the inbox for an owner that knows it:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
 
 import msgspec
 
 from kronos.core.events import Attribute
 from kronos.core.families import ChildEnded, decode_child_ended
-from kronos.engine.outcomes import SentOutcome, read_outcome
+from kronos.engine.outcomes import SentOutcome, read_outcome, read_outcomes
+from kronos.ports.queue import Command
 
-__all__ = ["COMMANDS", "ENDINGS", "Commanded", "Decision", "Message", "Wish"]
+__all__ = ["COMMANDS", "ENDINGS", "Commanded", "Decision", "Message", "Wish", "is_about"]
 
 
 class Commanded(Protocol):
@@ -141,11 +142,22 @@ def _child_ended(run: Commanded, body: bytes) -> None:
     run.child_ended(decode_child_ended(body))
 
 
+def _outcomes(run: Commanded, body: bytes) -> None:
+    for sent in read_outcomes(body):
+        run.take_outcome(sent)
+
+
+def is_about(command: Command, steps: Collection[str]) -> bool:
+    """Tell whether a command from elsewhere is about one of `steps`, or not about attempts at all."""
+    return command.kind != "outcomes" or any(sent.step in steps for sent in read_outcomes(command.body))
+
+
 COMMANDS: Final[Mapping[str, Callable[[Commanded, bytes], None]]] = {
     "cancel": _cancel,
     "adopt": _adopt,
     "outcome": _outcome,
     "child_ended": _child_ended,
+    "outcomes": _outcomes,
     "signal": _signal,
     "decide": _decide,
     "pause": _pause,

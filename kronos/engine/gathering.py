@@ -43,7 +43,7 @@ class Gathering:
         if run.flushing:
             return
         buffer = run.log.buffer
-        if buffer.rows or buffer.drained or buffer.drained_by_end or run.asleep_until() is not None:
+        if buffer.has_something or run.asleep_until() is not None:
             self._runs[run] = None
             self._rows += 1
 
@@ -86,6 +86,7 @@ def _take(run: OwnedRun, flush: Flush) -> Buffer:
     flush.drained_by_end += buffer.drained_by_end
     if buffer.attributes is not None:
         flush.attributes[run.log.uuid] = msgspec.json.encode(buffer.attributes)
+    flush.offered += buffer.offered
     if buffer.ended is not None:
         flush.ended.append(buffer.ended)
         if buffer.drained:

@@ -40,7 +40,7 @@ __all__ = ["COMMANDS_S", "Intake"]
 COMMANDS_S: Final = 0.25
 CHECK_S: Final = 5.0
 """How often, and after each loss of the connection, the store's word on what is ours is held against what is."""
-_FIRST: Final = frozenset({"adopt", "outcome"})
+_FIRST: Final = frozenset({"adopt", "outcome", "outcomes"})
 """Commands that are obeyed before a run that was taken over goes on."""
 _OUTCOMES: Final = frozenset({Kind.STEP_COMPLETED, Kind.STEP_FAILED, Kind.STEP_RETRIED})
 
@@ -223,6 +223,7 @@ class Intake:
         self._inbox.put_claimed(run, [] if run.is_over else run.hold_back(tasks))
 
     def _take_over(self, claimed: list[ClaimedRun], waiting: dict[RunId, list[Command]]) -> None:
+        self._queue.recall(self._incarnation, [run.id for run in claimed])
         loaded = self._queue.load(claimed)
         states = {run.id: fold(run.id, loaded[run.id].events) for run in claimed}
         counts = {run.id: _takeovers(run, states[run.id], loaded[run.id]) for run in claimed}

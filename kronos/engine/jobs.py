@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -22,12 +22,13 @@ from kronos.core.definition import StepDefinition
 from kronos.core.jobs import APART_LOSSES, after_failure
 from kronos.core.options import Executor
 from kronos.engine.inbox import Inbox
+from kronos.engine.offers import Hand, offer_target, tasks_of
 from kronos.engine.serving import Serving
 from kronos.engine.slots.processes import PROCESS_DIED
 from kronos.engine.tasks import Outcome, Task
 from kronos.errors import Unavailable
-from kronos.kernel.ids import IncarnationId, JobId, RunId, StepName
-from kronos.ports.jobs import ClaimedJob, Claims, FailedJob, FinishedJob, JobStore, Wish
+from kronos.kernel.ids import DefinitionId, IncarnationId, JobId, RunId, StepName
+from kronos.ports.jobs import ClaimedJob, Claims, Ended, FailedJob, FinishedJob, JobStore, Wish
 
 __all__ = ["IN_HAND_MAX", "JobDesk"]
 
@@ -40,18 +41,11 @@ AHEAD_S: Final = 0.05
 CHECK_S: Final = 5.0
 """How often what is ours and in nobody's hands is given back: the answer to a claim may have been lost."""
 CHORES_S: Final = 1.0
+RARE_S: Final = 0.1
+"""How often jobs for coroutines and processes are looked for."""
 HELD_BACK_S: Final = 0.05
 """How soon a queue is asked again whose limits held something back."""
 RECONNECT_S: Final = 0.25
-
-
-class _Ended(NamedTuple):
-    finished: list[FinishedJob]
-    failed: list[FailedJob]
-
-    @property
-    def ids(self) -> list[JobId]:
-        return [job.id for job in self.finished] + [job.id for job in self.failed]
 
 
 class JobDesk:
@@ -77,16 +71,21 @@ class JobDesk:
         self._poll_s = poll_s
         self._tell = tell
         self._on_lost = on_lost
-        self._in_hand: dict[JobId, ClaimedJob] = {}
+        self._in_hand: dict[JobId, Hand] = {}
+        self.peers: dict[DefinitionId, int] = {}
+        """By how many other workers each definition is served, as of late."""
         self._busy: Counter[Executor] = Counter()
-        self._tasks: dict[JobId, Task] = {}
         self._ended: deque[tuple[Task, Outcome]] = deque()
-        self._unsent = _Ended([], [])
+        self._unsent = Ended()
         self._cancelling: set[JobId] = set()
         self._pace = 0.0
         self._paced_at = time.monotonic()
         self._next_claim = self._next_chores = 0.0
         self._next_check = time.monotonic() + CHECK_S
+        self._next_rare = 0.0
+        self._skipped_rare = False
+        self._sought: dict[Executor, list[str]] = {}
+        self._sought_of = -1
         self._hinted = True
         self._holding = self._stopping = False
         self._wake = threading.Event()
@@ -149,7 +148,7 @@ class JobDesk:
         hinted, self._hinted = self._hinted, False
         self._take_ended()
         may_claim = not self._holding and (hinted or now >= self._next_claim)
-        wishes = self._wishes() if may_claim else []
+        wishes = self._wishes(now) if may_claim else []
         claims = self._record(wishes)
         if wishes:
             self._plan(now, wishes, claims)
@@ -162,12 +161,12 @@ class JobDesk:
     def _record(self, wishes: Collection[Wish] = ()) -> Claims:
         """Send what has ended, and claim what is wished for."""
         ended = self._unsent
-        if not wishes and not ended.finished and not ended.failed:
+        if not wishes and not ended:
             return Claims()
-        claims = self._store.turn(self._incarnation, ended.finished, ended.failed, list(wishes))
-        self._unsent = _Ended([], [])
+        claims = self._store.turn(self._incarnation, ended, list(wishes))
+        self._unsent = Ended()
         self._forget(ended.ids)
-        tasks = [task for job in claims.jobs if (task := self._take(job)) is not None]
+        tasks = [task for job in claims.jobs for task in self._take(job)]
         if tasks:
             self._inbox.put_jobs(tasks)
         if ended.finished or ended.failed:
@@ -188,29 +187,54 @@ class JobDesk:
         else:
             due_s = self._poll_s if claims.next_due_s is None else max(0.001, claims.next_due_s)
             self._next_claim = now + min(self._poll_s, due_s)
+        if self._skipped_rare:
+            self._next_claim = min(self._next_claim, self._next_rare)
 
     def _do_chores(self, now: float) -> None:
         if now >= self._next_check:
             self._store.release(self._incarnation, kept=list(self._in_hand), begun=[])
             self._next_check = now + CHECK_S
         if self._in_hand and (self._hinted or now >= self._next_chores):
-            asked = [job for job in self._store.cancelled(self._incarnation) if job not in self._cancelling]
+            gone = self._store.cancelled(self._incarnation, list(self._in_hand))
+            asked = [job for job in gone if job not in self._cancelling]
             self._cancelling.update(asked)
-            tasks = [self._tasks[job] for job in asked if job in self._tasks]
-            if tasks:
-                self._inbox.put_cancelled(tasks)
+            if asked:
+                self._inbox.put_cancelled([task for job in asked for task in self._in_hand[job].tasks])
         if now >= self._next_chores:
             self._next_chores = now + CHORES_S
             self._store.maintain()
+            self.peers = self._store.shared(self._incarnation)
 
     # ── what comes ──
 
-    def _wishes(self) -> list[Wish]:
-        by_executor: dict[Executor, list[str]] = {}
-        for target, step in self._serving.targets.copy().items():
-            by_executor.setdefault(step.options.executor, []).append(target)
-        rooms = {executor: self._room(executor) for executor in by_executor}
-        return [Wish(by_executor[executor], room) for executor, room in rooms.items() if room]
+    def _wishes(self, now: float) -> list[Wish]:
+        """Return what there is room for.  Whoever looks for few among many scans many: so not at each turn."""
+        if len(self._serving.targets) + len(self._serving.ids) != self._sought_of:
+            self._seek()
+        may_seek_rare, wishes = now >= self._next_rare, list[Wish]()
+        self._skipped_rare = False
+        for executor, targets in self._sought.items():
+            room = self._room(executor)
+            if room and targets and (executor == "thread" or may_seek_rare):
+                wishes.append(Wish(targets, room))
+            elif room and targets:
+                self._skipped_rare = True
+        if may_seek_rare:
+            self._next_rare = now + RARE_S
+        return wishes
+
+    def _seek(self) -> None:
+        """Note which targets are served, by the slots they need."""
+        targets, definitions = self._serving.targets.copy(), self._serving.ids
+        sought: dict[Executor, list[str]] = {"thread": [], "async": [], "process": []}
+        for target, step in targets.items():
+            sought[step.options.executor].append(target)
+        for definition in definitions:
+            sought["thread"].append(definition)
+            executors = {node.options.executor for node in self._serving.get(definition).graph.nodes}
+            if "process" in executors:
+                sought["process"].append(offer_target(definition, "process"))
+        self._sought, self._sought_of = sought, len(targets) + len(definitions)
 
     def _room(self, executor: Executor) -> int:
         """Return how many more are wanted: what ended goes out in the same transaction, so it makes room already."""
@@ -218,44 +242,50 @@ class JobDesk:
         ahead = int(self._pace * AHEAD_S) if executor != "process" else 0
         return max(0, min(slots + ahead, max(slots, IN_HAND_MAX)) - self._busy[executor])
 
-    def _take(self, job: ClaimedJob) -> Task | None:
+    def _take(self, job: ClaimedJob) -> tuple[Task, ...]:
+        hand = Hand(job, tasks_of(job, self._serving) if job.run_id is not None else [self._task(job)])
+        self._in_hand[job.id] = hand
+        for task in hand.tasks:
+            self._busy[task.executor] += 1
+        return hand.tasks
+
+    def _task(self, job: ClaimedJob) -> Task:
         step = self._serving.targets[job.target]
         executor = "process" if job.losses >= APART_LOSSES else step.options.executor
-        task = Task(
-            RunId(job.id),
-            StepName(step.name),
-            job.attempt,
-            job.target,
-            job.input,
-            step.options.timeout_s,
-            executor,
-            job.id,
-        )
-        self._in_hand[job.id], self._tasks[job.id] = job, task
-        self._busy[executor] += 1
-        return task
+        name, timeout_s = StepName(step.name), step.options.timeout_s
+        return Task(RunId(job.id), name, job.attempt, job.target, job.input, timeout_s, executor, job.id)
 
     # ── what leaves ──
 
     def _take_ended(self) -> None:
-        finished, failed = self._unsent
-        take = self._ended.popleft
+        take, ended = self._ended.popleft, 0
         for _ in range(len(self._ended)):
             task, outcome = take()
-            job = self._in_hand.get(task.job)
-            if job is None or self._tasks.get(job.id) is not task:
+            hand = self._in_hand.get(task.job)
+            if hand is None or (hand.job.attempt != task.attempt and hand.job.run_id is None):
                 continue
             self._busy[task.executor] -= 1
-            if outcome.failure is None:
-                assert outcome.output is not None, "an outcome has an output or a failure"
-                finished.append(
-                    FinishedJob(job.id, job.attempt, outcome.output, outcome.started_ns, outcome.finished_ns)
-                )
-            elif outcome.failure.cause != "cancelled" or job.id in self._cancelling or not self._holding:
-                failed.append(self._failed(job, task, outcome))
-        self._note_pace(len(finished) + len(failed))
+            ended += 1
+            self._note_ended(hand, task, outcome)
+        self._note_pace(ended)
 
-    def _failed(self, job: ClaimedJob, task: Task, outcome: Outcome) -> FailedJob:
+    def _note_ended(self, hand: Hand, task: Task, outcome: Outcome) -> None:
+        job, unsent = hand.job, self._unsent
+        was_left = outcome.failure is not None and outcome.failure.cause == "cancelled" and self._holding
+        if was_left and job.id not in self._cancelling:
+            return  # it was ended by our leaving: the job is given back
+        if job.run_id is not None:
+            sent = hand.take(task, outcome, self._incarnation)
+            if sent is not None:
+                unsent.sent.append(sent)
+        elif outcome.failure is None:
+            assert outcome.output is not None, "an outcome has an output or a failure"
+            at = (outcome.started_ns, outcome.finished_ns)
+            unsent.finished.append(FinishedJob(job.id, job.attempt, outcome.output, *at))
+        else:
+            unsent.failed.append(self._failed(job, outcome))
+
+    def _failed(self, job: ClaimedJob, outcome: Outcome) -> FailedJob:
         step: StepDefinition[Any, Any] = self._serving.targets[job.target]
         failure = outcome.failure
         assert failure is not None, "only failed attempts come here"
@@ -281,7 +311,7 @@ class JobDesk:
 
     def _forget(self, jobs: Iterable[JobId]) -> None:
         for job in jobs:
-            del self._in_hand[job], self._tasks[job]
+            del self._in_hand[job]
             self._cancelling.discard(job)
 
     def _note_pace(self, ended: int) -> None:

@@ -28,7 +28,7 @@ from kronos.engine.serving import Serving
 from kronos.engine.slots.slots import AnySlots
 from kronos.engine.tasks import Outcome, Task
 from kronos.errors import LeaseLost, Unavailable
-from kronos.kernel.ids import IncarnationId
+from kronos.kernel.ids import DefinitionId, IncarnationId
 from kronos.ports.blobs import Blobs
 from kronos.ports.jobs import JobStore
 from kronos.ports.queue import Flush, Queue
@@ -145,6 +145,9 @@ class Life:
     def job_ended(self, task: Task, outcome: Outcome) -> None:
         if self.jobs is not None:
             self.jobs.put_ended(task, outcome)
+
+    def peers(self, definition: DefinitionId) -> int:
+        return 0 if self.jobs is None else self.jobs.peers.get(definition, 0)
 
     def reload(self, run: OwnedRun, reason: str) -> None:
         self.intake.reload(run, reason)

@@ -16,7 +16,7 @@ from kronos.core.events import Attribute, Effect, Failure
 from kronos.engine.tasks import Outcome
 from kronos.kernel.ids import IncarnationId, RunId
 
-__all__ = ["SentOutcome", "outcome_body", "outcome_id", "read_outcome"]
+__all__ = ["SentOutcome", "outcome_body", "outcome_id", "read_outcome", "read_outcomes", "sent_outcome"]
 
 _NULL: Final = msgspec.Raw(b"null")
 
@@ -47,6 +47,7 @@ class SentOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 _encode: Final = msgspec.json.Encoder().encode
 read_outcome: Final = msgspec.json.Decoder(SentOutcome).decode
+read_outcomes: Final = msgspec.json.Decoder(list[SentOutcome]).decode
 
 
 def outcome_id(run: RunId, step: str, attempt: int) -> uuid.UUID:
@@ -56,17 +57,20 @@ def outcome_id(run: RunId, step: str, attempt: int) -> uuid.UUID:
 
 def outcome_body(step: str, attempt: int, outcome: Outcome, *, worker: IncarnationId) -> bytes:
     """Return the body of the command that tells the owner how an attempt ended on `worker`."""
-    return _encode(
-        SentOutcome(
-            step=step,
-            attempt=attempt,
-            worker=worker,
-            started=outcome.started_ns,
-            finished=outcome.finished_ns,
-            output=_NULL if outcome.output is None else msgspec.Raw(outcome.output),
-            failure=outcome.failure,
-            effects=outcome.effects,
-            costs=outcome.costs,
-            attributes=outcome.attributes,
-        )
+    return _encode(sent_outcome(step, attempt, outcome, worker=worker))
+
+
+def sent_outcome(step: str, attempt: int, outcome: Outcome, *, worker: IncarnationId) -> SentOutcome:
+    """Return an outcome as it travels."""
+    return SentOutcome(
+        step=step,
+        attempt=attempt,
+        worker=worker,
+        started=outcome.started_ns,
+        finished=outcome.finished_ns,
+        output=_NULL if outcome.output is None else msgspec.Raw(outcome.output),
+        failure=outcome.failure,
+        effects=outcome.effects,
+        costs=outcome.costs,
+        attributes=outcome.attributes,
     )

@@ -15,7 +15,7 @@ from kronos.core.events import Failure, Kind, RunFacts
 from kronos.core.inputs import RunOutputs
 from kronos.core.plan import Plan, is_open
 from kronos.core.state import StepState, StepStatus
-from kronos.engine.commands import COMMANDS, ENDINGS
+from kronos.engine.commands import COMMANDS, ENDINGS, is_about
 from kronos.engine.kinship import Kinship
 from kronos.engine.progress import TAKEOVERS_MAX
 from kronos.engine.serving import Served
@@ -95,7 +95,7 @@ class OwnedRun(Kinship):
         self.plan = Plan(self._graph, self.claimed.input, RunOutputs(outputs))
         self.plan.resume(self.steps)
         self._failing = self._failure_on_record()
-        self._take_waiting(outcomes)
+        later = self._take_waiting(outcomes)
         tasks: list[Task] = []
         for step, known in sorted(self.steps.items(), key=_by_name):
             if known.status is StepStatus.RUNNING and known.facts.wait == "child" and lost is WORKER_LOST:
@@ -108,8 +108,10 @@ class OwnedRun(Kinship):
                 self._wait(step, known.facts.retry_due or self._now_ns())
         self.take_up_waits()
         tasks += self.advance()
+        for command in later:
+            self.obey(command)
         self.end_if_due()
-        return tasks
+        return [task for task in tasks if self.awaits(task)]
 
     @property
     def steps(self) -> Mapping[str, StepState]:
@@ -133,14 +135,18 @@ class OwnedRun(Kinship):
         assert failure is not None, "a failed step has a failure"
         return step, failure
 
-    def _take_waiting(self, outcomes: Sequence[Command]) -> None:
+    def _take_waiting(self, outcomes: Sequence[Command]) -> list[Command]:
+        """Obey those of attempts on record; return those of steps that were spread and are not."""
         steps = self.steps.items()
         self.active = {step: known.attempt for step, known in steps if known.status in _OPEN and not known.facts.wait}
+        later = [command for command in outcomes if not is_about(command, self.active)]
         for command in outcomes:
-            self.obey(command)
+            if command not in later:
+                self.obey(command)
         for step, known in self.steps.items():
             if known.status in _OPEN:
                 self.active.pop(step, None)
+        return later
 
     def give_up(self, loaded: LoadedRun, *, takeovers: int) -> None:
         """End a run whose steps keep killing their worker, and put it among the dead letters."""

@@ -23,13 +23,15 @@ from kronos.engine.taken import TakenCommands
 from kronos.engine.tasks import Outcome, Task
 from kronos.engine.timers import Timers
 from kronos.engine.trial import Trial
-from kronos.kernel.ids import RunId
+from kronos.kernel.ids import DefinitionId, RunId
 from kronos.ports.queue import Flush, Verdict
 
 __all__ = ["OwnerLoop"]
 
 log: Final = logging.getLogger("kronos.owner")
 
+SPREAD_MIN: Final = 256
+"""Attempts of one run that begin at once, from which on other workers are offered their share."""
 OWNED_MAX: Final = 4_000
 TICK_S: Final = 0.05
 AGAIN_NS: Final = 50_000_000
@@ -49,6 +51,10 @@ class Ports(Protocol):
 
     def job_ended(self, task: Task, outcome: Outcome) -> None:
         """Hand over an attempt of a job."""
+        ...
+
+    def peers(self, definition: DefinitionId) -> int:
+        """Return how many other workers serve a definition."""
         ...
 
     def reload(self, run: OwnedRun, reason: str) -> None:
@@ -370,10 +376,30 @@ class OwnerLoop:
     def _hand_out(self, tasks: list[Task]) -> None:
         if not tasks or self._holding:
             return
+        if len(tasks) >= SPREAD_MIN:
+            tasks = self._spread(tasks)
         self._trial.forget(tasks)
         self._handed.add(tasks, self._clock.monotonic_s())
         self._beating.update([task for task in tasks if task.heartbeat_s is not None])
         self._slots.submit(tasks)
+
+    def _spread(self, tasks: list[Task]) -> list[Task]:
+        """Offer the other workers their share of a run that is wide; return what is executed here."""
+        by_run: dict[RunId, list[Task]] = {}
+        for task in tasks:
+            by_run.setdefault(task.run_id, []).append(task)
+        kept: list[Task] = []
+        for run_id, wide in by_run.items():
+            run = self._runs[run_id]
+            peers = self._ports.peers(run.claimed.definition) if len(wide) >= SPREAD_MIN else 0
+            mine = len(wide) // (peers + 1)
+            away = [task for task in wide[mine:] if run.may_spread(task)] if peers else []
+            if away:
+                run.spread(away)
+                self._touch(run)
+            gone = set(away)
+            kept += [task for task in wide if task not in gone]
+        return kept
 
     def _flush(self) -> None:
         while (gathered := self._gathering.next()) is not None:

@@ -18,6 +18,7 @@ from kronos.core.plan import Plan
 from kronos.core.retry import retry_delay_s
 from kronos.core.state import StepStatus
 from kronos.engine.kinds import KINDS
+from kronos.engine.offers import offer_one, spread
 from kronos.engine.outcomes import SentOutcome
 from kronos.engine.runlog import RunLog
 from kronos.engine.serving import Served
@@ -131,9 +132,13 @@ class Progress:
             return []
         task = self._task(step, self._next_attempt(step))
         self.active[step] = task.attempt
-        if self._probation:
+        options = self._graph.by_name[node_name(step)].options
+        if options.queue is not None:
+            self.note_waiting(task)
+            self.log.buffer.offered.append(offer_one(self._served.definition.id, task, options))
+        elif self._probation:
             self.suspects.append(task)
-        elif self._graph.by_name[node_name(step)].options.effect in _ON_RECORD:
+        elif options.effect in _ON_RECORD:
             self.begin_on_record(task)
         else:
             return [task]
@@ -151,6 +156,15 @@ class Progress:
         message = f"step {step!r} was not begun: {why}"
         self._failing = (step, Failure(type="BudgetExceeded", message=message, retryable=False))
         return True
+
+    def may_spread(self, task: Task) -> bool:
+        """Whether any worker may execute an attempt: not where it is on record as begun here, or has a process."""
+        is_fresh = self.log.status(task.step) in (StepStatus.PENDING, StepStatus.RETRYING)
+        return is_fresh and task.executor != "process" and not self._probation
+
+    def spread(self, tasks: list[Task]) -> None:
+        """Offer `tasks` to other workers: they are this run's, and awaited like its own."""
+        self.log.buffer.offered += spread(self._served.definition.id, tasks)
 
     def open(self, step: str, *, elements: int | None = None, arm: str | None = None) -> None:
         """Record that a node that holds others was opened."""

@@ -19,7 +19,7 @@ from kronos.core.families import ChildEnded, encode_child_ended
 from kronos.core.state import FINAL, Run, StepStatus, apply, fold, new_run
 from kronos.engine.tasks import Task
 from kronos.kernel.hashing import GENESIS, content_hash
-from kronos.ports.queue import BlobWrite, ClaimedRun, DeadLetter, EventRow, Head, LoadedRun, RunStart
+from kronos.ports.queue import BlobWrite, ClaimedRun, DeadLetter, EventRow, Head, LoadedRun, RunStart, StepJob
 
 __all__ = ["BLOB_MIN", "HEAD_EVERY", "Buffer", "RunLog"]
 
@@ -44,6 +44,7 @@ class Buffer:
         "drained",
         "drained_by_end",
         "ended",
+        "offered",
         "parked",
         "rows",
         "starts",
@@ -58,6 +59,7 @@ class Buffer:
         self.drained_by_end: list[int] = []
         """Inbox rows that became nothing but the end: they stay where the end is refused."""
         self.starts: list[RunStart] = []
+        self.offered: list[StepJob] = []
         self.ended: Head | None = None
         self.parked = False
         self.after_commit: list[Task] = []
@@ -67,12 +69,18 @@ class Buffer:
         """Every inbox row that became something here."""
         return [*self.drained, *self.drained_by_end]
 
+    @property
+    def has_something(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.rows or self.drained or self.drained_by_end or self.offered)
+
     def clear(self) -> None:
         """Forget what was durable."""
         self.rows.clear()
         self.after_commit.clear()
         self.ended = None
         self.parked = False
+        self.offered.clear()
         if self.blobs or self.dead or self.drained or self.drained_by_end or self.starts or self.attributes is not None:
             self.attributes = None
             self.starts.clear()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from kronos.kernel.ids import IncarnationId, JobId
+from kronos.kernel.ids import DefinitionId, IncarnationId, JobId, RunId
 
-__all__ = ["ClaimedJob", "Claims", "FailedJob", "FinishedJob", "JobStore", "Lane", "Wish"]
+__all__ = ["ClaimedJob", "Claims", "Ended", "FailedJob", "FinishedJob", "JobStore", "Lane", "SentSteps", "Wish"]
 
 
 class ClaimedJob(NamedTuple):
-    """A job in this incarnation's hands; `failures` and `losses` are those before this attempt."""
+    """A job in this incarnation's hands; `failures` and `losses` are those before this attempt.
+
+    With a `run_id` it is steps of that run: `target` is the definition, `input` lists them.
+    """
 
     id: JobId
     target: str
@@ -21,6 +25,7 @@ class ClaimedJob(NamedTuple):
     failures: int
     losses: int
     rank: int
+    run_id: RunId | None = None
 
 
 class FinishedJob(NamedTuple):
@@ -44,6 +49,34 @@ class FailedJob(NamedTuple):
     failure: bytes
     started_ns: int
     finished_ns: int
+
+
+class SentSteps(NamedTuple):
+    """What came of steps of another worker's run: the `body` of an `outcomes` command."""
+
+    id: JobId
+    attempt: int
+    command: uuid.UUID
+    body: bytes
+
+
+@dataclass(slots=True)
+class Ended:
+    """What has ended since the turn before."""
+
+    finished: list[FinishedJob] = field(default_factory=list)
+    failed: list[FailedJob] = field(default_factory=list)
+    sent: list[SentSteps] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.finished or self.failed or self.sent)
+
+    @property
+    def ids(self) -> list[JobId]:
+        """The jobs that it is about."""
+        ids = [job.id for job in self.finished]
+        ids += [job.id for job in self.failed]
+        return ids + [job.id for job in self.sent]
 
 
 class Lane(NamedTuple):
@@ -80,18 +113,16 @@ class Claims:
 class JobStore(Protocol):
     """The store of jobs, as one incarnation sees it.  Raises `LeaseLost` and `Unavailable` like `Queue`."""
 
-    def turn(
-        self,
-        incarnation: IncarnationId,
-        finished: Sequence[FinishedJob],
-        failed: Sequence[FailedJob],
-        wishes: Sequence[Wish],
-    ) -> Claims:
+    def turn(self, incarnation: IncarnationId, ended: Ended, wishes: Sequence[Wish]) -> Claims:
         """In one transaction: record what has ended, and claim more.  May be sent again after a lost answer."""
         ...
 
-    def cancelled(self, incarnation: IncarnationId) -> list[JobId]:
-        """Return the jobs in hand whose end somebody asked for."""
+    def cancelled(self, incarnation: IncarnationId, kept: Sequence[JobId]) -> list[JobId]:
+        """Return those of the jobs in hand whose end somebody asked for, or that are not ours any more."""
+        ...
+
+    def shared(self, incarnation: IncarnationId) -> dict[DefinitionId, int]:
+        """Return by how many other workers each definition is served."""
         ...
 
     def release(self, incarnation: IncarnationId, *, kept: Sequence[JobId], begun: Sequence[JobId]) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "Progress",
     "Queue",
     "RunStart",
+    "StepJob",
     "Takeover",
     "Verdict",
 ]
@@ -175,6 +176,16 @@ class BlobWrite(NamedTuple):
     run_id: RunId
 
 
+class StepJob(NamedTuple):
+    """Steps that are offered to other workers; `once` keeps an offer from being made twice."""
+
+    run: uuid.UUID
+    queue: str
+    target: str
+    input: bytes
+    once: str | None
+
+
 class DeadLetter(NamedTuple):
     """A run that was given up."""
 
@@ -211,6 +222,7 @@ class Flush:
     attributes: dict[uuid.UUID, bytes] = field(default_factory=dict)
     """What each run's searchable attributes are now, as JSON."""
     starts: list[RunStart] = field(default_factory=list)
+    offered: list[StepJob] = field(default_factory=list)
 
 
 class Verdict(NamedTuple):
@@ -251,6 +263,10 @@ class Queue(Protocol):
 
     def past_outcomes(self, run: uuid.UUID, after: int) -> list[PastOutcome]:
         """Return what the steps of any run came to after a seq, oldest first."""
+        ...
+
+    def recall(self, incarnation: IncarnationId, runs: Sequence[RunId]) -> None:
+        """Take back the steps of these runs that their former owner had spread out."""
         ...
 
     def record_takeovers(self, incarnation: IncarnationId, takeovers: Sequence[Takeover]) -> None:

@@ -94,7 +94,8 @@ class Committer:
     def _bisect(self, incarnation: IncarnationId, flush: Flush) -> Verdict:
         """Commit run by run in halves until the guilty one stands alone."""
         heads = [*flush.ended, *flush.noted, *(each.head for each in flush.parked)]
-        runs = sorted({row.run for row in flush.rows} | {head.run for head in heads})
+        rows, offers = {row.run for row in flush.rows}, {each.run for each in flush.offered}
+        runs = sorted(rows | offers | {head.run for head in heads})
         if len(runs) <= 1:
             try:
                 return self._attempt(self._open(incarnation), incarnation, flush)
@@ -166,4 +167,5 @@ def _only(flush: Flush, runs: set[uuid.UUID], *, number: int) -> Flush:
         drained_by_end=flush.drained_by_end,
         attributes={run: given for run, given in flush.attributes.items() if run in runs},
         starts=[each for each in flush.starts if each.by in runs],
+        offered=[each for each in flush.offered if each.run in runs],
     )

@@ -49,13 +49,15 @@ def begun(connection: Connection, incarnation: IncarnationId, flush: Flush) -> I
 
 
 def _write_beside(connection: Connection, flush: Flush) -> None:
-    """Write what only few flushes hold: attributes, drained inbox rows, dead letters."""
+    """Write what only few flushes hold: attributes, drained inbox rows, dead letters, offers."""
     if flush.attributes:
         connection.execute(statement("set_attributes"), _attributed(flush))
     if flush.drained or flush.drained_by_end:
         connection.execute(statement("delete_inbox"), _drained(flush))
     if flush.dead:
         connection.execute(statement("insert_dead_letters"), _dead(flush))
+    if flush.offered:
+        connection.execute(statement("insert_step_jobs"), _offered(flush))
     write_families(connection, flush)
 
 
@@ -159,6 +161,17 @@ def _drained(flush: Flush) -> dict[str, object]:
 def _attributed(flush: Flush) -> dict[str, object]:
     ordered = sorted(flush.attributes.items())
     return {"runs": [run for run, _ in ordered], "attributes": [given.decode() for _, given in ordered]}
+
+
+def _offered(flush: Flush) -> dict[str, object]:
+    runs, queues, targets, inputs, onces = zip(*sorted(flush.offered, key=lambda each: each.run), strict=True)
+    return {
+        "runs": list(runs),
+        "queues": list(queues),
+        "targets": list(targets),
+        "inputs": list(inputs),
+        "onces": list(onces),
+    }
 
 
 def _dead(flush: Flush) -> dict[str, object]:

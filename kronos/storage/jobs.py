@@ -7,14 +7,19 @@ Rule 3: queues with keys or limits are claimed by one worker at a time; the othe
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
-from kronos.kernel.ids import IncarnationId, JobId
-from kronos.ports.jobs import ClaimedJob, Claims, FailedJob, FinishedJob, Lane, Wish
+import psycopg
+
+from kronos.core.jobs import CHUNK
+from kronos.core.options import STEPS_QUEUE
+from kronos.kernel.ids import DefinitionId, IncarnationId, JobId
+from kronos.ports.jobs import ClaimedJob, Claims, Ended, FailedJob, FinishedJob, Lane, SentSteps, Wish
 from kronos.storage.database import Connection, Session
-from kronos.storage.fencing import fenced
+from kronos.storage.fencing import ask_fence, check_fence, fenced
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresJobs"]
@@ -29,71 +34,83 @@ class PostgresJobs:
     def __init__(self, url: str, *, queues: Sequence[str] | None = None) -> None:
         self._session = Session(url, purpose="jobs")
         self._queues = None if queues is None else list(queues)
+        self._plain: list[str] = []
+        """Queues that were without keys and limits the last time; a claim of one looks for itself."""
         self._low_water: dict[str, int] = {}
         self._rescan_at = 0.0
 
-    def turn(
-        self,
-        incarnation: IncarnationId,
-        finished: Sequence[FinishedJob],
-        failed: Sequence[FailedJob],
-        wishes: Sequence[Wish],
-    ) -> Claims:
+    def turn(self, incarnation: IncarnationId, ended: Ended, wishes: Sequence[Wish]) -> Claims:
         """In one transaction: record what has ended, and claim more."""
-        with self._session.transaction() as connection:
-            fenced(connection, incarnation)
-            lanes = self._end(connection, incarnation, finished, failed, look=bool(wishes))
-            claims = Claims()
-            for wish in wishes:
-                self._claim(connection, incarnation, wish, lanes, claims)
-            if wishes and not claims.jobs:
-                claims.next_due_s = cast("tuple[float]", connection.execute(statement("find_next_due")).fetchone())[0]
+        self._forget_marks()
+        with self._session.connection() as connection:
+            try:
+                claims = self._turn(connection, incarnation, ended, wishes)
+                connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(psycopg.Error):  # a broken connection has rolled back already
+                    connection.rollback()
+                raise
         return claims
 
-    def _end(
-        self,
-        connection: Connection,
-        incarnation: IncarnationId,
-        finished: Sequence[FinishedJob],
-        failed: Sequence[FailedJob],
-        *,
-        look: bool,
-    ) -> list[Lane]:
+    def _turn(self, connection: Connection, incarnation: IncarnationId, ended: Ended, wishes: Sequence[Wish]) -> Claims:
+        """Ask for everything in one round trip; queues that were not plain the last time take another."""
+        plain = self._plain
         with connection.pipeline():
-            if finished:
-                connection.execute(statement("finish_jobs"), _finished(incarnation, finished))
-            if failed:
-                connection.execute(statement("fail_jobs"), _failed(incarnation, failed))
-            if not look:
-                return []
-            found = connection.execute(statement("find_lanes"), {"queues": self._queues})
-            return [Lane(*row) for row in found.fetchall()]  # type: ignore[arg-type]
+            connection.execute("BEGIN")
+            asked = ask_fence(connection, incarnation)
+            _end(connection, incarnation, ended)
+            looked = connection.execute(statement("find_lanes"), {"queues": self._queues}) if wishes else None
+            sent = [
+                (wish, at, connection.execute(statement("claim_jobs"), at))
+                for wish in wishes
+                for place, queue in enumerate(plain)
+                if (at := self._at(incarnation, queue, wish, share=len(plain) - place))
+            ]
+            check_fence(asked, incarnation)
+        claims = Claims()
+        left = {id(wish): wish.limit for wish in wishes}
+        for wish, at, cursor in sent:
+            left[id(wish)] -= _weight(at["queue"]) * self._took(at, cursor.fetchall(), claims)
+        lanes = [] if looked is None else [Lane(*row) for row in looked.fetchall()]  # type: ignore[arg-type]
+        self._plain = [lane.queue for lane in lanes if lane.is_plain]
+        rest = [lane for lane in lanes if not (lane.is_plain and lane.queue in plain)]
+        for wish in wishes:
+            for place, lane in enumerate(rest):
+                wanted = Wish(wish.targets, left[id(wish)])
+                if wanted.limit > 0 and (at := self._at(incarnation, lane.queue, wanted, share=len(rest) - place)):
+                    left[id(wish)] -= _weight(lane.queue) * self._claim(connection, at, lane, claims)
+        if wishes and not claims.jobs:
+            claims.next_due_s = cast("tuple[float]", connection.execute(statement("find_next_due")).fetchone())[0]
+        return claims
 
-    def _claim(
-        self, connection: Connection, incarnation: IncarnationId, wish: Wish, lanes: list[Lane], claims: Claims
-    ) -> None:
-        """Share `wish.limit` out among the queues; what one leaves goes to those after it."""
-        left = wish.limit
-        self._forget_marks()
-        for place, lane in enumerate(lanes):
-            if not left:
-                return
-            share = -(-left // (len(lanes) - place))
-            at = {"incarnation": incarnation, "queue": lane.queue, "targets": wish.targets, "limit": share}
-            rows = self._claim_plain(connection, at) if lane.is_plain else _claim_fairly(connection, at, lane)
-            claims.held_back |= lane.is_limited and len(rows) < share
-            claims.jobs += rows
-            left -= len(rows)
+    def _at(self, incarnation: IncarnationId, queue: str, wish: Wish, *, share: int) -> dict[str, Any]:
+        """Return the parameters of a claim of one `share`-th of a wish."""
+        return {
+            "incarnation": incarnation,
+            "queue": queue,
+            "targets": wish.targets,
+            "limit": -(-wish.limit // (share * _weight(queue))),
+            "low_water": self._low_water.get(queue, 0),
+        }
 
-    def _claim_plain(self, connection: Connection, at: dict[str, Any]) -> list[ClaimedJob]:
-        low_water = self._low_water.get(at["queue"], 0)
-        rows = connection.execute(statement("claim_jobs"), {**at, "low_water": low_water}).fetchall()
+    def _claim(self, connection: Connection, at: dict[str, Any], lane: Lane, claims: Claims) -> int:
+        if lane.is_plain:
+            return self._took(at, connection.execute(statement("claim_jobs"), at).fetchall(), claims)
+        with connection.pipeline():
+            connection.execute(statement("lock_queue"), {"queue": lane.queue})
+            rows = connection.execute(statement("claim_jobs_fairly"), {**at, "keys": lane.keys}).fetchall()
+        claims.held_back |= lane.is_limited and len(rows) < at["limit"]
+        claims.jobs += sorted((ClaimedJob(*row) for row in rows), key=_by_rank)  # type: ignore[arg-type]
+        return len(rows)
+
+    def _took(self, at: dict[str, Any], rows: list[tuple[object, ...]], claims: Claims) -> int:
         claimed = sorted((ClaimedJob(*row) for row in rows), key=_by_rank)  # type: ignore[arg-type]
         if len(claimed) == at["limit"]:
             self._low_water[at["queue"]] = claimed[-1].rank
         else:
             self._low_water.pop(at["queue"], None)
-        return claimed
+        claims.jobs += claimed
+        return len(claimed)
 
     def _forget_marks(self) -> None:
         now = time.monotonic()
@@ -101,11 +118,18 @@ class PostgresJobs:
             self._rescan_at = now + RESCAN_S
             self._low_water.clear()
 
-    def cancelled(self, incarnation: IncarnationId) -> list[JobId]:
-        """Return the jobs in hand whose end somebody asked for."""
+    def cancelled(self, incarnation: IncarnationId, kept: Sequence[JobId]) -> list[JobId]:
+        """Return those of the jobs in hand whose end somebody asked for, or that are not ours any more."""
+        at = {"incarnation": incarnation, "kept": list(kept)}
         with self._session.connection() as connection:
-            rows = connection.execute(statement("find_cancelled_jobs"), {"incarnation": incarnation}).fetchall()
+            rows = connection.execute(statement("find_cancelled_jobs"), at).fetchall()
         return [cast("JobId", row[0]) for row in rows]
+
+    def shared(self, incarnation: IncarnationId) -> dict[DefinitionId, int]:
+        """Return by how many other workers each definition is served."""
+        with self._session.connection() as connection:
+            found = connection.execute(statement("find_shared_definitions"), {"incarnation": incarnation}).fetchall()
+        return dict(cast("list[tuple[DefinitionId, int]]", found))
 
     def release(self, incarnation: IncarnationId, *, kept: Sequence[JobId], begun: Sequence[JobId]) -> None:
         """Give back every job of this incarnation but `kept`; only those of `begun` have made an attempt."""
@@ -119,6 +143,7 @@ class PostgresJobs:
         with self._session.connection() as connection:
             connection.execute(statement("expire_jobs"))
             connection.execute(statement("purge_jobs"))
+            connection.execute(statement("sweep_step_jobs"))
 
     def close(self) -> None:
         """Close the connection."""
@@ -129,11 +154,30 @@ def _by_rank(job: ClaimedJob) -> tuple[int, str]:
     return (job.rank, job.id)
 
 
-def _claim_fairly(connection: Connection, at: dict[str, Any], lane: Lane) -> list[ClaimedJob]:
-    with connection.pipeline():
-        connection.execute(statement("lock_queue"), {"queue": lane.queue})
-        rows = connection.execute(statement("claim_jobs_fairly"), {**at, "keys": lane.keys}).fetchall()
-    return sorted((ClaimedJob(*row) for row in rows), key=_by_rank)  # type: ignore[arg-type]
+def _weight(queue: str) -> int:
+    """Return how many slots a job of `queue` may fill."""
+    return CHUNK if queue == STEPS_QUEUE else 1
+
+
+def _end(connection: Connection, incarnation: IncarnationId, ended: Ended) -> None:
+    if ended.finished:
+        connection.execute(statement("finish_jobs"), _finished(incarnation, ended.finished))
+    if ended.failed:
+        connection.execute(statement("fail_jobs"), _failed(incarnation, ended.failed))
+    if ended.sent:
+        connection.execute(statement("send_outcomes"), _sent(incarnation, ended.sent))
+        connection.execute("NOTIFY kronos_work")
+
+
+def _sent(incarnation: IncarnationId, jobs: Sequence[SentSteps]) -> dict[str, object]:
+    ordered = sorted(jobs, key=lambda job: job.id)
+    return {
+        "incarnation": incarnation,
+        "jobs": [job.id for job in ordered],
+        "attempts": [job.attempt for job in ordered],
+        "commands": [job.command for job in ordered],
+        "bodies": [job.body for job in ordered],
+    }
 
 
 def _finished(incarnation: IncarnationId, jobs: Sequence[FinishedJob]) -> dict[str, object]:

@@ -21,6 +21,7 @@ from psycopg import errors as pg
 from kronos.core.events import Event, Failure, Kind, StepFacts, decode_facts, read_event
 from kronos.core.graph import decode_graph
 from kronos.core.jobs import LOSSES_MAX
+from kronos.core.options import STEPS_QUEUE
 from kronos.errors import LeaseLost, Unavailable
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
@@ -180,6 +181,11 @@ class PostgresQueue:
         row = cast("tuple[Any, ...]", connection.execute(statement("find_definitions"), at).fetchone())
         targets = {node.name: node.target for node in decode_graph(row[3]).nodes}
         return targets, msgspec.json.decode(row[7], type=dict[str, str])
+
+    def recall(self, incarnation: IncarnationId, runs: Sequence[RunId]) -> None:
+        """Take back the steps of these runs that their former owner had spread out."""
+        with self._fenced(incarnation) as connection:
+            connection.execute(statement("recall_steps"), {"runs": list(runs), "queue": STEPS_QUEUE})
 
     def record_takeovers(self, incarnation: IncarnationId, takeovers: Sequence[Takeover]) -> None:
         """Make takeover counts durable before anything is executed again."""

@@ -13,7 +13,7 @@ import pytest
 
 from kronos.app import Engine, Kronos
 from kronos.kernel.ids import IncarnationId
-from kronos.ports.jobs import ClaimedJob, Claims, FailedJob, FinishedJob, Wish
+from kronos.ports.jobs import ClaimedJob, Claims, Ended, FailedJob, FinishedJob, Wish
 from kronos.settings import Settings
 from kronos.storage.jobs import PostgresJobs
 from kronos.storage.queue import PostgresQueue
@@ -57,16 +57,16 @@ class Desk:
 
     def turn(self, limit: int = 1_000, targets: list[str] | None = None) -> Claims:
         targets = targets or [work.echo.target, work.other.target]
-        return self.store.turn(self.incarnation, [], [], [Wish(targets, limit)])
+        return self.store.turn(self.incarnation, Ended(), [Wish(targets, limit)])
 
     def finish(self, *jobs: ClaimedJob) -> None:
         now = time.time_ns()
         done = [FinishedJob(job.id, job.attempt, b"null", now - 1_000, now) for job in jobs]
-        self.store.turn(self.incarnation, done, [], [])
+        self.store.turn(self.incarnation, Ended(finished=done), [])
 
     def fail(self, job: ClaimedJob, state: str = "dead", due_ns: int | None = None) -> None:
         failed = FailedJob(job.id, job.attempt, state, due_ns, 1, b'{"type":"Boom","message":"bad"}', 1, 2)
-        self.store.turn(self.incarnation, [], [failed], [])
+        self.store.turn(self.incarnation, Ended(failed=[failed]), [])
 
     def set_clock(self, moment: str) -> None:
         set_clock(moment, self.store._session)

@@ -38,7 +38,7 @@ WITH said AS (
     SET state = 'running', worker = %(incarnation)s, attempt = j.attempt + 1, started_at = kronos.now()
     FROM chosen
     WHERE j.id = chosen.id AND j.state = 'pending'
-    RETURNING j.id::text, j.target, j.input, j.attempt, j.failures, j.losses, j.rank
+    RETURNING j.id::text, j.target, j.input, j.attempt, j.failures, j.losses, j.rank, j.run_id::text
 ), counted AS (
     INSERT INTO kronos.queue_starts (queue, at, count)
     SELECT %(queue)s, kronos.now(), t.count FROM (SELECT count(*) FROM taken) t, said WHERE t.count > 0 AND rate IS NOT NULL

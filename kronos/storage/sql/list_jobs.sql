@@ -5,7 +5,7 @@ SELECT id::text, target, queue, key, priority, state::text, attempt, failures, l
        (extract(epoch FROM deadline_at) * 1e6)::bigint * 1000, (extract(epoch FROM started_at) * 1e6)::bigint * 1000,
        (extract(epoch FROM finished_at) * 1e6)::bigint * 1000
 FROM kronos.jobs
-WHERE (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s::uuid[]))
+WHERE run_id IS NULL AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s::uuid[]))
   AND (%(queue)s::text IS NULL OR queue = %(queue)s)
   AND (%(key)s::text IS NULL OR key = %(key)s)
   AND (%(target)s::text IS NULL OR target = %(target)s)

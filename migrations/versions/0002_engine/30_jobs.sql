@@ -40,6 +40,8 @@ CREATE TABLE kronos.jobs (
     expires_at      timestamptz,
     idempotency_key text,
     discard_reason  text,
+    -- steps of a run that go to other workers: `input` lists them, `target` is the run's definition
+    run_id          uuid,
     CHECK ((state = 'running') = (worker IS NOT NULL)),
     CHECK ((state IN ('pending', 'running')) = (finished_at IS NULL))
 ) WITH (fillfactor = 80);
@@ -49,6 +51,7 @@ CREATE INDEX jobs_delayed ON kronos.jobs (due_at) WHERE state = 'pending' AND de
 CREATE INDEX jobs_deadline ON kronos.jobs (deadline_at) WHERE state = 'pending' AND deadline_at IS NOT NULL;
 CREATE INDEX jobs_kept ON kronos.jobs (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX jobs_dead ON kronos.jobs (id) WHERE state = 'dead';
+CREATE INDEX jobs_run ON kronos.jobs (run_id) WHERE run_id IS NOT NULL;
 CREATE UNIQUE INDEX jobs_idempotency ON kronos.jobs (idempotency_key) WHERE idempotency_key IS NOT NULL;
 
 -- Attempts that failed; the last one's failure also stands in the job.  One that succeeded is the job's own row.
