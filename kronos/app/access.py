@@ -141,6 +141,7 @@ class Kronos(Messages, Queries):
                 elif self.definitions.holds(found) is None:
                     self.serve(*found.children.values())
                     definition, sources = define(found)
+                    self.upkeep.retention.check(definition.graph.retention)
                     self._submission.register(definition, sources)
                     self._serve_steps(found.steps.values())
                     self.definitions.add(found, definition)
@@ -160,10 +161,12 @@ class Kronos(Messages, Queries):
         version: str | None = None,
         timeout_s: float | None = None,
         attributes: Mapping[str, Attribute] | None = None,
+        retention: str | None = None,
         conn: object | None = None,
     ) -> RunId:
         """Start a run and return its id; it is durable when this returns.
 
+        `retention` is the class that says how long it is kept after its end; by default, as its workflow says.
         With `conn`, a psycopg connection, it is part of your own transaction there: it starts when that commits.
         Raises `NotFound` for an unknown workflow, `InvalidInput` whose `facts["field"]` is the path of a wrong value.
         """
@@ -173,6 +176,7 @@ class Kronos(Messages, Queries):
             version=version,
             timeout_s=timeout_s,
             attributes=attributes,
+            retention=retention,
             conn=conn,
         )
 
@@ -184,6 +188,7 @@ class Kronos(Messages, Queries):
         version: str | None = None,
         timeout_s: float | None = None,
         attributes: Mapping[str, Attribute] | None = None,
+        retention: str | None = None,
         conn: object | None = None,
     ) -> RunId:
         """`start` with an input that is JSON text already."""
@@ -193,8 +198,12 @@ class Kronos(Messages, Queries):
             timeout_s = definition.graph.timeout_s
         if timeout_s is not None and timeout_s <= 0:
             raise InvalidInput(f"timeout {timeout_s} is not positive", field="timeout", value=timeout_s)
+        if retention is not None:
+            self.upkeep.retention.check(retention)
         given = msgspec.json.encode(checked_attributes(attributes)) if attributes else None
-        return self._submission.start(definition.id, checked, timeout_s=timeout_s, attributes=given, conn=conn)
+        return self._submission.start(
+            definition.id, checked, timeout_s=timeout_s, attributes=given, retention=retention, conn=conn
+        )
 
     def start_many(self, workflow: Workflow | str, inputs: Sequence[object]) -> list[RunId]:
         """Start one run of `workflow` for each of `inputs`, in one transaction; return their ids in that order."""

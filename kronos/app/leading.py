@@ -7,11 +7,14 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from kronos.app.keeping import Expiring, Sweeping
 from kronos.engine.leader import Candidate, Duty, schedules_duty
 from kronos.ports.leading import Presence, Term
 from kronos.storage.database import Session
 from kronos.storage.leading import PostgresLeadership
+from kronos.storage.retention import Retention
 from kronos.storage.schedules import PostgresSchedules
+from kronos.storage.sweeping import Sweep
 
 __all__ = ["Leading", "node_name"]
 
@@ -30,6 +33,7 @@ class Leading:
     def __init__(self, url: str, *, kind: str, name: str, lease_s: float, presence: Callable[[], Presence]) -> None:
         store = PostgresLeadership(url)
         self._session = Session(url, purpose="duties")
+        self._expiring = Expiring(Retention(url))
         self.candidate: Final = Candidate(
             store=store,
             kind=kind,
@@ -40,6 +44,8 @@ class Leading:
                 schedules_duty(PostgresSchedules(self._session)),
                 Duty("partitions", lambda term: _every(PARTITIONS_S, store.maintain, term)),
                 Duty("nodes", lambda term: _every(NODES_S, store.forget_nodes, term)),
+                Duty("sweep", Sweeping(Sweep(self._session)).act),
+                Duty("retention", self._expiring.act),
             ],
         )
 
@@ -58,6 +64,7 @@ class Leading:
     def stop(self) -> None:
         """Leave; where this process led, another may begin at once."""
         self.candidate.stop()
+        self._expiring.stop()
         self._session.close()
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from kronos.app.fsck import Finding, Fsck, reading_connection
 from kronos.app.fsck.reading import Progress
 from kronos.kernel.ids import RunId
 from kronos.ports.blobs import Blobs
 from kronos.storage.database import Session
+from kronos.storage.retention import Retention
 from kronos.storage.sweeping import Sweep, Swept
 
 __all__ = ["Upkeep"]
@@ -22,6 +24,7 @@ class Upkeep:
         self._url = url
         self._session = session
         self._blobs = blobs
+        self.retention: Final = Retention(url)
 
     def fsck(
         self, run_id: RunId | None = None, *, anchor: Path | None = None, progress: Progress | None = None

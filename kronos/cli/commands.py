@@ -10,12 +10,13 @@ from kronos.cli.datasets import app as datasets
 from kronos.cli.demo import demo
 from kronos.cli.nodes import nodes
 from kronos.cli.replay import replay
+from kronos.cli.retention import app as retention
 from kronos.cli.runs import app as runs
 from kronos.cli.runs import start
 from kronos.cli.schedules import app as schedules
 from kronos.cli.serving import dev, server, token, worker
 from kronos.cli.state import state
-from kronos.cli.upkeep import doctor, fsck
+from kronos.cli.upkeep import doctor, fsck, sweep
 from kronos.cli.workflows import app as workflows
 
 __all__ = ["app"]
@@ -31,9 +32,11 @@ app = typer.Typer(
 
 for command in (demo, dev, server, worker, token, start, state, replay, backtest, fsck, doctor):
     app.command()(command)
+datasets.command()(sweep)
 app.add_typer(runs, name="runs", help="What is on record of runs.")
 app.command()(nodes)
 app.add_typer(schedules, name="schedules", help="Standing orders for runs, on cron time.")
 app.add_typer(workflows, name="workflows", help="Versions, their open runs and workers; moving a run.")
 app.add_typer(datasets, name="data", help="Market data: import, list, show.")
+app.add_typer(retention, name="retention", help="How long histories are kept.")
 app.add_typer(database, name="db", help="The embedded Postgres of this data folder.")

@@ -125,6 +125,7 @@ class WorkflowDefinition(Generic[P, R]):
         timeout_s: float | None,
         budget: Budget | None,
         queries: Mapping[str, Query],
+        retention: str,
         local_names: Mapping[str, Any],
     ) -> None:
         self.function: Final = function
@@ -141,7 +142,7 @@ class WorkflowDefinition(Generic[P, R]):
         check_types(function, self.signature)
         self.input_type: Final = _input_type(name, self.signature)
         self.output_type: Final = self.signature.returns
-        graph, used = self._read(timeout_s, budget)
+        graph, used = self._read(timeout_s, budget, retention)
         self.graph: Final[Graph] = graph
         self.steps: Final[Mapping[str, StepDefinition[Any, Any]]] = {
             name: each for name, each in used.items() if isinstance(each, StepDefinition)
@@ -182,7 +183,7 @@ class WorkflowDefinition(Generic[P, R]):
             raise
         return canonical.encode(typed)
 
-    def _read(self, timeout_s: float | None, budget: Budget | None) -> tuple[Graph, Mapping[str, Any]]:
+    def _read(self, timeout_s: float | None, budget: Budget | None, retention: str) -> tuple[Graph, Mapping[str, Any]]:
         if active_tracer() is not None:
             refuse(f"workflow {self.name!r} is declared inside another workflow: declare it outside")
         with Tracer(self.signature) as tracer:
@@ -192,7 +193,14 @@ class WorkflowDefinition(Generic[P, R]):
         if not nodes:
             raise WorkflowDefinitionError(f"{line_of(self.function)}: workflow {self.name!r} has no steps")
         schema = _schema(self.input_type)
-        graph = Graph(nodes=nodes, output=output, input_schema=schema, timeout_s=timeout_s, budget=budget)
+        graph = Graph(
+            nodes=nodes,
+            output=output,
+            input_schema=schema,
+            timeout_s=timeout_s,
+            budget=budget,
+            retention=retention,
+        )
         return graph, {name: call.definition for name, call in tracer.calls.items()}
 
     def _call(self, tracer: Tracer) -> Any:
@@ -331,8 +339,10 @@ def workflow(
     timeout: Duration | None = None,
     budget: Budget | None = None,
     queries: Mapping[str, Query] = MappingProxyType({}),
+    retention: str = "standard",
 ) -> _WorkflowDecorator:
-    """Declare a workflow: `version` pins its runs to this code; `timeout` limits a whole run, `budget` what it uses up.
+    """Declare a workflow: `version` pins its runs to this code; `timeout` limits a whole run, `budget` what it uses up;
+    `retention` is the class that says how long a run is kept after its end.
 
     `queries` are pure functions of a `RunView` by name: what a run can be asked (`app.query(run, name)`).
 
@@ -351,6 +361,7 @@ def workflow(
             timeout_s=None if timeout is None else parse_duration(timeout, field="timeout"),
             budget=budget,
             queries=queries,
+            retention=retention,
             local_names=local_names(function),
         )
 

@@ -72,6 +72,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     input_schema: dict[str, Any] = {}
     timeout_s: float | None = None
     budget: Budget | None = None
+    retention: str = "standard"
 
     @cached_property
     def read(self) -> frozenset[str]:

@@ -39,7 +39,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     `parent` is the run that a fork was made from, `parent_seq` the last seq that it shares with it; `spent` what it had
     used up at its end, where its steps reported costs.  A child was started by `child_step` of `child_of`; a successor
-    `continues` a run, which is `continued_by` it.
+    `continues` a run, which is `continued_by` it.  Where `expired_at` is set, the history is gone: this line is left.
     """
 
     id: RunId
@@ -65,6 +65,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     child_step: str | None = None
     continues: RunId | None = None
     continued_by: RunId | None = None
+    expired_at: int | None = None
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,7 +43,10 @@ _runs = sa.Table(
     sa.MetaData(schema="kronos"),
     *(sa.Column(name) for name in ("definition", "workflow", "version", "input", "output", "failure", "failed_step")),
     *(sa.Column(name) for name in ("head_seq", "owner", "takeovers", "parent_seq", "spent")),
-    *(sa.Column(name, sa.DateTime(timezone=True)) for name in ("created_at", "started_at", "finished_at")),
+    *(
+        sa.Column(name, sa.DateTime(timezone=True))
+        for name in ("created_at", "started_at", "finished_at", "expired_at")
+    ),
     sa.Column("id", sa.Uuid),
     *(sa.Column(name, sa.Uuid) for name in ("parent_run", "child_of", "continues", "continued_by")),
     sa.Column("child_step", sa.Text),
@@ -83,6 +86,7 @@ _LINE: Final = sa.select(
     _runs.c.child_step,
     _runs.c.continues,
     _runs.c.continued_by,
+    _ns(_runs.c.expired_at),
 )
 
 
@@ -133,8 +137,8 @@ class PostgresHistory:
         if seq is not None and seq < 0:
             raise InvalidInput(f"seq {seq} is negative", field="seq", value=seq)
         run = self._fold(run_id, seq)
-        if run.seq == 0:
-            self.run(run_id)
+        if run.seq == 0 and self.run(run_id).expired_at is not None:
+            raise NotFound(f"the history of run {run_id} has expired: its result is all that is left", run_id=run_id)
         if seq is not None and run.seq < seq:
             raise InvalidInput(f"seq {seq} is beyond the last event, {run.seq}", field="seq", value=seq)
         return run
@@ -332,4 +336,5 @@ def _summary(row: tuple[Any, ...]) -> RunSummary:
         child_step=row[20],
         continues=_run_id(row[21]),
         continued_by=_run_id(row[22]),
+        expired_at=row[23],
     )

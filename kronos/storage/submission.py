@@ -42,6 +42,7 @@ class Submission:
             "codes": _encode(definition.codes),
             "sources": _encode(definition.sources),
             "environment": _encode(definition.environment),
+            "retention": definition.graph.retention,
         }
         blobs = [BlobWrite(name, data, RunId(definition.id)) for name, data in sources.items()]
         with self._session.transaction() as connection:
@@ -56,13 +57,19 @@ class Submission:
         *,
         timeout_s: float | None = None,
         attributes: bytes | None = None,
+        retention: str | None = None,
         conn: object | None = None,
     ) -> RunId:
         """Record a new run and wake the workers, in the caller's transaction where `conn` is given.
 
-        `attributes` are JSON.
+        `attributes` are JSON.  `retention` names a class that exists; None: as the workflow says.
         """
-        at: dict[str, object] = {"definition": definition, "input": run_input, "timeout_ms": _ms(timeout_s)}
+        at: dict[str, object] = {
+            "definition": definition,
+            "input": run_input,
+            "timeout_ms": _ms(timeout_s),
+            "retention": retention,
+        }
         start = statement("start_run")
         if attributes is not None:
             start, at["attributes"] = statement("start_run_with_attributes"), attributes.decode()
@@ -78,7 +85,7 @@ class Submission:
         self, definition: DefinitionId, inputs: list[bytes], *, timeout_s: float | None = None
     ) -> list[RunId]:
         """Record many runs of one workflow in one transaction, in the order of `inputs`."""
-        at = {"definition": definition, "inputs": inputs, "timeout_ms": _ms(timeout_s)}
+        at = {"definition": definition, "inputs": inputs, "timeout_ms": _ms(timeout_s), "retention": None}
         with self._session.transaction() as connection:
             rows = connection.execute(statement("start_runs"), at).fetchall()
             connection.execute("NOTIFY kronos_work")

@@ -254,7 +254,7 @@ def test_a_workflow_inside_a_workflow_is_refused():
     def outer(request: Request) -> Bars:
         return inner(request)
 
-    assert "call its steps instead" in refusal(outer).message
+    assert "or call its steps" in refusal(outer).message
 
 
 def declare(options: dict[str, Any], function: Callable[..., Any]) -> None:

@@ -86,3 +86,22 @@ def test_doctor_explains_a_run_and_the_database_in_one_line_each(kronos, scene):
     assert code == any(remark["level"] == "bad" for remark in remarks)
     assert {"server", "disk", "clock"} <= {remark["topic"] for remark in remarks}
     assert kronos("doctor", "seven")[0] == 2
+
+
+def test_classes_are_set_listed_and_refused_by_name(kronos, scene):
+    assert kronos("retention", "set", "short", "--keep", "14d")[0] == 0
+    code, out, _ = kronos("retention", "list", "--json")
+    assert code == 0
+    assert {"name": "short", "keep_s": 14 * 86_400.0, "hold": False, "runs": 0, "expired": 0} in json.loads(out)[
+        "classes"
+    ]
+    assert "short     14d" in kronos("retention", "list")[1]
+    assert kronos("retention", "expire") == (0, "", "0 partitions have expired\n")
+    code, _, err = kronos("retention", "set", "short", "--keep", "soon")
+    assert (code, "--keep 'soon': write it as" in err) == (2, True)
+    assert kronos("retention", "drop", "events_standard")[0] == 2
+
+
+def test_a_sweep_says_what_it_took(kronos):
+    code, out, _ = kronos("data", "sweep", "--json")
+    assert (code, set(json.loads(out))) == (0, {"examined", "deleted", "bytes"})

@@ -15,7 +15,7 @@ __all__ = ["Ask", "examine"]
 
 
 class Ask(Protocol):
-    """Returns the rows of a statement under `sql/doctor`."""
+    """Returns the rows of a statement."""
 
     def __call__(self, name: str, at: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]: ...
 
@@ -43,12 +43,13 @@ class _Server(NamedTuple):
 
 def examine(ask: Ask, data_dir: Path) -> Iterator[Remark]:
     """Yield one remark or more on each topic."""
-    server = _Server(*ask("read_server")[0])
+    server = _Server(*ask("doctor/read_server")[0])
     yield from _server(server)
     yield from _role(server)
-    yield from _workers([WorkerLine(*row) for row in ask("read_workers")])
+    yield from _workers([WorkerLine(*row) for row in ask("doctor/read_workers")])
     yield _leader(ask)
     yield from _partitions(ask)
+    yield from _retention(ask)
     yield from _vacuum(ask)
     yield _disk(data_dir)
     yield _clock(ask)
@@ -101,7 +102,7 @@ def _workers(workers: list[WorkerLine]) -> Iterator[Remark]:
 
 
 def _leader(ask: Ask) -> Remark:
-    for epoch, name, left_s in ask("read_leader"):
+    for epoch, name, left_s in ask("doctor/read_leader"):
         what = f"{name} leads (epoch {epoch}), for {shown_s(left_s)} unless it renews"
         return Remark(topic="leader", level="ok", what=what)
     do = "schedules fire and history is kept once a worker or server is up"
@@ -109,16 +110,25 @@ def _leader(ask: Ask) -> Remark:
 
 
 def _partitions(ask: Ask) -> Iterator[Remark]:
-    for name, ahead in ask("count_partitions"):
+    for name, ahead in ask("doctor/count_partitions"):
         low = ahead < WEEKS_AHEAD_MIN
         do = "start a worker or any kronos command: each makes them" if low else ""
         what = f"class {name} has partitions for {ahead} weeks ahead"
         yield Remark(topic="partitions", level="bad" if low else "ok", what=what, do=do)
 
 
+def _retention(ask: Ask) -> Iterator[Remark]:
+    for leaf, _, _, _, pins, example, phase in ask("retention/find_due"):
+        if not pins:
+            continue
+        what = f"{leaf} is due and kept by {pins} runs, such as {example}, which is {phase}"
+        do = "it goes once they have ended and are old enough: cancel what nobody waits for"
+        yield Remark(topic="retention", level="note", what=what, do=do)
+
+
 def _vacuum(ask: Ask) -> Iterator[Remark]:
-    long = ask("find_long_transactions", {"older_s": LONG_S})
-    held = ask("find_held_snapshots", {"older_s": LONG_S})
+    long = ask("doctor/find_long_transactions", {"older_s": LONG_S})
+    held = ask("doctor/find_held_snapshots", {"older_s": LONG_S})
     for pid, name, state, open_s, query in long:
         what = f"pid {pid} ({name}) is {state} in a transaction since {shown_s(open_s)}: {query}"
         do = f"vacuum removes nothing that died since: SELECT pg_terminate_backend({pid})"
@@ -142,7 +152,7 @@ def _disk(data_dir: Path) -> Remark:
 
 def _clock(ask: Ask) -> Remark:
     before = time.time_ns()
-    ((database_ns,),) = ask("read_clock")
+    ((database_ns,),) = ask("doctor/read_clock")
     offset_s = (database_ns - (before + time.time_ns()) / 2) / 1e9
     what = f"the database's clock is {offset_s:+.3f} s from this machine's"
     if abs(offset_s) <= OFFSET_S_MAX:

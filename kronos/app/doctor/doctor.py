@@ -32,14 +32,14 @@ class Doctor:
         """Return why a run is not moving, or without one what is wrong around all of them; raise `NotFound`."""
         if run_id is None:
             return [*examine(self._ask, self._data_dir), look_for_pooler(self._url)]
-        rows = self._ask("read_run", {"run": run_id})
+        rows = self._ask("doctor/read_run", {"run": run_id})
         if not rows:
             raise NotFound(f"no run {run_id}: `kronos runs list` shows those on record", run_id=run_id)
         row = RunEvidence(*rows[0])
         graph = self._history.definition(DefinitionId(row.definition)).graph
-        workers = [WorkerLine(*each) for each in self._ask("read_workers")]
+        workers = [WorkerLine(*each) for each in self._ask("doctor/read_workers")]
         return explain(row, self._history.state_at(run_id), graph, workers)
 
     def _ask(self, name: str, at: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         with self._connections.connection() as connection:
-            return connection.execute(statement(f"doctor/{name}"), at).fetchall()
+            return connection.execute(statement(name), at).fetchall()

@@ -5,8 +5,8 @@ WITH fired AS (
     ON CONFLICT (schedule_id, nominal_time) DO NOTHING
     RETURNING run_id
 )
-INSERT INTO kronos.runs (id, definition, workflow, version, input, timeout_ms, wake_at)
-SELECT f.run_id, d.id, d.workflow, d.version, %(input)s, %(timeout_ms)s, %(wake_at)s
+INSERT INTO kronos.runs (id, retention_class, definition, workflow, version, input, timeout_ms, wake_at)
+SELECT f.run_id, kronos.class_named(d.retention), d.id, d.workflow, d.version, %(input)s, %(timeout_ms)s, %(wake_at)s
 FROM fired f, kronos.definitions d
 WHERE d.id = %(definition)s
 RETURNING id

@@ -18,3 +18,24 @@ CREATE TABLE kronos.archives (
     made_at timestamptz NOT NULL DEFAULT kronos.now()
 );
 SELECT kronos.grant_runtime('kronos.archives', 'SELECT, INSERT');
+
+-- One row a partition that goes: each step is noted when it is done, so that whoever comes next goes on.
+CREATE TABLE kronos.retired_partitions (
+    leaf            text        PRIMARY KEY,
+    retention_class smallint    NOT NULL REFERENCES kronos.retention_classes,
+    low             uuid        NOT NULL,
+    high            uuid        NOT NULL,
+    began_at        timestamptz NOT NULL DEFAULT kronos.now(),
+    detached_at     timestamptz,
+    forgotten_at    timestamptz,
+    dropped_at      timestamptz
+);
+SELECT kronos.grant_runtime('kronos.retired_partitions', 'SELECT');
+
+-- The class of a workflow's runs, where a start names none.
+ALTER TABLE kronos.definitions ADD COLUMN retention text NOT NULL DEFAULT 'standard';
+
+-- The class of a name; 0, which no run may have, where there is none.
+CREATE FUNCTION kronos.class_named(wanted text) RETURNS smallint LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT id FROM kronos.retention_classes WHERE name = wanted), 0::smallint)
+$$;
