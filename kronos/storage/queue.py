@@ -37,6 +37,10 @@ from kronos.storage.statements import statement
 __all__ = ["PostgresQueue"]
 
 PAGE: Final = 5_000
+REAP_LOCK_MS: Final = 250
+"""How long a reaper waits for a flush of a silent incarnation before it ends its connections: takeover is to come
+within the lease and a second.
+"""
 _DONE: Final = Kind.STEP_COMPLETED
 KILLED: Final = msgspec.json.encode(
     Failure(
@@ -90,15 +94,17 @@ class PostgresQueue:
 
     def _declare_dead(self, connection: Connection, incarnation: int) -> None:
         at = {"incarnation": incarnation}
-        try:
-            with connection.transaction():
-                connection.execute(statement("fence_exclusive"), at)
-                connection.execute(statement("mark_dead"), at)
-        except pg.LockNotAvailable:
-            # its flush hangs, perhaps behind a dead link: end the backends, the next tick finds the fence free
-            connection.execute("RESET ROLE")
-            connection.execute(statement("end_backends"), at)
-            take_role(connection)
+        for _ in range(2):
+            try:
+                with connection.transaction():
+                    connection.execute(f"SET LOCAL lock_timeout = {REAP_LOCK_MS}")
+                    connection.execute(statement("fence_exclusive"), at)
+                    connection.execute(statement("mark_dead"), at)
+                    return
+            except pg.LockNotAvailable:  # its flush hangs, perhaps behind a dead link: end it, and try once more
+                connection.execute("RESET ROLE")
+                connection.execute(statement("end_backends"), at)
+                take_role(connection)
 
     def retire(self, incarnation: IncarnationId, why: str) -> None:
         """End an incarnation in order, once no flush of its own is under way."""

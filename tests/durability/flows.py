@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from kronos import StepContext, step, workflow
+from kronos import StepContext, Transaction, step, workflow
 
 BIG = 20_000
 """Characters: well above the size from which a value becomes a blob."""
@@ -185,3 +185,21 @@ def wait_for_gate(order: Order, ctx: StepContext) -> Part:
 @workflow(version="1")
 def gated(order: Order) -> Part:
     return last.named("after")(order, large(order, wait_for_gate(order), source(order)))
+
+
+# ── one that writes to a table of the user's ──
+
+BOOKINGS = "CREATE TABLE bookings (run text NOT NULL, attempt integer NOT NULL, token text NOT NULL)"
+
+
+@step(effect="tx")
+def book(tx: Transaction, ctx: StepContext, order: Order) -> Part:
+    token = sign(ctx)
+    tx.execute("INSERT INTO bookings VALUES (%s, %s, %s)", (ctx.run_id, ctx.attempt, token))
+    linger(order)
+    return Part(order.number, token)
+
+
+@workflow(version="1")
+def booked(order: Order) -> Part:
+    return last.named("end")(order, large(order, book(order=order), source(order)))

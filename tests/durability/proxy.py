@@ -7,6 +7,7 @@ It reads the frontend's messages, so it cuts between two statements, never at a 
   middle   half of the message arrives
   late     the client is cut off at once; the server gets the statement half a second later, and does it
   stall    nothing more is forwarded until `release`: a partitioned link
+  mute     the server does it, and its answer does not arrive until `release`
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from kronos.storage.statements import statement as named
 
 __all__ = ["Fault", "Proxy", "opening"]
 
-Mode = Literal["before", "after", "middle", "late", "stall"]
+Mode = Literal["before", "after", "middle", "late", "stall", "mute"]
 LATE_S = 0.5
 
 
@@ -108,7 +109,8 @@ class _Link:
                 fault = self._proxy.fault
                 if fault is not None and fault.application == application and self._hits(fault, text):
                     self._proxy.fault = None
-                    fault.fired.set()
+                    if fault.mode != "mute":  # that one has fired when the server has done it
+                        fault.fired.set()
                     self._break(fault, kind + length + body)
                     if fault.mode != "stall":
                         break
@@ -167,6 +169,14 @@ class _Link:
             time.sleep(LATE_S)
             self._server.sendall(message)
             self._answered.wait(0.3)
+        elif fault.mode == "mute":
+            self._muted = True
+            self._server.sendall(message)
+            if message[:1] == b"B":
+                self._pass_until_sync()
+            self._answered.wait(5)
+            fault.fired.set()
+            fault.release.wait(60)
         elif fault.mode == "stall":
             fault.release.wait(60)
             self._server.sendall(message)

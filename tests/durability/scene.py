@@ -17,7 +17,7 @@ import pytest
 from kronos import Kronos
 from kronos.errors import Unavailable
 
-__all__ = ["LEASE_S", "Fleet", "Member", "Scene", "until"]
+__all__ = ["LEASE_S", "Fleet", "Member", "Node", "Scene", "until"]
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE_S = 1.0
@@ -40,7 +40,7 @@ class Fleet:
             "KRONOS_TEST_LEDGER": str(self.ledger),
             "KRONOS_TEST_GATE": str(self.gate),
         }
-        self._all: list[Member] = []
+        self._all: list[Member | Node] = []
 
     def warm(self, *, url: str | None = None, **environment: str) -> Member:
         """Return a worker process that has imported everything and waits to be told to begin."""
@@ -51,6 +51,12 @@ class Fleet:
     def worker(self, *, url: str | None = None, **environment: str) -> Member:
         """Return a worker that works."""
         return self.warm(url=url, **environment).begin()
+
+    def node(self, kind: str, *, url: str | None = None, before: tuple[str, ...] = ()) -> Node:
+        """Return a `kronos worker` or `kronos server`, as an operator starts it; `before` is put before the command."""
+        node = Node(self, kind, url or self.url, before)
+        self._all.append(node)
+        return node
 
     def __enter__(self) -> Self:
         return self
@@ -108,6 +114,35 @@ class Member:
         return line
 
 
+class Node:
+    """One process of the command line."""
+
+    def __init__(self, fleet: Fleet, kind: str, url: str, before: tuple[str, ...]) -> None:
+        ports = dict.fromkeys(("GRPC_ADDR", "ADMIN_ADDR", "METRICS_ADDR"), "127.0.0.1:0")
+        with fleet.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*before, sys.executable, "-m", "kronos", kind, "--workflows", "tests.durability.flows"],
+                cwd=ROOT,
+                env=fleet.environment | ports | {"DATABASE_URL": url},
+                stdout=log,
+                stderr=log,
+            )
+        self.pid = self.process.pid
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self.process.terminate()
+
+    def wait(self, within_s: float) -> int:
+        """Return the exit code."""
+        return self.process.wait(within_s)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+
 class Scene:
     """A database, the fleet of its workers, and a client."""
 
@@ -118,6 +153,10 @@ class Scene:
     def sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.fleet.url, autocommit=True) as connection:
             return connection.execute(query, values or None).fetchall()
+
+    def execute(self, statement: str) -> None:
+        with psycopg.connect(self.fleet.url, autocommit=True) as connection:
+            connection.execute(statement)
 
     def reconnect(self) -> None:
         """Have the client notice that its connection is gone, so that a start is not the one to find out."""

@@ -64,7 +64,7 @@ def test_a_refused_end_keeps_the_commands_that_it_was_made_of(database_url: str,
         app.cancel(run)  # unseen by the end below
         head = Head(uuid.UUID(run), 1, b"h" * 32, 1, time.time_ns(), "cancelled")
         row = EventRow(1, uuid.UUID(run), 1, 1, "run_cancelled", "", 0, head.at_ns, b"{}", head.hash)
-        verdict = queue.flush(owner, Flush(1, rows=[row], ended=[head], drained=[seen.id]))
+        verdict = queue.flush(owner, Flush(1, rows=[row], ended=[head], drained_by_end=[seen.id]))
         assert verdict.refused == {uuid.UUID(run)}
         assert len(queue.commands(owner)) == 2, "had the owner died here, the first cancel would be lost"
         assert app.history.events(run) == []
