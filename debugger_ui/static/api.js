@@ -34,10 +34,16 @@ export class Api {
 
   stream = (after) => new EventSource(`${this.base}/stream?after=${after}`);
 
-  async cancel(reason) {
+  lineage = () => this.#get("/lineage", {});
+
+  cancel = (reason) => this.#post("/cancel", JSON.stringify({ reason }));
+  fork = (body) => this.#post("/fork", body);
+  retry = () => this.#post("/retry", "{}");
+
+  async #post(path, body) {
     const csrf = document.querySelector("meta[name=csrf]").content;
     const headers = { "content-type": "application/json", "x-csrf-token": csrf };
-    return answer(await fetch(`${this.base}/cancel`, { method: "POST", headers, body: JSON.stringify({ reason }) }));
+    return answer(await fetch(`${this.base}${path}`, { method: "POST", headers, body }));
   }
 
   async #get(path, query) {

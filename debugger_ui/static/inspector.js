@@ -5,9 +5,10 @@ import { jsonView } from "./json.js";
 import { bytes, clock, duration, exact, glyph } from "./words.js";
 
 export class Inspector {
-  constructor({ onselect }) {
+  constructor({ onselect, forking }) {
     this.box = byId("inspector");
     this.onselect = onselect;
+    this.forking = forking;
     this.closed = new Set();
   }
 
@@ -24,6 +25,7 @@ export class Inspector {
   }
 
   #run(state, detail) {
+    const tree = this.forking.tree();
     return [
       title(state.phase, detail.run.workflow),
       state.head_seq === 0 && h("p", { class: "nothing" }, "No worker has claimed this run yet. If none is up, start one: ", h("code", {}, "kronos worker MODULE")),
@@ -34,10 +36,12 @@ export class Inspector {
         ["started", state.seq ? stamp(detail.run.started_at) : null],
         ["ended", ["completed", "failed", "cancelled", "dead"].includes(state.phase) ? stamp(detail.run.finished_at) : null],
         ["definition", short(detail.definition)],
+        ["fork of", this.forking.shared],
       ]),
       state.failure && this.#failure(state.failure),
       this.#value("Result", state.output, "The run has no result at this point."),
       this.#value("Input", detail.input, ""),
+      tree && this.#section("Lineage", "", tree),
     ].filter(Boolean);
   }
 
@@ -47,6 +51,7 @@ export class Inspector {
     return [
       title(view.status, view.step, view.attempt ? `attempt ${view.attempt}${node.retries ? ` of ${node.retries + 1}` : ""}` : null),
       view.report && h("a", { class: "button report", href: view.report, target: "_blank", rel: "noopener" }, "Open report"),
+      this.forking.button(view),
       view.status === "pending" && h("p", { class: "nothing" }, this.#waiting(state, node)),
       facts([
         ["scheduled", view.scheduled && stamp(view.scheduled)],
@@ -57,6 +62,8 @@ export class Inspector {
         ["next try", view.retry_due && stamp(view.retry_due)],
         ["worker", view.worker],
         ["code", view.code && short(view.code)],
+        ["taken over", view.reused_from && h("a", { href: `/runs/${view.reused_from}`, title: view.reused_from }, view.reused_from.slice(-12))],
+        ["given", view.replaced && "by whoever forked: not executed"],
         ["function", node.target],
         ["needs", this.#links([...node.needs, ...node.after])],
       ]),

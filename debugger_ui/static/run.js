@@ -4,6 +4,7 @@
 import { Api, Latest, skewMs } from "./api.js";
 import { byId, h } from "./dom.js";
 import { Events } from "./events.js";
+import { Forking } from "./forking.js";
 import { Gantt } from "./gantt.js";
 import { Inspector } from "./inspector.js";
 import { jsonView } from "./json.js";
@@ -24,7 +25,8 @@ const model = { head: Number(page.dataset.head), phase: page.dataset.phase, seq:
 const scrubber = new Scrubber({ onseek: (seq, how) => goTo(seq, how) });
 const gantt = new Gantt({ onselect: (step) => select(step, {}), onseek: (seq, how) => goTo(seq, how) });
 const events = new Events(api, { onseek: (seq, how) => goTo(seq, how) });
-const inspector = new Inspector({ onselect: (step) => select(step, { reveal: true }) });
+const forking = new Forking(api, { onseek: (seq) => goTo(seq, { jump: true }) });
+const inspector = new Inspector({ onselect: (step) => select(step, { reveal: true }), forking });
 const states = new Latest((seq, step) => api.state(seq, step), { keep: STATES_KEPT, onanswer: showState, onerror: showError });
 
 // ── position ─────────────────────────────────────────────────────────────────────────────────────
@@ -158,6 +160,7 @@ function pill() {
 function phase() {
   byId("phase").replaceChildren(h("span", { class: `status is-${model.phase}` }, h("span", { class: "glyph", "aria-hidden": "true" }, glyph(model.phase)), model.phase));
   byId("cancel").hidden = FINAL.includes(model.phase);
+  forking.setPhase(model.phase);
 }
 
 function onUpdate(update) {
@@ -332,7 +335,7 @@ let ticking = null;
 async function begin() {
   inspector.say("Loading…");
   try {
-    [model.detail] = await Promise.all([api.detail(), loadTimeline()]);
+    [model.detail] = await Promise.all([api.detail(), loadTimeline(), forking.load()]);
   } catch (error) {
     return showError(error);
   }

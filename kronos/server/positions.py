@@ -207,6 +207,8 @@ def _outline(step: str, state: StepState) -> shapes.StepView:
         worker=facts.worker,
         code=facts.code,
         failure=None if facts.failure is None else failure_of(facts.failure),
+        reused_from=None if facts.reused_from is None else facts.reused_from.run,
+        replaced=facts.replaced,
     )
 
 

@@ -170,6 +170,7 @@ class StepView(_Shape, frozen=True, kw_only=True, omit_defaults=True):
 
     `input` is bound from the run's input and the outputs known there; `input_origin` says whether the history holds
     its hash already ("recorded"), or it follows from what is known ("derived").  `input_matches` compares the two.
+    Of a fork: `reused_from` is the run whose outcome was taken over, `replaced` says that the output was given.
     """
 
     step: str
@@ -191,6 +192,8 @@ class StepView(_Shape, frozen=True, kw_only=True, omit_defaults=True):
     effects: list[Effect] = []
     attempts: list[Attempt] = []
     report: str | None = None
+    reused_from: str | None = None
+    replaced: bool = False
 
 
 class RunState(_Shape, frozen=True, kw_only=True):
