@@ -30,7 +30,7 @@ export class Forking {
     const known = new Set(all.map((kin) => kin.id));
     const list = (parent) => {
       const kin = all.filter((each) => (known.has(each.parent) ? each.parent : null) === parent);
-      return kin.length && h("ul", { class: parent ? "" : "tree" }, kin.map((each) => h("li", {}, this.#line(each), list(each.id))));
+      return kin.length ? h("ul", { class: parent ? "" : "tree" }, kin.map((each) => h("li", {}, this.#line(each), list(each.id)))) : null;
     };
     return [list(null), family.is_cut && h("p", { class: "cut" }, "There are more descendants than are shown.")].filter(Boolean);
   }

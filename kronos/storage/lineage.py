@@ -103,19 +103,22 @@ def _kin(row: tuple[Any, ...]) -> Kin:
         phase=Phase(row[5]),
         created_at=row[6],
         fork=fork,
-        changed=_changed(fork, code=row[8], run_input=row[9]),
+        changed=_changed(fork, Fork() if row[11] is None else decode_fork(row[11]), code=row[8], run_input=row[9]),
     )
 
 
-def _changed(fork: Fork | None, *, code: bool, run_input: bool) -> list[str]:
-    """Return in words what a fork changed."""
+def _changed(fork: Fork | None, parent: Fork, *, code: bool, run_input: bool) -> list[str]:
+    """Return in words what a fork changed, beyond what its parent had changed already."""
     if fork is None:
         return []
+    inputs = [step for step, given in fork.inputs.items() if parent.inputs.get(step) != given]
+    outputs = [step for step, given in fork.outputs.items() if parent.outputs.get(step) != given]
     return [
+        *([f"{fork.at} again"] if fork.at else []),
         *(["code"] if code else []),
         *(["input"] if run_input else []),
-        *(f"input of {step}" for step in fork.inputs),
-        *(f"output of {step}" for step in fork.outputs),
+        *(f"input of {step}" for step in inputs),
+        *(f"output of {step}" for step in outputs),
     ]
 
 

@@ -58,6 +58,8 @@ def test_family_and_dialog_fit_the_width_and_pass_wcag_aa(make_scene, done, app,
     scene = make_scene(width=width, height=height, scheme=scheme)
     scene.open_run(child)
     expect(scene.page.locator(".kin")).to_have_count(4)
+    assert scene.page.locator(".k-what").all_inner_texts() == [
+        "version 1", "output of fast", "report again", "slow again"]  # fmt: skip
     scene.page.locator(".tree").scroll_into_view_if_needed()
     check(scene)
     scene.select("slow")

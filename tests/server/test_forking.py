@@ -63,7 +63,7 @@ def test_a_run_is_forked_over_http_at_a_step_and_the_family_is_told(http, app, d
     assert "changed" in result(app, fork)["html"]
     family = http.get(f"/api/v1/runs/{fork}/lineage").json()
     assert [kin["id"] for kin in family["ancestors"]] == [done]
-    assert family["run"]["changed"] == ["input of frame"]
+    assert family["run"]["changed"] == ["frame again", "input of frame"]
     assert fork in [kin["id"] for kin in http.get(f"/api/v1/runs/{done}/lineage").json()["descendants"]]
 
 

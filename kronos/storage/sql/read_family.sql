@@ -15,6 +15,6 @@ WITH RECURSIVE up (id, parent, depth) AS (
 SELECT r.id, r.parent_run, coalesce(r.parent_seq, 0), r.workflow, r.version, r.phase::text,
        (extract(epoch FROM r.created_at) * 1e9)::bigint AS created_ns, r.changes,
        p.definition IS DISTINCT FROM r.definition AND p.id IS NOT NULL,
-       p.input IS DISTINCT FROM r.input AND p.id IS NOT NULL, k.side
+       p.input IS DISTINCT FROM r.input AND p.id IS NOT NULL, k.side, p.changes
 FROM kin k JOIN kronos.runs r ON r.id = k.id LEFT JOIN kronos.runs p ON p.id = r.parent_run
 ORDER BY k.side, k.depth DESC, r.id
