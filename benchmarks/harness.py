@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,9 +21,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from kronos.storage.embedded import EmbeddedPostgres
 
-__all__ = ["ROOT", "Report", "database_folder", "machine", "main", "peer_python"]
+__all__ = ["ROOT", "Report", "database_folder", "machine", "main", "peer_python", "resident_mb", "run_peer"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".peers"
@@ -94,6 +97,30 @@ def peer_python(name: str) -> Path | None:
     """Return the interpreter of a peer's environment, None where `make bench` has not installed it."""
     python = PEERS / name / "bin" / "python"
     return python if python.exists() else None
+
+
+def run_peer(peer: str, claim: str, url: str, database: str, *arguments: int) -> dict[str, Any] | None:
+    """Return what `peers/PEER_CLAIM.py` prints, run on a database of its own on the same server; None where the peer is
+    not installed.
+    """
+    python = peer_python(peer)
+    if python is None:
+        return None
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {database}")
+    theirs = url.replace("@/kronos?", f"@/{database}?")
+    script = ROOT / "benchmarks" / "peers" / f"{peer}_{claim}.py"
+    done = subprocess.run(
+        [python, script, theirs, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"the peer {peer} failed:\n{done.stderr[-2000:]}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def resident_mb() -> float:
+    """Return the memory of this process, MB."""
+    return round(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
 
 
 @contextmanager

@@ -6,9 +6,10 @@ The shipped `Engine`, through its public API, with default settings, on the embe
 round is 5,000 chains: from before `start_many` until no run is open.  Every history is then checked: each run has its
 10 outcomes, and a sample is verified hash by hash.  Beside it, in the same rounds:
 
-  copy  bare binary COPY of the very same event rows, 1,000 a transaction, into a table of the same shape with its
-        primary key, counted in the steps that those rows record
-  dbos  DBOS Transact, workflows of 10 trivial steps on the same server, in its own environment
+  copy    bare binary COPY of the very same event rows, 1,000 a transaction, into a table of the same shape with its
+          primary key, counted in the steps that those rows record
+  dbos    DBOS Transact, workflows of 10 trivial steps on the same server, in its own environment
+  absurd  absurd-sdk, tasks of 10 trivial steps, likewise
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import argparse
 import json
 import random
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.harness import ROOT, Report, database_folder, main, peer_python
+from benchmarks.harness import Report, database_folder, main, resident_mb, run_peer
 from kronos import Engine, step, workflow
 from kronos.settings import read_settings
 
@@ -33,8 +33,8 @@ STEPS = 10
 CHAINS = 5_000
 ROUNDS = 5
 COPY_ROWS = 1_000
-DBOS_WORKFLOWS = 60
-DBOS_THREADS = 4
+PEERS = {"dbos": (60, 4), "absurd": (100, 50)}
+"""Workflows and threads; tasks and how many are claimed at once: the best sizes that we found."""
 VERIFIED = 100
 OPEN = "SELECT count(*) FROM (SELECT FROM kronos.runs WHERE phase IN ('pending', 'running', 'waiting') LIMIT 1) AS one"
 COLUMNS = "retention_class, run_id, seq, count, kind, step, attempt, at_ns, body, hash"
@@ -57,41 +57,41 @@ def chain(number: int) -> int:
 def measure(arguments: argparse.Namespace) -> Report:
     """Run the rounds; each holds one of ours and one of each peer."""
     samples: list[float] = []
-    copies: list[float] = []
     rows_per_s: list[float] = []
-    dbos: list[float] = []
+    peers: dict[str, list[float]] = {"copy": []}
     figures: dict[str, Any] = {}
     with database_folder() as folder, Engine(workflows=[chain], data_dir=folder, settings=read_settings({})) as engine:
         for number in range(arguments.rounds):
-            samples.append(_round(engine, arguments.chains))
+            samples.append(run_chains(engine, arguments.chains))
+            figures["resident_mb"] = resident_mb()
             rows = _check(engine, arguments.chains)
             seconds = _copy(engine.app.url, rows)
-            copies.append(arguments.chains * STEPS / seconds)
+            peers["copy"].append(arguments.chains * STEPS / seconds)
             rows_per_s.append(len(rows) / seconds)
-            peer = _dbos(engine.app.url, number)
-            if peer is None:
-                figures["missing_peers"] = ["dbos: not installed, `make bench` does"]
-            else:
-                dbos.append(peer["steps_per_s"])
-                figures["dbos"] = {key: peer[key] for key in ("version", "workflows", "threads")}
-            _say(f"round {number + 1}: {samples[-1]:,.0f} steps/s, copy {copies[-1]:,.0f}, dbos {dbos[-1:]}")
+            for peer, sizes in PEERS.items():
+                found = run_peer(peer, "steps", engine.app.url, f"{peer}_{number}", *sizes)
+                if found is None:
+                    figures["missing_peers"] = [*figures.get("missing_peers", []), f"{peer}: not installed"]
+                else:
+                    peers.setdefault(peer, []).append(found.pop("steps_per_s"))
+                    figures[peer] = found
+            beside = ", ".join(f"{name} {values[-1]:,.0f}" for name, values in peers.items())
+            _say(f"round {number + 1}: {samples[-1]:,.0f} steps/s, {beside}")
         figures |= _server(engine.app.url)
-    peers = {"copy": statistics.median(copies)}
-    if dbos:
-        peers["dbos"] = statistics.median(dbos)
     figures |= {
         "chains": arguments.chains,
         "steps_per_chain": STEPS,
         "rounds": arguments.rounds,
         "copy_rows_per_s": round(statistics.median(rows_per_s)),
         "rows_per_step": round(len(rows) / (arguments.chains * STEPS), 3),
-        "copy_samples": [round(each) for each in copies],
-        "dbos_samples": [round(each, 1) for each in dbos],
+        **{f"{name}_samples": [round(each, 1) for each in values] for name, values in peers.items()},
     }
-    return Report("steps", statistics.median(samples), "steps/s", peers, samples, figures)
+    medians = {name: statistics.median(values) for name, values in peers.items()}
+    return Report("steps", statistics.median(samples), "steps/s", medians, samples, figures)
 
 
-def _round(engine: Engine, chains: int) -> float:
+def run_chains(engine: Engine, chains: int) -> float:
+    """Return the steps a second of a round."""
     began = time.perf_counter()
     engine.start_many(chain, [{"number": number} for number in range(chains)])
     wait_until_done(engine)
@@ -150,27 +150,6 @@ def _copy(url: str, rows: list[tuple[Any, ...]]) -> float:
         stored = connection.execute("SELECT count(*) FROM bench.events").fetchone()
         assert stored == (len(rows),)
     return seconds
-
-
-def _dbos(url: str, number: int) -> dict[str, Any] | None:
-    python = peer_python("dbos")
-    if python is None:
-        return None
-    name = f"dbos_{number}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    theirs = url.replace("@/kronos?", f"@/{name}?").replace("postgresql://", "postgresql+psycopg://")
-    script = ROOT / "benchmarks" / "peers" / "dbos_steps.py"
-    done = subprocess.run(
-        [python, script, theirs, str(DBOS_WORKFLOWS), str(DBOS_THREADS)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"the peer dbos failed:\n{done.stderr[-2000:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def _server(url: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """DBOS Transact: workflows of 10 trivial steps, called from threads.  Runs in DBOS's own environment.
 
-    python dbos_steps.py SQLALCHEMY_URL WORKFLOWS THREADS
+    python dbos_steps.py URL WORKFLOWS THREADS
 
 Prints one JSON object.  Called directly (not through a queue, whose default poll is a second), without the
 conductor, logging at WARNING: the fastest of the documented ways that we found.
@@ -32,7 +32,7 @@ def chain(number: int) -> int:
 def main(url: str, workflows: int, threads: int) -> None:
     config: DBOSConfig = {
         "name": "bench",
-        "system_database_url": url,
+        "system_database_url": url.replace("postgresql://", "postgresql+psycopg://"),
         "log_level": "WARNING",
         "sys_db_pool_size": max(20, threads * 2),
         "max_executor_threads": max(64, threads * 2),
