@@ -270,17 +270,17 @@ class Kronos(Messages, Queries):
         with self._news.watch(run_id) as watch:
             while True:
                 try:
-                    run = self.history.run(run_id)
+                    phase = self.history.phase(run_id)
+                    if phase.is_final:
+                        return self.history.run(run_id)
                     answered = time.monotonic()
                 except Unavailable:
                     if time.monotonic() > min(until, answered + PATIENCE_S):
                         raise
                     watch.wait(until)
                     continue
-                if run.phase.is_final:
-                    return run
                 if time.monotonic() >= until:
-                    raise TimeoutError(f"run {run_id} is {run.phase} after {timeout_s:g} s")
+                    raise TimeoutError(f"run {run_id} is {phase} after {timeout_s:g} s")
                 watch.wait(until)
 
     def events_since(self, run_id: RunId, after: int, *, wait_s: float = 0.0) -> list[Event]:
@@ -316,6 +316,7 @@ class Kronos(Messages, Queries):
             index=self.datasets,
             catalog=self.catalog,
             name=name or node_name(),
+            heard=self._news.tell,
         )
 
     def candidate(self) -> Leading:

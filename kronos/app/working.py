@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import secrets
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final, Self
 
@@ -43,8 +44,10 @@ class WorkerProcess:
         index: DatasetIndex,
         catalog: Catalog,
         name: str,
+        heard: Callable[[frozenset[str]], None],
     ) -> None:
         self._settings = settings
+        self._heard = heard
         self._blobs = blobs
         self._index = index
         self._catalog = catalog
@@ -59,7 +62,7 @@ class WorkerProcess:
             blobs=blobs,
             serving=serving,
             services=self._services,
-            tell=self._notifier.runs_changed,
+            tell=self._tell,
             options=WorkerOptions(
                 name=name,
                 threads=settings.worker_concurrency,
@@ -101,6 +104,11 @@ class WorkerProcess:
         self._notifier.close()
         self._session.close()
         gc.unfreeze()
+
+    def _tell(self, runs: Collection[str]) -> None:
+        """Tell who waits in this process first: a millisecond earlier than through the database."""
+        self._heard(frozenset(runs))
+        self._notifier.runs_changed(runs)
 
     def _changed(self) -> None:
         self.worker.hint()

@@ -141,15 +141,15 @@ class Intake:
         if now >= self._next_check:
             self._give_back_unknown()
             self._next_check = now + CHECK_S
-        if self._hinted or now >= self._next_commands:
-            hinted, self._hinted = self._hinted, False
-            self._claimed_all = self._claimed_all and not hinted
+        hinted, self._hinted = self._hinted, False
+        self._claimed_all = self._claimed_all and not hinted
+        if self._wanted and (not self._claimed_all or now >= self._next_claim):  # first: a new run waits for nothing
+            self._claimed_all = not self._claim()
+            self._next_claim = now + self._poll_s
+        if hinted or now >= self._next_commands:
             self._inbox.put_commands(list(map(self._whole, self._queue.commands(self._incarnation))))
             self._next_commands = now + COMMANDS_S
             self._show_progress()
-        if self._wanted and (not self._claimed_all or now >= self._next_claim):
-            self._claimed_all = not self._claim()
-            self._next_claim = now + self._poll_s
 
     def _show_progress(self) -> None:
         beats, over = self._reports.news()

@@ -83,7 +83,7 @@ class OwnerLoop:
         self._stats = stats
         self._claim_max = claim_max
         self._runs: dict[RunId, OwnedRun] = {}
-        self._gathering = Gathering()
+        self._gathering = Gathering(clock.monotonic_s)
         self._timers = Timers(clock.now_ns)
         self._handed = Handed(self._is_open)
         self._reports = reports
@@ -157,7 +157,7 @@ class OwnerLoop:
 
     def wait_s(self) -> float:
         """Return the seconds until a turn is due even when nothing arrives."""
-        return self._timers.wait_s(self._tick_wait_s())
+        return self._gathering.wait_s(self._timers.wait_s(self._tick_wait_s()))
 
     # ── what arrives ──
 

@@ -74,6 +74,18 @@ class Buffer:
         """Whether there is anything to write."""
         return bool(self.rows or self.drained or self.drained_by_end or self.offered)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits for this to be durable: attempts, a client, the sender of a command, other workers."""
+        return bool(
+            self.after_commit
+            or self.ended is not None
+            or self.drained
+            or self.drained_by_end
+            or self.offered
+            or self.starts
+        )
+
     def clear(self) -> None:
         """Forget what was durable."""
         self.rows.clear()

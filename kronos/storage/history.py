@@ -107,6 +107,14 @@ class PostgresHistory:
             raise NotFound(f"no run {run_id}: `kronos runs list` shows those on record", run_id=run_id)
         return found[0]
 
+    def phase(self, run_id: RunId) -> Phase:
+        """Return where a run stands; raise `NotFound`.  A tenth of the price of `run`."""
+        with self._session.connection() as connection:
+            row = connection.execute(statement("read_phase"), {"run": run_id}).fetchone()
+        if row is None:
+            raise NotFound(f"no run {run_id}: `kronos runs list` shows those on record", run_id=run_id)
+        return Phase(cast("str", row[0]))
+
     def runs(self, chosen: RunFilter) -> RunPage:
         """Return a page of runs, newest first."""
         if not 1 <= chosen.limit <= PAGE_MAX:

@@ -37,7 +37,7 @@ class Notifier:
     def runs_changed(self, runs: Collection[str]) -> None:
         """Send the ids of `runs`, or "everyone look" when they are many."""
         payload = ",".join(runs) if len(runs) <= _IDS_MAX else EVERYONE
-        with self._session.connection() as connection:
+        with self._session.connection() as connection, connection.pipeline():
             connection.execute("SET synchronous_commit = off")
             connection.execute("SELECT pg_notify('kronos_runs', %s)", (payload,))
 
