@@ -14,7 +14,7 @@ from kronos.engine.serving import Served
 from kronos.engine.tasks import Outcome
 from kronos.kernel.ids import IncarnationId, RunId
 from kronos.ports.queue import ClaimedRun
-from kronos.testing import FakeClock
+from kronos.testing.clock import FakeClock
 
 
 @step
@@ -73,7 +73,7 @@ def test_a_beginning_without_an_outcome_leaves_when_it_has_lingered(clock, gathe
     run = claimed(clock)
     run.begin()
     gathering.add(run)
-    clock.advance(LINGER_S)
+    clock.advance(1.1 * LINGER_S)
     flush, _ = gathering.next()
     assert [row.kind for row in flush.rows] == ["run_started"]
 
