@@ -111,6 +111,20 @@ def test_the_workflow_of_the_tutorial_runs_as_printed(database_url, tmp_path, mo
         assert engine.start(module.first, {"symbol": "AAPL"}).result(30) == "AAPL: 4.00%"
 
 
+def test_the_examples_of_control_flow_run_as_printed(database_url, tmp_path, monkeypatch):
+    from kronos import Engine
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    modules = []
+    for number, source in enumerate(CODE.findall(text_of("docs/how-to/control-flow.md"))):
+        (tmp_path / f"control_flow_{number}.py").write_text(source)
+        modules.append(importlib.import_module(f"control_flow_{number}"))
+    assert len(modules) == 5
+    with Engine(database_url=database_url, data_dir=tmp_path) as engine:
+        for module in modules:
+            assert engine.start(module.RUN, module.INPUT).result(30) == module.RESULT
+
+
 def test_every_command_that_the_documents_show_exists():
     from kronos.cli.commands import app
 

@@ -61,6 +61,7 @@ class StepDefinition(Generic[P, R]):
         after: Sequence[str],
         depends: Sequence[str],
         signature: Signature,
+        compensate: StepDefinition[..., Any] | None = None,
     ) -> None:
         self.function: Final = function
         self.name: Final = name
@@ -68,6 +69,7 @@ class StepDefinition(Generic[P, R]):
         self.after: Final = tuple(after)
         self.depends: Final = tuple(depends)
         self.signature: Final = signature
+        self.compensate: Final = compensate
         self.target: Final = target_of(function)
         self.is_coroutine: Final = inspect.iscoroutinefunction(function)
         self.__name__ = function.__name__
@@ -110,6 +112,7 @@ class StepDefinition(Generic[P, R]):
             after=(*self.after, *step_names(after)),
             depends=self.depends,
             signature=self.signature,
+            compensate=self.compensate,
         )
 
 
@@ -259,6 +262,7 @@ def step(
     heartbeat_timeout: Duration | None = None,
     retry_on: Sequence[type[BaseException] | str] = (),
     give_up_on: Sequence[type[BaseException] | str] = (),
+    compensate: StepDefinition[..., Any] | None = None,
     executor: str | None = None,
     queue: str | None = None,
     effect: str = "pure",
@@ -277,6 +281,7 @@ def step(
     heartbeat_timeout: Duration | None = None,
     retry_on: Sequence[type[BaseException] | str] = (),
     give_up_on: Sequence[type[BaseException] | str] = (),
+    compensate: StepDefinition[..., Any] | None = None,
     executor: str | None = None,
     queue: str | None = None,
     effect: str = "pure",
@@ -292,8 +297,8 @@ def step(
     exceptions only those (and timeouts) are retried; those of `give_up_on` never are, nor is `NonRetryable`.
     `depends` names files (relative to the project root) and modules that the code reaches in ways that cannot be
     read from it.  With a `queue` it is executed by whichever worker claims it from there, within the limits of that
-    queue.
-    Raises `WorkflowDefinitionError`.
+    queue.  `compensate` is a step that is given this one's result and undoes it, when a run that completed it fails or
+    is cancelled.  Raises `WorkflowDefinitionError`.
     """
 
     def declare(function: AnyFunction) -> StepDefinition[Any, Any]:
@@ -311,6 +316,8 @@ def step(
             queue=queue,
         )
         check_executor(function, options)
+        if compensate is not None and not isinstance(compensate, StepDefinition):
+            refuse(f"compensate={compensate!r}: expected a function decorated with @step", field="compensate")
         if name is None and function.__name__ == "<lambda>":
             refuse("a lambda has no name: give the step one with name=")
         signature = read_signature(function, local_names(function))
@@ -323,6 +330,7 @@ def step(
             after=step_names(after),
             depends=depends,
             signature=signature,
+            compensate=compensate,
         )
 
     return declare if fn is None else declare(fn)

@@ -157,7 +157,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     `dead`: it was given up after repeated takeovers; `signal` the name of a message, `value` what it says (without a
     name: a decision on `step`) and `key` what tells it from others; `attributes` those that were set, null where one
     was removed; `changes` what a fork changed; `child_of` and `child_step` which step of which run started it,
-    `continues` the run whose place it took, `successor` the run that takes its own.
+    `continues` the run whose place it took, `successor` the run that takes its own; `ending` how it ends (failed,
+    cancelled) once what it did is undone.
     """
 
     workflow: str | None = None
@@ -181,6 +182,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     child_step: str | None = None
     continues: str | None = None
     successor: str | None = None
+    ending: str | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):

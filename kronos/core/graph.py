@@ -159,6 +159,11 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return {node.name: Binding(node.control.over) for node in self.nodes if node.kind in ("map", "loop")}
 
     @cached_property
+    def undoable(self) -> frozenset[str]:
+        """The nodes whose steps are undone when a run fails or is cancelled."""
+        return frozenset(node.within.partition("/")[0] for node in self.nodes if node.kind == "undo")
+
+    @cached_property
     def has_children(self) -> bool:
         """Whether its runs start runs of their own."""
         return any(node.kind == "child" for node in self.nodes)

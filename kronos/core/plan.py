@@ -83,11 +83,13 @@ class Plan:
     def complete(self, step: str, output: bytes) -> None:
         """Take the output of a step, as recorded; make ready what waited for it alone."""
         self.outputs.put(step, output)
+        if step.startswith(UNDO):
+            return
         if step in self._left:
             self._end_node(step)
         elif step[-1] == "]":
             self._end_element(step)
-        elif not step.startswith(UNDO):
+        else:
             self._end_round(step, output)
 
     def _end_node(self, step: str) -> None:

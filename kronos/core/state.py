@@ -129,6 +129,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     worked_ns: int = 0
     costs: Costs = NO_COSTS
     notes: Notes = _NO_NOTES
+    compensating: RunFacts | None = None
+    """The end that comes once what was done is undone."""
 
     @property
     def spent(self) -> Spent:
@@ -273,7 +275,8 @@ def _apply_run(run: Run, event: Event, facts: RunFacts) -> Run:
         known = run.facts
         if event.kind is Kind.RUN_ADOPTED:
             known = replace(known, definition=facts.definition, version=facts.version)
-        return replace(run, seq=event.seq, facts=known, notes=_noted(run.notes, event, facts))
+        undoing = facts if event.kind is Kind.RUN_COMPENSATING else run.compensating
+        return replace(run, seq=event.seq, facts=known, notes=_noted(run.notes, event, facts), compensating=undoing)
     phase = Phase.DEAD if facts.dead else _PHASE_AFTER[event.kind]
     begins = event.kind in _BEGIN
     return Run(

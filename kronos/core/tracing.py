@@ -20,6 +20,7 @@ from kronos.core.assignable import mismatch, plain_type
 from kronos.core.binding import Reference, Tree
 from kronos.core.fields import attribute, closest
 from kronos.core.graph import NODES_MAX, Node, topological_order
+from kronos.core.inputs import UNDO
 from kronos.core.options import StepOptions
 from kronos.core.proxies import Proxy, is_proxy, read, refuse, stand_in, user_line
 from kronos.core.signature import EMPTY, Signature
@@ -113,6 +114,28 @@ class Tracer:
             around = scope.partition("/")[0]
             node = msgspec.structs.replace(node, within=scope, after=tuple(dict.fromkeys((*node.after, around))))
         self.calls[node.name] = Call(node, user_line(), definition)
+        if (undo := getattr(definition, "compensate", None)) is not None:
+            self._add_undo(node, definition, undo)
+
+    def _add_undo(self, node: Node, definition: Any, undo: Any) -> None:
+        """Add the node behind the steps that undo those of `node`; its one argument is what they gave."""
+        name = f"{UNDO}{node.name}"
+        given = stand_in(
+            self, Reference(f"{node.name}[]"), definition.signature.returns, f"the result of {node.name!r}"
+        )
+        self.calls[name] = Call(
+            Node(
+                name=name,
+                target=undo.target,
+                args=self.trees(undo, (given,), {}, {}),
+                after=(node.name,),
+                options=undo.options,
+                kind="undo",
+                within=f"{node.name}/undo",
+            ),
+            user_line(),
+            undo,
+        )
 
     @contextmanager
     def inside(self, scope: str) -> Iterator[dict[str, None]]:

@@ -100,6 +100,7 @@ def _continue(run: Beginning, step: str) -> list[Task]:
 
 KINDS: Final[Mapping[str, Begin]] = {
     "step": _execute,
+    "undo": _execute,
     "map": _spread,
     "branch": _choose,
     "loop": _repeat,

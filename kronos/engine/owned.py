@@ -16,7 +16,7 @@ from kronos.core.inputs import RunOutputs
 from kronos.core.plan import Plan, is_open
 from kronos.core.state import StepState, StepStatus
 from kronos.engine.commands import COMMANDS, ENDINGS, is_about
-from kronos.engine.kinship import Kinship
+from kronos.engine.compensation import Compensation
 from kronos.engine.progress import TAKEOVERS_MAX
 from kronos.engine.serving import Served
 from kronos.engine.tasks import Task
@@ -34,7 +34,7 @@ _OPEN: Final = frozenset({StepStatus.SCHEDULED, StepStatus.RUNNING})
 """Attempts whose outcome may be on its way when the run changes hands."""
 
 
-class OwnedRun(Kinship):
+class OwnedRun(Compensation):
     """A run that this incarnation advances."""
 
     __slots__ = ("flushing", "parking")
@@ -95,6 +95,7 @@ class OwnedRun(Kinship):
         self.plan = Plan(self._graph, self.claimed.input, RunOutputs(outputs))
         self.plan.resume(self.steps)
         self._failing = self._failure_on_record()
+        self._undoing = self.log.state.compensating
         later = self._take_waiting(outcomes)
         tasks: list[Task] = []
         for step, known in sorted(self.steps.items(), key=_by_name):
@@ -102,12 +103,12 @@ class OwnedRun(Kinship):
                 self.waits[step] = None
             elif known.status is StepStatus.RUNNING and not is_open(known) and not is_waiting(known):
                 self._lose(step, known, lost)
-            elif known.status is StepStatus.SCHEDULED and self._failing is None:
+            elif known.status is StepStatus.SCHEDULED and self._failing is None and self._undoing is None:
                 tasks += self.begin_step(step)
             elif known.status is StepStatus.RETRYING:
                 self._wait(step, known.facts.retry_due or self._now_ns())
         self.take_up_waits()
-        tasks += self.advance()
+        tasks += self.advance() if self._undoing is None else self.undo_next()
         for command in later:
             self.obey(command)
         self.end_if_due()
@@ -159,6 +160,7 @@ class OwnedRun(Kinship):
     def refuse(self, loaded: LoadedRun, failure: Failure) -> None:
         """End a run whose last values the store did not take."""
         self.log.load(loaded)
+        self._is_refused = True
         if not loaded.events:
             self.log.append(Kind.RUN_STARTED, RunFacts(workflow=self.claimed.workflow, version=self.claimed.version))
         self.fail(failure)
@@ -170,24 +172,27 @@ class OwnedRun(Kinship):
         if self._demanded is not None:
             self._end_as_demanded()
             return
+        if self._undoing is not None:
+            self.log.buffer.after_commit += self.undo_next()
+            return
         if self.active or self.is_over:
             return
         if self._failing is not None:
             step, failure = self._failing
-            self.log.end(Kind.RUN_FAILED, RunFacts(failure=failure, step=step))
+            self.conclude(Kind.RUN_FAILED, RunFacts(failure=failure, step=step))
         elif self.plan.is_done:
             try:
                 output = self._graph.result.bytes_of(self.claimed.input, self.plan.outputs)
             except InvalidInput as error:
                 failure = Failure(type="InvalidInput", message=error.message, retryable=False)
-                self.log.end(Kind.RUN_FAILED, RunFacts(failure=failure))
+                self.conclude(Kind.RUN_FAILED, RunFacts(failure=failure))
                 return
             self.log.end(Kind.RUN_COMPLETED, RunFacts(output=self.log.stored(output)), successor=self._successor())
 
     def _end_as_demanded(self) -> None:
         if not self.is_over and self._demanded is not None:
             kind, facts, letter = self._demanded
-            self.log.end(kind, facts, dead=letter)
+            self.conclude(kind, facts, letter)
 
     def fail(self, failure: Failure) -> None:
         """End the run now, whatever runs."""

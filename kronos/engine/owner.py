@@ -365,6 +365,10 @@ class OwnerLoop:
             run.retries.clear()
         if run.suspects:
             self._trial.add(run)
+        if run.unwanted:
+            for step, attempt in run.unwanted:
+                self._slots.cancel(run.id, step, attempt)  # type: ignore[arg-type]
+            run.unwanted.clear()
         self._gathering.add(run)
 
     def _begin_suspects(self) -> None:

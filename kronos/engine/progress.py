@@ -14,6 +14,7 @@ import msgspec
 
 from kronos.core.events import Attribute, Failure, Kind, RunFacts, StepFacts
 from kronos.core.graph import node_name
+from kronos.core.inputs import UNDO
 from kronos.core.plan import Plan
 from kronos.core.retry import retry_delay_s
 from kronos.core.state import StepStatus
@@ -49,10 +50,13 @@ class Progress:
         "_demanded",
         "_failing",
         "_graph",
+        "_is_refused",
+        "_left_to_undo",
         "_now_ns",
         "_probation",
         "_served",
         "_takeovers",
+        "_undoing",
         "_worker",
         "active",
         "claimed",
@@ -61,6 +65,7 @@ class Progress:
         "plan",
         "retries",
         "suspects",
+        "unwanted",
         "waits",
     )
 
@@ -94,6 +99,13 @@ class Progress:
         self._failing: tuple[str, Failure] | None = None
         self._demanded: tuple[Kind, RunFacts, DeadLetter | None] | None = None
         """An end that does not wait for what runs; it stands until it is durable, whatever is said in between."""
+        self._undoing: RunFacts | None = None
+        """The end that comes once everything is undone."""
+        self._left_to_undo: list[str] | None = None
+        self._is_refused = False
+        """Whether the store does not take its values: it can only be ended."""
+        self.unwanted: list[tuple[str, int]] = []
+        """Attempts that the loop asks to end."""
         self._takeovers = 0
         self._probation = False
 
@@ -104,7 +116,7 @@ class Progress:
         plan, tasks = self.plan, list[Task]()
         if self.log.is_over:
             return tasks
-        while self._failing is None:
+        while self._failing is None and self._undoing is None:
             if plan.ended:
                 self._close(plan.ended.popleft())
             elif self.is_held:
@@ -146,7 +158,7 @@ class Progress:
 
     def _is_broke(self, step: str) -> bool:
         budget = self._graph.budget
-        if budget is None:
+        if budget is None or step.startswith(UNDO):
             return False
         steps, spent = self.log.state.steps, self.log.state.spent
         handed_out = sum(step not in steps or steps[step].attempt < attempt for step, attempt in self.active.items())
