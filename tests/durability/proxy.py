@@ -50,14 +50,14 @@ class Fault:
 
 
 class Proxy:
-    """Listens on loopback; `url` leads through it."""
+    """Listens on loopback, or on the address given; `url` leads through it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, host: str = "127.0.0.1") -> None:
         parts = urlsplit(url)
         self._target = f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432"
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         port = self._listener.getsockname()[1]
-        self.url = f"postgresql://{parts.username}:{parts.password}@127.0.0.1:{port}{parts.path}"
+        self.url = f"postgresql://{parts.username}:{parts.password}@{host}:{port}{parts.path}"
         self.fault: Fault | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
