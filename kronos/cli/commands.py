@@ -8,6 +8,7 @@ from kronos.cli.backtest import backtest
 from kronos.cli.database import app as database
 from kronos.cli.datasets import app as datasets
 from kronos.cli.demo import demo
+from kronos.cli.jobs import dead, jobs, queues
 from kronos.cli.nodes import nodes
 from kronos.cli.replay import replay
 from kronos.cli.retention import app as retention
@@ -35,6 +36,9 @@ for command in (demo, dev, server, worker, token, start, state, replay, backtest
 datasets.command()(sweep)
 app.add_typer(runs, name="runs", help="What is on record of runs.")
 app.command()(nodes)
+app.add_typer(jobs, name="jobs", help="Calls of single steps: submit, look, cancel.")
+app.add_typer(queues, name="queues", help="Where jobs wait: look, pause, limit.")
+app.add_typer(dead, name="dead", help="What was given up: look, try again, discard.")
 app.add_typer(schedules, name="schedules", help="Standing orders for runs, on cron time.")
 app.add_typer(workflows, name="workflows", help="Versions, their open runs and workers; moving a run.")
 app.add_typer(datasets, name="data", help="Market data: import, list, show.")

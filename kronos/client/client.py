@@ -17,6 +17,7 @@ import msgspec
 from kronos._proto.v1 import service_pb2 as pb
 from kronos._proto.v1 import service_pb2_grpc as rpc
 from kronos.client.forks import ForksClient
+from kronos.client.jobs import DeadLettersClient, JobsClient, QueuesClient
 from kronos.client.records import EventRecord, RunPage, RunRecord, read_event, read_run
 from kronos.client.schedules import SchedulesClient
 from kronos.client.upkeep import UpkeepClient
@@ -48,6 +49,9 @@ class Client:
         self._channel = grpc.insecure_channel(address, options=options)
         self._stub: Any = rpc.KronosServiceStub(self._channel)  # type: ignore[no-untyped-call,unused-ignore]
         self.forks: Final = ForksClient(self._call, self._stub)
+        self.jobs: Final = JobsClient(self._call, self._stub)
+        self.queues: Final = QueuesClient(self._call, self._stub)
+        self.dead_letters: Final = DeadLettersClient(self._call, self._stub)
         self.schedules: Final = SchedulesClient(self._call, self._stub)
         self.upkeep: Final = UpkeepClient(self._call, self._stub)
 

@@ -60,6 +60,7 @@ class _Database(Collector):
         try:
             with self._session.connection() as connection:
                 found = connection.execute(statement("count_runs")).fetchall()
+                waiting = connection.execute(statement("count_jobs")).fetchall()
                 nodes = Nodes(self._session).list()
         except KronosError:
             up.add_metric([], 0)
@@ -71,7 +72,14 @@ class _Database(Collector):
             runs.add_metric([phase.value], counts.get(phase, (0, 0))[0])
         events = CounterMetricFamily("kronos_events", "Facts on record, open runs as of their last note")
         events.add_metric([], sum(total for _, total in counts.values()))
-        return [up, runs, events, *_leading(nodes)]
+        return [up, runs, events, _jobs(cast("list[tuple[str, str, int]]", waiting)), *_leading(nodes)]
+
+
+def _jobs(counts: list[tuple[str, str, int]]) -> Metric:
+    jobs = GaugeMetricFamily("kronos_jobs", "Open and dead jobs", labels=["queue", "state"])
+    for queue, state, count in counts:
+        jobs.add_metric([queue, state], count)
+    return jobs
 
 
 def _leading(nodes: list[Node]) -> list[Metric]:

@@ -22,6 +22,7 @@ from kronos.ports.history import RunFilter, RunSummary
 from kronos.server.reading import Reading
 from kronos.server.rpc_answers import abort, answer, read_run_id
 from kronos.server.rpc_forks import ForkCalls
+from kronos.server.rpc_jobs import JobCalls
 from kronos.server.rpc_schedules import ScheduleCalls
 from kronos.server.rpc_upkeep import UpkeepCalls
 from kronos.server.status import Busy, public
@@ -34,7 +35,7 @@ WAIT_S: Final = 1.0
 PAGE: Final = 1_000
 
 
-class KronosServicer(ForkCalls, ScheduleCalls, UpkeepCalls, service_pb2_grpc.KronosServiceServicer):
+class KronosServicer(ForkCalls, JobCalls, ScheduleCalls, UpkeepCalls, service_pb2_grpc.KronosServiceServicer):
     """The service; each topic has a room of its own, `rpc_TOPIC.py`."""
 
     def __init__(self, app: Kronos) -> None:

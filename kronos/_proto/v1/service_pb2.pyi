@@ -361,3 +361,246 @@ class Firing(_message.Message):
     fired_at_ns: int
     phase: str
     def __init__(self, nominal_time_ns: _Optional[int] = ..., outcome: _Optional[str] = ..., run_id: _Optional[str] = ..., detail: _Optional[str] = ..., missed: _Optional[int] = ..., fired_at_ns: _Optional[int] = ..., phase: _Optional[str] = ...) -> None: ...
+
+class SubmitJobRequest(_message.Message):
+    __slots__ = ("target", "arguments", "queue", "key", "priority", "delay", "at_ns", "deadline", "idempotency_key", "keep")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    DELAY_FIELD_NUMBER: _ClassVar[int]
+    AT_NS_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    arguments: str
+    queue: str
+    key: str
+    priority: int
+    delay: str
+    at_ns: int
+    deadline: str
+    idempotency_key: str
+    keep: str
+    def __init__(self, target: _Optional[str] = ..., arguments: _Optional[str] = ..., queue: _Optional[str] = ..., key: _Optional[str] = ..., priority: _Optional[int] = ..., delay: _Optional[str] = ..., at_ns: _Optional[int] = ..., deadline: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., keep: _Optional[str] = ...) -> None: ...
+
+class JobRequest(_message.Message):
+    __slots__ = ("job_id", "reason")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    reason: str
+    def __init__(self, job_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Job(_message.Message):
+    __slots__ = ("job_id", "target", "queue", "key", "priority", "state", "attempt", "failures", "losses", "input", "output", "failure", "idempotency_key", "reason", "created_at_ns", "due_at_ns", "deadline_at_ns", "started_at_ns", "finished_at_ns")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    LOSSES_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    DUE_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    target: str
+    queue: str
+    key: str
+    priority: int
+    state: str
+    attempt: int
+    failures: int
+    losses: int
+    input: str
+    output: str
+    failure: Failure
+    idempotency_key: str
+    reason: str
+    created_at_ns: int
+    due_at_ns: int
+    deadline_at_ns: int
+    started_at_ns: int
+    finished_at_ns: int
+    def __init__(self, job_id: _Optional[str] = ..., target: _Optional[str] = ..., queue: _Optional[str] = ..., key: _Optional[str] = ..., priority: _Optional[int] = ..., state: _Optional[str] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., losses: _Optional[int] = ..., input: _Optional[str] = ..., output: _Optional[str] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., reason: _Optional[str] = ..., created_at_ns: _Optional[int] = ..., due_at_ns: _Optional[int] = ..., deadline_at_ns: _Optional[int] = ..., started_at_ns: _Optional[int] = ..., finished_at_ns: _Optional[int] = ...) -> None: ...
+
+class ListJobsRequest(_message.Message):
+    __slots__ = ("queue", "key", "target", "states", "before", "limit")
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    queue: str
+    key: str
+    target: str
+    states: _containers.RepeatedScalarFieldContainer[str]
+    before: str
+    limit: int
+    def __init__(self, queue: _Optional[str] = ..., key: _Optional[str] = ..., target: _Optional[str] = ..., states: _Optional[_Iterable[str]] = ..., before: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListJobsResponse(_message.Message):
+    __slots__ = ("jobs",)
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    jobs: _containers.RepeatedCompositeFieldContainer[Job]
+    def __init__(self, jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ...) -> None: ...
+
+class ListQueuesRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ListQueuesResponse(_message.Message):
+    __slots__ = ("queues",)
+    QUEUES_FIELD_NUMBER: _ClassVar[int]
+    queues: _containers.RepeatedCompositeFieldContainer[Queue]
+    def __init__(self, queues: _Optional[_Iterable[_Union[Queue, _Mapping]]] = ...) -> None: ...
+
+class QueueRequest(_message.Message):
+    __slots__ = ("name", "by")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    by: str
+    def __init__(self, name: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+
+class SetQueueLimitsRequest(_message.Message):
+    __slots__ = ("name", "concurrency", "key_concurrency", "rate", "per")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
+    KEY_CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    PER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    concurrency: int
+    key_concurrency: int
+    rate: int
+    per: str
+    def __init__(self, name: _Optional[str] = ..., concurrency: _Optional[int] = ..., key_concurrency: _Optional[int] = ..., rate: _Optional[int] = ..., per: _Optional[str] = ...) -> None: ...
+
+class Queue(_message.Message):
+    __slots__ = ("name", "paused", "paused_by", "concurrency", "key_concurrency", "rate", "rate_seconds", "pending", "delayed", "running", "dead", "oldest_seconds", "keys")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_BY_FIELD_NUMBER: _ClassVar[int]
+    CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
+    KEY_CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    RATE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    DELAYED_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    DEAD_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    paused: bool
+    paused_by: str
+    concurrency: int
+    key_concurrency: int
+    rate: int
+    rate_seconds: float
+    pending: int
+    delayed: int
+    running: int
+    dead: int
+    oldest_seconds: float
+    keys: _containers.RepeatedCompositeFieldContainer[QueueKey]
+    def __init__(self, name: _Optional[str] = ..., paused: _Optional[bool] = ..., paused_by: _Optional[str] = ..., concurrency: _Optional[int] = ..., key_concurrency: _Optional[int] = ..., rate: _Optional[int] = ..., rate_seconds: _Optional[float] = ..., pending: _Optional[int] = ..., delayed: _Optional[int] = ..., running: _Optional[int] = ..., dead: _Optional[int] = ..., oldest_seconds: _Optional[float] = ..., keys: _Optional[_Iterable[_Union[QueueKey, _Mapping]]] = ...) -> None: ...
+
+class QueueKey(_message.Message):
+    __slots__ = ("key", "pending", "running")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    pending: int
+    running: int
+    def __init__(self, key: _Optional[str] = ..., pending: _Optional[int] = ..., running: _Optional[int] = ...) -> None: ...
+
+class DeadLettersRequest(_message.Message):
+    __slots__ = ("ids", "error", "what", "queue", "limit", "by_error", "reason")
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    BY_ERROR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    error: str
+    what: str
+    queue: str
+    limit: int
+    by_error: bool
+    reason: str
+    def __init__(self, ids: _Optional[_Iterable[str]] = ..., error: _Optional[str] = ..., what: _Optional[str] = ..., queue: _Optional[str] = ..., limit: _Optional[int] = ..., by_error: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class DeadLetter(_message.Message):
+    __slots__ = ("kind", "id", "what", "queue", "step", "attempt", "failure", "at_ns")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    AT_NS_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    id: str
+    what: str
+    queue: str
+    step: str
+    attempt: int
+    failure: Failure
+    at_ns: int
+    def __init__(self, kind: _Optional[str] = ..., id: _Optional[str] = ..., what: _Optional[str] = ..., queue: _Optional[str] = ..., step: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., at_ns: _Optional[int] = ...) -> None: ...
+
+class DeadGroup(_message.Message):
+    __slots__ = ("kind", "what", "error", "count", "last_at_ns")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    LAST_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    what: str
+    error: str
+    count: int
+    last_at_ns: int
+    def __init__(self, kind: _Optional[str] = ..., what: _Optional[str] = ..., error: _Optional[str] = ..., count: _Optional[int] = ..., last_at_ns: _Optional[int] = ...) -> None: ...
+
+class ListDeadLettersResponse(_message.Message):
+    __slots__ = ("letters", "groups")
+    LETTERS_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    letters: _containers.RepeatedCompositeFieldContainer[DeadLetter]
+    groups: _containers.RepeatedCompositeFieldContainer[DeadGroup]
+    def __init__(self, letters: _Optional[_Iterable[_Union[DeadLetter, _Mapping]]] = ..., groups: _Optional[_Iterable[_Union[DeadGroup, _Mapping]]] = ...) -> None: ...
+
+class DecidedDeadLetters(_message.Message):
+    __slots__ = ("decided",)
+    class DecidedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    DECIDED_FIELD_NUMBER: _ClassVar[int]
+    decided: _containers.ScalarMap[str, str]
+    def __init__(self, decided: _Optional[_Mapping[str, str]] = ...) -> None: ...

@@ -114,6 +114,61 @@ class KronosServiceStub:
                 request_serializer=kronos_dot_v1_dot_service__pb2.ScheduleRequest.SerializeToString,
                 response_deserializer=kronos_dot_v1_dot_service__pb2.DeleteScheduleResponse.FromString,
                 _registered_method=True)
+        self.SubmitJob = channel.unary_unary(
+                '/kronos.v1.KronosService/SubmitJob',
+                request_serializer=kronos_dot_v1_dot_service__pb2.SubmitJobRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.Job.FromString,
+                _registered_method=True)
+        self.GetJob = channel.unary_unary(
+                '/kronos.v1.KronosService/GetJob',
+                request_serializer=kronos_dot_v1_dot_service__pb2.JobRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.Job.FromString,
+                _registered_method=True)
+        self.ListJobs = channel.unary_unary(
+                '/kronos.v1.KronosService/ListJobs',
+                request_serializer=kronos_dot_v1_dot_service__pb2.ListJobsRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.ListJobsResponse.FromString,
+                _registered_method=True)
+        self.CancelJob = channel.unary_unary(
+                '/kronos.v1.KronosService/CancelJob',
+                request_serializer=kronos_dot_v1_dot_service__pb2.JobRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.Job.FromString,
+                _registered_method=True)
+        self.ListQueues = channel.unary_unary(
+                '/kronos.v1.KronosService/ListQueues',
+                request_serializer=kronos_dot_v1_dot_service__pb2.ListQueuesRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.ListQueuesResponse.FromString,
+                _registered_method=True)
+        self.PauseQueue = channel.unary_unary(
+                '/kronos.v1.KronosService/PauseQueue',
+                request_serializer=kronos_dot_v1_dot_service__pb2.QueueRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.Queue.FromString,
+                _registered_method=True)
+        self.ResumeQueue = channel.unary_unary(
+                '/kronos.v1.KronosService/ResumeQueue',
+                request_serializer=kronos_dot_v1_dot_service__pb2.QueueRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.Queue.FromString,
+                _registered_method=True)
+        self.SetQueueLimits = channel.unary_unary(
+                '/kronos.v1.KronosService/SetQueueLimits',
+                request_serializer=kronos_dot_v1_dot_service__pb2.SetQueueLimitsRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.Queue.FromString,
+                _registered_method=True)
+        self.ListDeadLetters = channel.unary_unary(
+                '/kronos.v1.KronosService/ListDeadLetters',
+                request_serializer=kronos_dot_v1_dot_service__pb2.DeadLettersRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.RequeueDeadLetters = channel.unary_unary(
+                '/kronos.v1.KronosService/RequeueDeadLetters',
+                request_serializer=kronos_dot_v1_dot_service__pb2.DeadLettersRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.DecidedDeadLetters.FromString,
+                _registered_method=True)
+        self.DiscardDeadLetters = channel.unary_unary(
+                '/kronos.v1.KronosService/DiscardDeadLetters',
+                request_serializer=kronos_dot_v1_dot_service__pb2.DeadLettersRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.DecidedDeadLetters.FromString,
+                _registered_method=True)
 
 
 class KronosServiceServicer:
@@ -236,6 +291,82 @@ class KronosServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitJob(self, request, context):
+        """── Jobs, queues, dead letters ──
+
+        Ask for one call of a step, beside any workflow. It is durable when the call returns.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetJob(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobs(self, request, context):
+        """Jobs, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelJob(self, request, context):
+        """End a job that waits, ask for the end of one that runs. Refused when it has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQueues(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseQueue(self, request, context):
+        """Let nothing more begin; what runs goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeQueue(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetQueueLimits(self, request, context):
+        """Set all limits of a queue; 0 is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeadLetters(self, request, context):
+        """What was given up and waits for a decision, jobs and runs, newest first; or counted by error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequeueDeadLetters(self, request, context):
+        """Try again: those named, or all of an error or target, at most 1,000 at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiscardDeadLetters(self, request, context):
+        """Give up for good, with a reason that is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_KronosServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -318,6 +449,61 @@ def add_KronosServiceServicer_to_server(servicer, server):
                     servicer.DeleteSchedule,
                     request_deserializer=kronos_dot_v1_dot_service__pb2.ScheduleRequest.FromString,
                     response_serializer=kronos_dot_v1_dot_service__pb2.DeleteScheduleResponse.SerializeToString,
+            ),
+            'SubmitJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitJob,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.SubmitJobRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.Job.SerializeToString,
+            ),
+            'GetJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJob,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.JobRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.Job.SerializeToString,
+            ),
+            'ListJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobs,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.ListJobsRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.ListJobsResponse.SerializeToString,
+            ),
+            'CancelJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelJob,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.JobRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.Job.SerializeToString,
+            ),
+            'ListQueues': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQueues,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.ListQueuesRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.ListQueuesResponse.SerializeToString,
+            ),
+            'PauseQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseQueue,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.QueueRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.Queue.SerializeToString,
+            ),
+            'ResumeQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeQueue,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.QueueRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.Queue.SerializeToString,
+            ),
+            'SetQueueLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetQueueLimits,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.SetQueueLimitsRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.Queue.SerializeToString,
+            ),
+            'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.DeadLettersRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'RequeueDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequeueDeadLetters,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.DeadLettersRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.DecidedDeadLetters.SerializeToString,
+            ),
+            'DiscardDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiscardDeadLetters,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.DeadLettersRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.DecidedDeadLetters.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -752,6 +938,303 @@ class KronosService:
             '/kronos.v1.KronosService/DeleteSchedule',
             kronos_dot_v1_dot_service__pb2.ScheduleRequest.SerializeToString,
             kronos_dot_v1_dot_service__pb2.DeleteScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/SubmitJob',
+            kronos_dot_v1_dot_service__pb2.SubmitJobRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/GetJob',
+            kronos_dot_v1_dot_service__pb2.JobRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/ListJobs',
+            kronos_dot_v1_dot_service__pb2.ListJobsRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/CancelJob',
+            kronos_dot_v1_dot_service__pb2.JobRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQueues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/ListQueues',
+            kronos_dot_v1_dot_service__pb2.ListQueuesRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.ListQueuesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/PauseQueue',
+            kronos_dot_v1_dot_service__pb2.QueueRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.Queue.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/ResumeQueue',
+            kronos_dot_v1_dot_service__pb2.QueueRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.Queue.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetQueueLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/SetQueueLimits',
+            kronos_dot_v1_dot_service__pb2.SetQueueLimitsRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.Queue.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/ListDeadLetters',
+            kronos_dot_v1_dot_service__pb2.DeadLettersRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequeueDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/RequeueDeadLetters',
+            kronos_dot_v1_dot_service__pb2.DeadLettersRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.DecidedDeadLetters.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiscardDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/DiscardDeadLetters',
+            kronos_dot_v1_dot_service__pb2.DeadLettersRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.DecidedDeadLetters.FromString,
             options,
             channel_credentials,
             insecure,
