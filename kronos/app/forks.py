@@ -83,6 +83,7 @@ class Forks:
         definition = self._definition(parent, changes)
         own = self._fork(parent, definition, at, at_seq, changes)
         seq = self._seq(parent, at, at_seq, changes)
+        self._check_not_undone(parent, seq)
         return self._lineage.fork(
             ForkWish(
                 parent=run_id,
@@ -222,6 +223,17 @@ class Forks:
             seq = 0
         self._check_touched(seq, {step: first[step] for step in touched if step in first})
         return seq
+
+    def _check_not_undone(self, parent: RunSummary, seq: int) -> None:
+        """Refuse to keep outcomes that were taken back."""
+        if not self._app.history.definition(parent.definition).graph.undoable:
+            return
+        if self._app.history.state_at(parent.id, seq).compensating is not None:
+            raise Conflict(
+                f"run {parent.id} has undone what it did by seq {seq}: start it anew, or fork it at an earlier step",
+                run_id=parent.id,
+                seq=seq,
+            )
 
     @staticmethod
     def _check_touched(seq: int, first: Mapping[str, int]) -> None:

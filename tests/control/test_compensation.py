@@ -8,7 +8,7 @@ import pytest
 
 from kronos import Engine, Kronos, RunFailedError, StepContext, step, workflow
 from kronos.core.state import Phase
-from kronos.errors import WorkflowDefinitionError
+from kronos.errors import Conflict, WorkflowDefinitionError
 from kronos.settings import Settings
 from tests.control.conftest import told, until
 
@@ -104,6 +104,14 @@ def test_a_run_that_completes_undoes_nothing(engine):
     assert handle.result(20) == 1
     assert UNDONE == []
     assert told(engine, handle).steps.keys() == {"book", "book[0]", "hold"}
+
+
+def test_what_was_undone_is_not_kept_by_a_retry(engine):
+    handle = engine.start(failing_trip, {"what": "car"})
+    with pytest.raises(RunFailedError):
+        handle.result(20)
+    with pytest.raises(Conflict, match="has undone what it did"):
+        engine.app.forks.retry(handle.run_id)
 
 
 def test_what_undoes_must_be_a_step_that_takes_the_result():

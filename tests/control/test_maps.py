@@ -197,3 +197,34 @@ def test_a_map_of_a_step_that_takes_nothing_is_refused():
         @workflow(version="1")
         def empty(n: int) -> list[int]:
             return nothing.map(numbers(n))  # type: ignore[misc]
+
+
+def test_of_ten_thousand_elements_the_one_that_failed_is_retried_alone_and_the_fan_in_runs_once(engine):
+    broken, ran = [True], list[int]()
+
+    @step
+    def measured(number: int) -> int:
+        ran.append(number)
+        if number == 7_777 and broken[0]:
+            raise ValueError("no such symbol")
+        return number
+
+    @step
+    def summed(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    @workflow(version="1")
+    def wide(n: int) -> int:
+        return summed(measured.map(numbers(n)))
+
+    handle = engine.start(wide, {"n": 10_000})
+    with pytest.raises(RunFailedError, match=r"at step 'measured\[7777\]'"):
+        handle.result(60)
+    completed = sum(status == "completed" for status in told(engine, handle).steps.values()) - 1  # numbers
+    assert len(ran) == completed + 1
+
+    broken[0] = False
+    again = engine.app.forks.retry(handle.run_id)
+    assert engine.app.wait(again, 60).output == b"%d" % sum(range(10_000))
+    assert sorted(ran) == sorted([*range(10_000), 7_777])
+    assert told(engine, again).began().count("summed") == 1
