@@ -87,7 +87,7 @@ class Kronos(Messages, Queries):
         self.recordings: Final = PostgresRecordings(self._readers)
         self.forks: Final = Forks(self, PostgresLineage(self._session, self.history.head_at))
         self.doctor: Final = Doctor(url, self._readers, self.history, settings.data_dir)
-        self.upkeep: Final = Upkeep(url, self._session, self.blobs)
+        self.upkeep: Final = Upkeep(url, self._session, self.history, self.blobs)
         self.definitions: Serving = Serving()
         self.schedules: Final = Schedules(PostgresSchedules(self._session), self._checked_name)
         self.nodes: Final = Nodes(self._session)

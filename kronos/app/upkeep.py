@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from kronos.app.exporting import Exported, Exporter
 from kronos.app.fsck import Finding, Fsck, reading_connection
 from kronos.app.fsck.reading import Progress
+from kronos.core.events import Event
+from kronos.errors import InvalidInput
 from kronos.kernel.ids import RunId
 from kronos.ports.blobs import Blobs
+from kronos.ports.history import History, RunFilter, RunSummary
 from kronos.storage.database import Session
 from kronos.storage.retention import Retention
 from kronos.storage.sweeping import Sweep, Swept
 
 __all__ = ["Upkeep"]
 
+PAGE: Final = 1_000
+
 
 class Upkeep:
     """`app.upkeep`."""
 
-    def __init__(self, url: str, session: Session, blobs: Blobs) -> None:
+    def __init__(self, url: str, session: Session, history: History, blobs: Blobs) -> None:
         self._url = url
+        self._history = history
         self._session = session
         self._blobs = blobs
         self.retention: Final = Retention(url)
@@ -44,3 +53,55 @@ class Upkeep:
     def sweep(self) -> Swept:
         """Delete every blob that nobody has referred to or touched for an hour."""
         return Sweep(self._session).run()
+
+    # ── export ──
+
+    def export(self, folder: Path, runs: Sequence[RunId], *, progress: Progress | None = None) -> Exported:
+        """Write runs as Parquet into `folder`; raise `NotFound` for an unknown one, `InvalidInput` for the folder."""
+        lines = [self._history.run(run) for run in runs]
+        exporter = Exporter(folder, self._history.payload)
+        return exporter.write(self._with_events(lines), total=len(lines), progress=progress)
+
+    def export_where(
+        self,
+        folder: Path,
+        chosen: RunFilter,
+        *,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        progress: Progress | None = None,
+    ) -> Exported:
+        """Write the runs that `chosen` lists and that were created at `since_ns` or later, before `until_ns`."""
+        exporter = Exporter(folder, self._history.payload)
+        return exporter.write(self._with_events(self._lines(chosen, since_ns, until_ns)), progress=progress)
+
+    def export_partition(self, folder: Path, leaf: str, *, progress: Progress | None = None) -> Exported:
+        """Write what stands in a detached partition; raise `InvalidInput` where there is no such one."""
+        if leaf not in self.retention.held():
+            raise InvalidInput(f"{leaf!r} is no detached partition", field="partition", value=leaf)
+        exporter = Exporter(folder, self._history.payload)
+        found = ((self._history.run(run), events) for run, events in self.retention.held_events(leaf))
+        return exporter.write(found, progress=progress)
+
+    def _lines(self, chosen: RunFilter, since_ns: int | None, until_ns: int | None) -> Iterator[RunSummary]:
+        before: RunId | None = chosen.before
+        while True:
+            page = self._history.runs(msgspec.structs.replace(chosen, before=before, limit=PAGE))
+            for run in page.runs:
+                if since_ns is not None and run.created_at < since_ns:
+                    return  # newest first
+                if until_ns is None or run.created_at < until_ns:
+                    yield run
+            before = page.next_before
+            if before is None:
+                return
+
+    def _with_events(self, lines: Iterable[RunSummary]) -> Iterator[tuple[RunSummary, Iterator[Event]]]:
+        for run in lines:
+            yield run, self._events(run)
+
+    def _events(self, run: RunSummary) -> Iterator[Event]:
+        after = 0
+        while page := self._history.events(run.id, after=after, limit=PAGE):
+            yield from page
+            after = page[-1].seq

@@ -8,6 +8,7 @@ from kronos.cli.backtest import backtest
 from kronos.cli.database import app as database
 from kronos.cli.datasets import app as datasets
 from kronos.cli.demo import demo
+from kronos.cli.exporting import export
 from kronos.cli.jobs import dead, jobs, queues
 from kronos.cli.nodes import nodes
 from kronos.cli.replay import replay
@@ -31,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo, dev, server, worker, token, start, state, replay, backtest, fsck, doctor):
+for command in (demo, dev, server, worker, token, start, state, replay, backtest, fsck, doctor, export):
     app.command()(command)
 datasets.command()(sweep)
 app.add_typer(runs, name="runs", help="What is on record of runs.")

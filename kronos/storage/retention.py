@@ -13,12 +13,14 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from itertools import groupby
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 from psycopg import errors as pg
 from psycopg import sql
 
+from kronos.core.events import Event, read_event
 from kronos.errors import InvalidInput, Unavailable
 from kronos.kernel.hashing import content_hash
 from kronos.kernel.ids import RunId
@@ -144,10 +146,8 @@ class Retention:
                     continue
                 _detach(connection, retiring.leaf)
                 connection.execute(statement("retention/note_detached"), retiring.at)
-            if not retiring.is_forgotten:
-                self._forget(connection, retiring)
             if not retiring.hold:
-                _drop(connection, retiring.leaf)
+                self._remove(connection, retiring)
             return retiring.leaf
 
     def run(self) -> list[str]:
@@ -160,14 +160,36 @@ class Retention:
     def held(self) -> list[str]:
         """Return the detached partitions whose tables are still there."""
         with self._connected() as connection:
-            return [leaf for (leaf,) in _rows(connection, "find_held")]
+            return [row[0] for row in _rows(connection, "find_held")]
+
+    def held_events(self, leaf: str) -> Iterator[tuple[RunId, Iterator[Event]]]:
+        """Yield the runs of a detached partition with their own events, in order; raise `InvalidInput` for another."""
+        with self._connected() as connection:
+            self._find_held(connection, leaf)
+            query = sql.SQL(
+                "SELECT run_id::text, seq, count, kind::text, step, attempt, at_ns, body FROM kronos.{} ORDER BY 1, 2"
+            )
+            with connection.transaction(), connection.cursor(name="held", binary=True) as cursor:
+                cursor.execute(query.format(sql.Identifier(leaf)))
+                for run_id, rows in groupby(cast("Iterator[tuple[Any, ...]]", cursor), key=lambda row: row[0]):
+                    yield RunId(run_id), (read_event(*row[1:]) for row in rows)
 
     def drop(self, leaf: str) -> None:
         """Drop the table of a detached partition; raise `InvalidInput` for another."""
         with self._connected() as connection:
-            if (leaf,) not in _rows(connection, "find_held"):
-                raise InvalidInput(f"{leaf!r} is no detached partition", field="partition", value=leaf)
-            _drop(connection, leaf)
+            self._remove(connection, self._find_held(connection, leaf))
+
+    @staticmethod
+    def _find_held(connection: Connection, leaf: str) -> _Retiring:
+        for row in _rows(connection, "find_held"):
+            if row[0] == leaf:
+                return _Retiring(*row)
+        raise InvalidInput(f"{leaf!r} is no detached partition", field="partition", value=leaf)
+
+    def _remove(self, connection: Connection, retiring: _Retiring) -> None:
+        if not retiring.is_forgotten:
+            self._forget(connection, retiring)
+        _drop(connection, retiring.leaf)
 
     def _next(self, connection: Connection) -> _Retiring | None:
         rows = _rows(connection, "find_retiring")

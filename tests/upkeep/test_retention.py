@@ -5,12 +5,14 @@ Each test has a database of its own whose runs began and ended long ago: the dat
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow.parquet as pq
 import pytest
 
 from kronos import step, workflow
@@ -278,17 +280,24 @@ def test_detaching_that_is_held_up_is_finished_by_the_next_turn(app, owner, done
     assert OLD_LEAF not in leaves(owner)
 
 
-def test_a_class_on_hold_keeps_the_tables_of_detached_partitions_until_they_are_dropped(app, owner, done, old):
-    old(done())
+def test_a_class_on_hold_keeps_detached_tables_until_they_are_exported_and_dropped(app, owner, done, old, tmp_path):
+    run = old(done())
     retention = app.upkeep.retention
     retention.set("research", keep_s=86_400.0, hold=True)
-    retention.run()
+    assert OLD_LEAF in retention.run()
+    assert owner.execute("SELECT count(*) FROM kronos.events WHERE run_id = %s", (run,)).fetchone() == (0,)
     assert OLD_LEAF in retention.held()
-    assert OLD_LEAF in leaves(owner)
+    with pytest.raises(InvalidInput, match="is no detached partition"):
+        app.upkeep.export_partition(tmp_path / "other", "events_standard")
+    written = app.upkeep.export_partition(tmp_path / "out", OLD_LEAF)
+    assert (written.runs, written.events, written.steps) == (1, 17, 3)
+    outputs = pq.read_table(tmp_path / "out" / "steps.parquet")["output"].to_pylist()
+    assert outputs == [json.dumps("y" * SIZE), "10000", "20000"]
     with pytest.raises(InvalidInput, match="is no detached partition"):
         retention.drop("events_standard")
     retention.drop(OLD_LEAF)
     assert OLD_LEAF not in leaves(owner)
+    assert OLD_LEAF not in retention.held()
 
 
 def test_nobody_expires_twice_at_once(app, owner, done, old, database_url):

@@ -105,3 +105,25 @@ def test_classes_are_set_listed_and_refused_by_name(kronos, scene):
 def test_a_sweep_says_what_it_took(kronos):
     code, out, _ = kronos("data", "sweep", "--json")
     assert (code, set(json.loads(out))) == (0, {"examined", "deleted", "bytes"})
+
+
+def test_runs_are_exported_as_they_are_chosen(kronos, scene, tmp_path):
+    code, out, _ = kronos("export", "--runs", scene.failed, "--to", tmp_path / "one", "--json")
+    assert (code, json.loads(out)["runs"], json.loads(out)["steps"]) == (0, 1, 2)
+    code, _, err = kronos("export", "--workflow", "failing", "--since", "2020-01-01", "--to", tmp_path / "all")
+    assert (code, err.startswith("1 runs, ")) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--runs", "seven"), "run id 'seven' is not a UUID"),
+        (("--since", "yesterday"), "--since 'yesterday': write it as 2026-01-31"),
+        (("--phase", "done"), "--phase 'done' is unknown; known: pending"),
+        (("--partition", "events"), "'events' is no detached partition"),
+        (("--partition", "events", "--workflow", "texts"), "exclude each other"),
+    ],
+)
+def test_export_refuses_what_it_cannot_use_by_name(kronos, tmp_path, arguments, message):
+    code, _, err = kronos("export", *arguments, "--to", tmp_path / "out")
+    assert (code, message in err) == (2, True)
