@@ -25,7 +25,7 @@ import psycopg
 
 from kronos.storage.embedded import EmbeddedPostgres
 
-__all__ = ["ROOT", "Report", "database_folder", "machine", "main", "peer_python", "resident_mb", "run_peer"]
+__all__ = ["ROOT", "Report", "database_folder", "machine", "main", "peer_python", "resident_mb", "run_peer", "say"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".peers"
@@ -116,6 +116,11 @@ def run_peer(peer: str, claim: str, url: str, database: str, *arguments: int) ->
     if done.returncode:
         raise SystemExit(f"the peer {peer} failed:\n{done.stderr[-2000:]}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def say(line: str) -> None:
+    """Tell who watches how far it is."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def resident_mb() -> float:

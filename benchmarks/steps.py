@@ -18,14 +18,13 @@ import argparse
 import json
 import random
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from benchmarks.harness import Report, database_folder, main, resident_mb, run_peer
+from benchmarks.harness import Report, database_folder, main, resident_mb, run_peer, say
 from kronos import Engine, step, workflow
 from kronos.settings import read_settings
 
@@ -76,7 +75,7 @@ def measure(arguments: argparse.Namespace) -> Report:
                     peers.setdefault(peer, []).append(found.pop("steps_per_s"))
                     figures[peer] = found
             beside = ", ".join(f"{name} {values[-1]:,.0f}" for name, values in peers.items())
-            _say(f"round {number + 1}: {samples[-1]:,.0f} steps/s, {beside}")
+            say(f"round {number + 1}: {samples[-1]:,.0f} steps/s, {beside}")
         figures |= _server(engine.app.url)
     figures |= {
         "chains": arguments.chains,
@@ -160,10 +159,6 @@ def _server(url: str) -> dict[str, Any]:
         }
         assert shown["synchronous_commit"] == shown["fsync"] == "on"
     return shown
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
