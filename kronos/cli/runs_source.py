@@ -119,7 +119,14 @@ class DatabaseSource:
             ),
             failed_step=run.failed_step,
             definition_id=run.definition,
+            child_of=run.child_of,
+            child_step=run.child_step,
+            continues=run.continues,
+            continued_by=run.continued_by,
         )
+
+
+_KINSHIP = ("child_of", "child_step", "continues", "continued_by")
 
 
 def run_fields(run: RunRecord) -> Fields:
@@ -142,6 +149,7 @@ def run_fields(run: RunRecord) -> Fields:
         "failure": None if run.failure is None else msgspec.to_builtins(run.failure),
         "failed_step": run.failed_step,
         "definition": run.definition_id,
+        **{name: found for name in _KINSHIP if (found := getattr(run, name)) is not None},
     }
 
 

@@ -24,7 +24,10 @@ class FailureRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One run.  `input` and `output` are decoded JSON; `output` is None until the run has completed."""
+    """One run.  `input` and `output` are decoded JSON; `output` is None until the run has completed.
+
+    A child was started by `child_step` of `child_of`; a successor `continues` a run, which is `continued_by` it.
+    """
 
     run_id: str
     workflow: str
@@ -39,6 +42,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     failure: FailureRecord | None
     failed_step: str | None
     definition_id: str
+    child_of: str | None = None
+    child_step: str | None = None
+    continues: str | None = None
+    continued_by: str | None = None
 
     @property
     def is_final(self) -> bool:
@@ -85,6 +92,10 @@ def read_run(message: pb.Run) -> RunRecord:
         else None,
         failed_step=message.failed_step or None,
         definition_id=message.definition_id,
+        child_of=message.child_of or None,
+        child_step=message.child_step or None,
+        continues=message.continues or None,
+        continued_by=message.continued_by or None,
     )
 
 

@@ -138,6 +138,10 @@ class KronosServicer(ForkCalls, JobCalls, ScheduleCalls, UpkeepCalls, service_pb
             failure=None if run.failure is None else _failure(run.failure),
             failed_step=run.failed_step or "",
             definition_id=run.definition,
+            child_of=run.child_of or "",
+            child_step=run.child_step or "",
+            continues=run.continues or "",
+            continued_by=run.continued_by or "",
         )
 
 

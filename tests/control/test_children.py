@@ -7,10 +7,12 @@ import threading
 import psycopg
 import pytest
 
-from kronos import Engine, Kronos, RunFailedError, StepContext, child, continue_as_new, step, when, workflow
+from kronos import Client, Engine, Kronos, RunFailedError, StepContext, child, continue_as_new, step, when, workflow
+from kronos.cli.runs_source import DatabaseSource
 from kronos.core.state import Phase
 from kronos.errors import InvalidInput, WorkflowDefinitionError
-from kronos.settings import Settings
+from kronos.server import serve
+from kronos.settings import Address, Settings
 from tests.control.conftest import told, until
 
 GATE = threading.Event()
@@ -231,6 +233,26 @@ def test_a_run_goes_on_as_a_new_one_and_both_say_so(engine):
     assert told(engine, handle).facts[-2].facts.successor == second.id
     assert history.state_at(second.id).facts.continues == first.id
     assert second.input == b'{"number":2,"seen":[2]}'
+
+
+def test_kinship_is_shown_by_the_command_line_and_over_grpc(engine, module_database_url, tmp_path):
+    handle = engine.start(counting, {"number": 2, "seen": []})
+    handle.result(20)
+    outer = engine.start(parent, {"number": 1})
+    outer.result(20)
+    (inner, _, _), _ = runs_of(module_database_url, outer.run_id)
+    shown = DatabaseSource(engine.app).get(inner)
+    assert (shown["child_of"], shown["child_step"]) == (outer.run_id, "twice")
+    assert "child_of" not in DatabaseSource(engine.app).get(outer.run_id)
+    free = Address("127.0.0.1", 0)
+    settings = Settings(
+        database_url=module_database_url, data_dir=tmp_path, grpc_addr=free, admin_addr=free, metrics_addr=free
+    )
+    with Kronos.open(settings) as app, serve(app) as server, Client(str(server.grpc_address), server.token) as client:
+        first = client.get(handle.run_id)
+        assert client.get(first.continued_by).continues == handle.run_id
+        assert client.get(inner).child_of == outer.run_id
+        assert first.child_of is None
 
 
 def test_a_child_that_continues_is_waited_for_to_its_last_run(engine):

@@ -89,7 +89,7 @@ class StreamRunHistoryRequest(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., after_seq: _Optional[int] = ...) -> None: ...
 
 class Run(_message.Message):
-    __slots__ = ("run_id", "workflow_name", "version", "phase", "created_at_ns", "started_at_ns", "finished_at_ns", "head_seq", "input", "output", "failure", "failed_step", "definition_id")
+    __slots__ = ("run_id", "workflow_name", "version", "phase", "created_at_ns", "started_at_ns", "finished_at_ns", "head_seq", "input", "output", "failure", "failed_step", "definition_id", "child_of", "child_step", "continues", "continued_by")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +103,10 @@ class Run(_message.Message):
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     FAILED_STEP_FIELD_NUMBER: _ClassVar[int]
     DEFINITION_ID_FIELD_NUMBER: _ClassVar[int]
+    CHILD_OF_FIELD_NUMBER: _ClassVar[int]
+    CHILD_STEP_FIELD_NUMBER: _ClassVar[int]
+    CONTINUES_FIELD_NUMBER: _ClassVar[int]
+    CONTINUED_BY_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     workflow_name: str
     version: str
@@ -116,7 +120,11 @@ class Run(_message.Message):
     failure: Failure
     failed_step: str
     definition_id: str
-    def __init__(self, run_id: _Optional[str] = ..., workflow_name: _Optional[str] = ..., version: _Optional[str] = ..., phase: _Optional[str] = ..., created_at_ns: _Optional[int] = ..., started_at_ns: _Optional[int] = ..., finished_at_ns: _Optional[int] = ..., head_seq: _Optional[int] = ..., input: _Optional[str] = ..., output: _Optional[str] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., failed_step: _Optional[str] = ..., definition_id: _Optional[str] = ...) -> None: ...
+    child_of: str
+    child_step: str
+    continues: str
+    continued_by: str
+    def __init__(self, run_id: _Optional[str] = ..., workflow_name: _Optional[str] = ..., version: _Optional[str] = ..., phase: _Optional[str] = ..., created_at_ns: _Optional[int] = ..., started_at_ns: _Optional[int] = ..., finished_at_ns: _Optional[int] = ..., head_seq: _Optional[int] = ..., input: _Optional[str] = ..., output: _Optional[str] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., failed_step: _Optional[str] = ..., definition_id: _Optional[str] = ..., child_of: _Optional[str] = ..., child_step: _Optional[str] = ..., continues: _Optional[str] = ..., continued_by: _Optional[str] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("type", "message", "cause", "traceback")
