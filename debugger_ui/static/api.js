@@ -35,8 +35,10 @@ export class Api {
   stream = (after) => new EventSource(`${this.base}/stream?after=${after}`);
 
   lineage = () => this.#get("/lineage", {});
+  standing = () => this.#get("/standing", {});
 
   cancel = (reason) => this.#post("/cancel", JSON.stringify({ reason }));
+  say = (word, body) => this.#post(`/${word}`, JSON.stringify(body));
   fork = (body) => this.#post("/fork", body);
   retry = () => this.#post("/retry", "{}");
 

@@ -2,6 +2,7 @@
 // Whatever stands at a position came from the server's fold up to there; nothing is inferred from later events.
 
 import { Api, Latest, skewMs } from "./api.js";
+import { Asks } from "./asks.js";
 import { byId, h } from "./dom.js";
 import { Events } from "./events.js";
 import { Forking } from "./forking.js";
@@ -27,6 +28,7 @@ const gantt = new Gantt({ onselect: (step) => select(step, {}), onseek: (seq, ho
 const events = new Events(api, { onseek: (seq, how) => goTo(seq, how) });
 const forking = new Forking(api, { onseek: (seq) => goTo(seq, { jump: true }) });
 const inspector = new Inspector({ onselect: (step) => select(step, { reveal: true }), forking });
+const asks = new Asks(api, { onerror: showError });
 const states = new Latest((seq, step) => api.state(seq, step), { keep: STATES_KEPT, onanswer: showState, onerror: showError });
 
 // ── position ─────────────────────────────────────────────────────────────────────────────────────
@@ -172,6 +174,7 @@ function onUpdate(update) {
   scrubber.setHistory(model.head, model.timeline?.marks ?? []);
   phase();
   redraw();
+  asks.refresh();
   if (following && !model.playing) goTo(model.head, { quiet: true });
   else draw();
   pill();
@@ -201,6 +204,7 @@ function until() {
 
 async function onEnd() {
   clearInterval(ticking);
+  asks.end();
   model.detail = await api.detail();
   await loadTimeline();
   if (model.state) inspector.show(model.state, model.detail, model.step);
@@ -348,6 +352,7 @@ async function begin() {
   phase();
   recall();
   if (FINAL.includes(model.phase)) return pill();
+  asks.refresh();
   new Live(api, model.head, { onupdate: onUpdate, onend: onEnd, onstate: (state) => {
     model.connection = state;
     pill();

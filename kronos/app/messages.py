@@ -167,7 +167,7 @@ class Messages:
         if not by:
             raise InvalidInput("by is empty: say who decides", field="by", value=by)
         run = self.history.state_at(run_id)
-        chosen = _chosen(run, step)
+        chosen = _chosen(run, step or None)
         decision = Decision(step=chosen, approved=approved, by=_text("by", by), reason=_text("reason", reason))
         self._send(run_id, "decide", _encode(decision))
         return chosen

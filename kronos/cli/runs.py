@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from kronos.cli.forks import add_forks
 from kronos.cli.inputs import read_input
+from kronos.cli.messages import Where, add_messages
 from kronos.cli.output import note, print_fields, print_json, print_rows, text_of
 from kronos.cli.tables import add_tables
 
 if TYPE_CHECKING:
-    from kronos.cli.runs_source import Source
+    pass
 
 __all__ = ["app", "start"]
 
 app = typer.Typer(no_args_is_help=True)
 add_tables(app)
 add_forks(app)
+add_messages(app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Address = Annotated[
@@ -65,6 +65,7 @@ def list_runs(
     *,
     phase: Annotated[list[str] | None, typer.Option(help="Only runs in this phase; may be repeated.")] = None,
     workflow: Annotated[str, typer.Option(help="Only runs of this workflow.")] = "",
+    where: Where = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
     before: Annotated[str | None, typer.Option(metavar="RUN", help="Continue after this run.")] = None,
     address: Address = None,
@@ -72,8 +73,13 @@ def list_runs(
     json: Json = False,
 ) -> None:
     """Runs, newest first."""
+    from kronos.cli.runs_source import source
+    from kronos.core.attributes import parse_where
+
     with source(address, token) as runs:
-        page, cursor = runs.page(phases=phase or [], workflow=workflow, limit=limit, before=before)
+        page, cursor = runs.page(
+            phases=phase or [], workflow=workflow, where=parse_where(where or []), limit=limit, before=before
+        )
     if json:
         print_json({"runs": page, "next": cursor})
         return
@@ -87,6 +93,8 @@ def list_runs(
 @app.command()
 def show(run: RunArgument, address: Address = None, token: Token = None, json: Json = False) -> None:
     """One run: its phase, input, output or failure."""
+    from kronos.cli.runs_source import source
+
     with source(address, token) as runs:
         found = runs.get(run)
     print_json(found) if json else print_fields({name: _in_short(value) for name, value in found.items()})
@@ -101,6 +109,8 @@ def events(
     json: Json = False,
 ) -> None:
     """A run's history, fact by fact."""
+    from kronos.cli.runs_source import source
+
     with source(address, token) as runs:
         found = runs.events(run, after)
     if json:
@@ -110,37 +120,9 @@ def events(
     print_rows(("seq", "at", "event", "step", "attempt"), rows)
 
 
-@app.command()
-def cancel(
-    run: RunArgument,
-    reason: Annotated[str, typer.Option(help="Kept in the run's history.")] = "",
-    address: Address = None,
-    token: Token = None,
-) -> None:
-    """Ask for the end of a run."""
-    with source(address, token) as runs:
-        runs.cancel(run, reason)
-    note(f"run {run} is asked to end")
-
-
 def _in_short(value: object) -> object:
     """Return what fits a terminal; `--json` prints the whole."""
     text = text_of(value)
     if len(text) <= FIELD_CHARS_MAX:
         return value
     return f"{text[:FIELD_CHARS_MAX]}… ({len(text):,} characters; --json prints them all)"
-
-
-@contextmanager
-def source(address: str | None, token: str | None) -> Iterator[Source]:
-    """Yield where runs are read from."""
-    from kronos.cli.runs_source import DatabaseSource, ServerSource, server_client
-
-    if address is not None:
-        with server_client(address, token) as client:
-            yield ServerSource(client)
-        return
-    from kronos.app import Kronos
-
-    with Kronos.open() as opened:
-        yield DatabaseSource(opened)

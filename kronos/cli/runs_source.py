@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import msgspec
@@ -20,7 +21,7 @@ from kronos.ports.history import RunFilter, RunSummary
 from kronos.server.tokens import read_or_create
 from kronos.settings import read_settings
 
-__all__ = ["DatabaseSource", "ServerSource", "Source", "phase_of", "run_fields", "server_client"]
+__all__ = ["DatabaseSource", "ServerSource", "Source", "phase_of", "run_fields", "server_client", "source"]
 
 Fields = dict[str, Any]
 
@@ -32,7 +33,7 @@ class Source(Protocol):
 
     def get(self, run: str) -> Fields: ...
     def page(
-        self, *, phases: Sequence[str], workflow: str, limit: int, before: str | None
+        self, *, phases: Sequence[str], workflow: str, where: dict[str, str], limit: int, before: str | None
     ) -> tuple[list[Fields], str | None]: ...
     def events(self, run: str, after: int) -> list[Fields]: ...
     def cancel(self, run: str, reason: str) -> None: ...
@@ -54,9 +55,9 @@ class ServerSource:
         return run_fields(self._client.get(parse_run_id(run)))
 
     def page(
-        self, *, phases: Sequence[str], workflow: str, limit: int, before: str | None
+        self, *, phases: Sequence[str], workflow: str, where: dict[str, str], limit: int, before: str | None
     ) -> tuple[list[Fields], str | None]:
-        page = self._client.list(phases=phases, workflow=workflow, limit=limit, cursor=before)
+        page = self._client.list(phases=phases, workflow=workflow, where=where, limit=limit, cursor=before)
         return [run_fields(run) for run in page.runs], page.next_cursor
 
     def events(self, run: str, after: int) -> list[Fields]:
@@ -76,11 +77,12 @@ class DatabaseSource:
         return run_fields(self._record(self._app.history.run(parse_run_id(run))))
 
     def page(
-        self, *, phases: Sequence[str], workflow: str, limit: int, before: str | None
+        self, *, phases: Sequence[str], workflow: str, where: dict[str, str], limit: int, before: str | None
     ) -> tuple[list[Fields], str | None]:
         chosen = RunFilter(
             phases=tuple(map(phase_of, phases)),
             workflow=workflow or None,
+            where=where,
             before=None if before is None else parse_run_id(before),
             limit=limit,
         )
@@ -123,6 +125,8 @@ class DatabaseSource:
             child_step=run.child_step,
             continues=run.continues,
             continued_by=run.continued_by,
+            attributes=run.attributes,
+            spent=None if run.spent is None else msgspec.to_builtins(run.spent),
         )
 
 
@@ -148,6 +152,8 @@ def run_fields(run: RunRecord) -> Fields:
         "output": run.output,
         "failure": None if run.failure is None else msgspec.to_builtins(run.failure),
         "failed_step": run.failed_step,
+        "attributes": run.attributes,
+        "spent": run.spent,
         "definition": run.definition_id,
         **{name: found for name in _KINSHIP if (found := getattr(run, name)) is not None},
     }
@@ -178,3 +184,14 @@ def phase_of(text: str) -> Phase:
         return Phase(text)
     except ValueError:
         raise InvalidInput(f"phase {text!r} is none of {', '.join(Phase)}", field="phase", value=text) from None
+
+
+@contextmanager
+def source(address: str | None, token: str | None) -> Iterator[Source]:
+    """Yield where runs are read from."""
+    if address is not None:
+        with server_client(address, token) as client:
+            yield ServerSource(client)
+        return
+    with Kronos.open() as opened:
+        yield DatabaseSource(opened)

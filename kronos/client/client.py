@@ -7,8 +7,8 @@ Rule 2: a run that was started is durable; waiting for it may be broken off and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 
 import grpc
@@ -18,6 +18,7 @@ from kronos._proto.v1 import service_pb2 as pb
 from kronos._proto.v1 import service_pb2_grpc as rpc
 from kronos.client.forks import ForksClient
 from kronos.client.jobs import DeadLettersClient, JobsClient, QueuesClient
+from kronos.client.messages import MessagesClient
 from kronos.client.records import EventRecord, RunPage, RunRecord, read_event, read_run
 from kronos.client.schedules import SchedulesClient
 from kronos.client.upkeep import UpkeepClient
@@ -52,6 +53,7 @@ class Client:
         self.jobs: Final = JobsClient(self._call, self._stub)
         self.queues: Final = QueuesClient(self._call, self._stub)
         self.dead_letters: Final = DeadLettersClient(self._call, self._stub)
+        self.messages: Final = MessagesClient(self._call, self._stub)
         self.schedules: Final = SchedulesClient(self._call, self._stub)
         self.upkeep: Final = UpkeepClient(self._call, self._stub)
 
@@ -73,10 +75,18 @@ class Client:
         return read_run(self._call(self._stub.GetRun, pb.GetRunRequest(run_id=run_id), pb.Run))
 
     def list(
-        self, *, phases: Sequence[str] = (), workflow: str = "", limit: int = 50, cursor: str | None = None
+        self,
+        *,
+        phases: Sequence[str] = (),
+        workflow: str = "",
+        where: Mapping[str, str] = MappingProxyType({}),
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> RunPage:
         """Return a page of runs, newest first."""
-        request = pb.ListRunsRequest(phases=phases, workflow_name=workflow, limit=limit, cursor=cursor or "")
+        request = pb.ListRunsRequest(
+            phases=phases, workflow_name=workflow, limit=limit, cursor=cursor or "", where=dict(where)
+        )
         answer = self._call(self._stub.ListRuns, request, pb.ListRunsResponse)
         return RunPage(runs=[read_run(each) for each in answer.runs], next_cursor=answer.next_cursor or None)
 

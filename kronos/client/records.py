@@ -46,6 +46,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     child_step: str | None = None
     continues: str | None = None
     continued_by: str | None = None
+    attributes: dict[str, Any] = {}
+    spent: Any = None
 
     @property
     def is_final(self) -> bool:
@@ -96,6 +98,8 @@ def read_run(message: pb.Run) -> RunRecord:
         child_step=message.child_step or None,
         continues=message.continues or None,
         continued_by=message.continued_by or None,
+        attributes=_decoded(message.attributes) or {},
+        spent=_decoded(message.spent),
     )
 
 

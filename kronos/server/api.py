@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from kronos.app import Kronos
 from kronos.core import events as core
+from kronos.core.attributes import parse_where
 from kronos.core.state import Phase
 from kronos.errors import InvalidInput
 from kronos.kernel import canonical
@@ -51,10 +52,11 @@ class NoQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class RunsQuery(NoQuery, forbid_unknown_fields=True, kw_only=True):
-    """Which runs; `cursor` is the `next` of the page before."""
+    """Which runs; `where` as in `symbol=BTC`, `cursor` is the `next` of the page before."""
 
     phase: tuple[Phase, ...] = ()
     workflow: str | None = None
+    where: tuple[str, ...] = ()
     cursor: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
 
@@ -143,6 +145,7 @@ def _runs(desk: Desk, request: Request, query: RunsQuery, _: bytes) -> Response:
     chosen = RunFilter(
         phases=query.phase,
         workflow=query.workflow or None,
+        where=parse_where(query.where),
         before=None if query.cursor is None else parse_run_id(query.cursor),
         limit=query.limit,
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from kronos.server import api, api_forks
+from kronos.server import api, api_forks, api_messages
 
 __all__ = ["ENDPOINTS"]
 
-ENDPOINTS: Final = (*api.ENDPOINTS, *api_forks.ENDPOINTS)
+ENDPOINTS: Final = (*api.ENDPOINTS, *api_forks.ENDPOINTS, *api_messages.ENDPOINTS)

@@ -11,18 +11,19 @@ from collections.abc import Iterator
 from typing import Final
 
 import grpc
+import msgspec
 
 from kronos._proto.v1 import service_pb2 as pb
 from kronos._proto.v1 import service_pb2_grpc
 from kronos.app import Kronos
-from kronos.core.events import Event, Failure, encode_facts, expand
-from kronos.core.state import Phase
+from kronos.core.events import Attribute, Event, Failure, encode_facts, expand
 from kronos.errors import InvalidInput
 from kronos.ports.history import RunFilter, RunSummary
 from kronos.server.reading import Reading
-from kronos.server.rpc_answers import abort, answer, read_run_id
+from kronos.server.rpc_answers import abort, answer, read_phase, read_run_id
 from kronos.server.rpc_forks import ForkCalls
 from kronos.server.rpc_jobs import JobCalls
+from kronos.server.rpc_messages import MessageCalls
 from kronos.server.rpc_schedules import ScheduleCalls
 from kronos.server.rpc_upkeep import UpkeepCalls
 from kronos.server.status import Busy, public
@@ -35,7 +36,9 @@ WAIT_S: Final = 1.0
 PAGE: Final = 1_000
 
 
-class KronosServicer(ForkCalls, JobCalls, ScheduleCalls, UpkeepCalls, service_pb2_grpc.KronosServiceServicer):
+class KronosServicer(
+    ForkCalls, JobCalls, MessageCalls, ScheduleCalls, UpkeepCalls, service_pb2_grpc.KronosServiceServicer
+):
     """The service; each topic has a room of its own, `rpc_TOPIC.py`."""
 
     def __init__(self, app: Kronos) -> None:
@@ -59,6 +62,7 @@ class KronosServicer(ForkCalls, JobCalls, ScheduleCalls, UpkeepCalls, service_pb
                 request.input or "null",
                 version=request.version or None,
                 timeout_s=_timeout(request.timeout),
+                attributes=_attributes(request.attributes),
             )
             return pb.StartWorkflowResponse(run_id=run_id)
 
@@ -70,10 +74,11 @@ class KronosServicer(ForkCalls, JobCalls, ScheduleCalls, UpkeepCalls, service_pb
     def ListRuns(self, request: pb.ListRunsRequest, context: grpc.ServicerContext) -> pb.ListRunsResponse:  # noqa: N802
         def listed() -> pb.ListRunsResponse:
             chosen = RunFilter(
-                phases=tuple(_phase(text) for text in request.phases),
+                phases=tuple(read_phase(text) for text in request.phases),
                 workflow=request.workflow_name or None,
                 before=read_run_id(request.cursor, field="cursor") if request.cursor else None,
                 limit=request.limit or 50,
+                where=dict(request.where),
             )
             page = self._app.history.runs(chosen)
             return pb.ListRunsResponse(runs=[self._run(run) for run in page.runs], next_cursor=page.next_before or "")
@@ -142,6 +147,8 @@ class KronosServicer(ForkCalls, JobCalls, ScheduleCalls, UpkeepCalls, service_pb
             child_step=run.child_step or "",
             continues=run.continues or "",
             continued_by=run.continued_by or "",
+            attributes=msgspec.json.encode(run.attributes).decode() if run.attributes else "",
+            spent="" if run.spent is None else msgspec.json.encode(run.spent).decode(),
         )
 
 
@@ -160,18 +167,19 @@ def _failure(failure: Failure) -> pb.Failure:
     return pb.Failure(type=failure.type, message=failure.message, cause=failure.cause, traceback=failure.traceback)
 
 
-def _phase(text: str) -> Phase:
-    try:
-        return Phase(text)
-    except ValueError:
-        known = ", ".join(Phase)
-        raise InvalidInput(f"phase {text!r} is unknown; known: {known}", field="phases", value=text) from None
-
-
 def _after(seq: int) -> int:
     if seq < 0:
         raise InvalidInput(f"after_seq {seq} is negative", field="after_seq", value=seq)
     return seq
+
+
+def _attributes(text: str) -> dict[str, Attribute] | None:
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(text, type=dict[str, Attribute])
+    except msgspec.MsgspecError as error:
+        raise InvalidInput(f"attributes cannot be read: {error}", field="attributes", value=text) from None
 
 
 def _timeout(text: str) -> float | None:

@@ -8,11 +8,12 @@ from typing import NoReturn, TypeVar
 import grpc
 import msgspec
 
+from kronos.core.state import Phase
 from kronos.errors import InvalidInput, KronosError
 from kronos.kernel.ids import RunId, parse_run_id
 from kronos.server.status import facts_of, message_of, public, status_of
 
-__all__ = ["abort", "answer", "read_run_id"]
+__all__ = ["abort", "answer", "read_phase", "read_run_id"]
 
 T = TypeVar("T")
 
@@ -39,3 +40,12 @@ def read_run_id(text: str, *, field: str = "run_id") -> RunId:
     if not text:
         raise InvalidInput(f"{field} is empty: give the id of a run", field=field, value=text)
     return parse_run_id(text)
+
+
+def read_phase(text: str) -> Phase:
+    """Return a phase; raise `InvalidInput` where there is none such."""
+    try:
+        return Phase(text)
+    except ValueError:
+        known = ", ".join(Phase)
+        raise InvalidInput(f"phase {text!r} is unknown; known: {known}", field="phases", value=text) from None

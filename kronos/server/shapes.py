@@ -16,6 +16,7 @@ from kronos.core.state import Phase, StepStatus
 
 __all__ = [
     "Accepted",
+    "AskedApproval",
     "Attempt",
     "Bar",
     "Effect",
@@ -27,6 +28,7 @@ __all__ = [
     "Family",
     "Forked",
     "GraphNode",
+    "Held",
     "KinLine",
     "Mark",
     "Payload",
@@ -34,6 +36,7 @@ __all__ = [
     "RunLine",
     "RunList",
     "RunState",
+    "Standing",
     "StepView",
     "Timeline",
     "Update",
@@ -268,6 +271,31 @@ class WorkflowList(_Shape, frozen=True, kw_only=True):
     """Every registered workflow."""
 
     workflows: list[WorkflowLine]
+
+
+class AskedApproval(_Shape, frozen=True, kw_only=True):
+    """A decision that a run waits for; `message` is canonical JSON."""
+
+    step: str
+    who: str
+    message: str
+    since: Ns
+    due: Ns | None
+
+
+class Held(_Shape, frozen=True, kw_only=True):
+    """Who paused a run, when and why."""
+
+    by: str
+    reason: str
+    at: Ns
+
+
+class Standing(_Shape, frozen=True, kw_only=True):
+    """What a run waits for a person to say, and who holds it."""
+
+    approvals: list[AskedApproval]
+    pause: Held | None
 
 
 class Accepted(_Shape, frozen=True, kw_only=True):

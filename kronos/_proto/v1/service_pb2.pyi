@@ -7,16 +7,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class StartWorkflowRequest(_message.Message):
-    __slots__ = ("workflow_name", "version", "input", "timeout")
+    __slots__ = ("workflow_name", "version", "input", "timeout", "attributes")
     WORKFLOW_NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     workflow_name: str
     version: str
     input: str
     timeout: str
-    def __init__(self, workflow_name: _Optional[str] = ..., version: _Optional[str] = ..., input: _Optional[str] = ..., timeout: _Optional[str] = ...) -> None: ...
+    attributes: str
+    def __init__(self, workflow_name: _Optional[str] = ..., version: _Optional[str] = ..., input: _Optional[str] = ..., timeout: _Optional[str] = ..., attributes: _Optional[str] = ...) -> None: ...
 
 class StartWorkflowResponse(_message.Message):
     __slots__ = ("run_id",)
@@ -31,16 +33,25 @@ class GetRunRequest(_message.Message):
     def __init__(self, run_id: _Optional[str] = ...) -> None: ...
 
 class ListRunsRequest(_message.Message):
-    __slots__ = ("phases", "workflow_name", "limit", "cursor")
+    __slots__ = ("phases", "workflow_name", "limit", "cursor", "where")
+    class WhereEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     PHASES_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_NAME_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
     phases: _containers.RepeatedScalarFieldContainer[str]
     workflow_name: str
     limit: int
     cursor: str
-    def __init__(self, phases: _Optional[_Iterable[str]] = ..., workflow_name: _Optional[str] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
+    where: _containers.ScalarMap[str, str]
+    def __init__(self, phases: _Optional[_Iterable[str]] = ..., workflow_name: _Optional[str] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ..., where: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ListRunsResponse(_message.Message):
     __slots__ = ("runs", "next_cursor")
@@ -89,7 +100,7 @@ class StreamRunHistoryRequest(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., after_seq: _Optional[int] = ...) -> None: ...
 
 class Run(_message.Message):
-    __slots__ = ("run_id", "workflow_name", "version", "phase", "created_at_ns", "started_at_ns", "finished_at_ns", "head_seq", "input", "output", "failure", "failed_step", "definition_id", "child_of", "child_step", "continues", "continued_by")
+    __slots__ = ("run_id", "workflow_name", "version", "phase", "created_at_ns", "started_at_ns", "finished_at_ns", "head_seq", "input", "output", "failure", "failed_step", "definition_id", "child_of", "child_step", "continues", "continued_by", "attributes", "spent")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -107,6 +118,8 @@ class Run(_message.Message):
     CHILD_STEP_FIELD_NUMBER: _ClassVar[int]
     CONTINUES_FIELD_NUMBER: _ClassVar[int]
     CONTINUED_BY_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    SPENT_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     workflow_name: str
     version: str
@@ -124,7 +137,9 @@ class Run(_message.Message):
     child_step: str
     continues: str
     continued_by: str
-    def __init__(self, run_id: _Optional[str] = ..., workflow_name: _Optional[str] = ..., version: _Optional[str] = ..., phase: _Optional[str] = ..., created_at_ns: _Optional[int] = ..., started_at_ns: _Optional[int] = ..., finished_at_ns: _Optional[int] = ..., head_seq: _Optional[int] = ..., input: _Optional[str] = ..., output: _Optional[str] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., failed_step: _Optional[str] = ..., definition_id: _Optional[str] = ..., child_of: _Optional[str] = ..., child_step: _Optional[str] = ..., continues: _Optional[str] = ..., continued_by: _Optional[str] = ...) -> None: ...
+    attributes: str
+    spent: str
+    def __init__(self, run_id: _Optional[str] = ..., workflow_name: _Optional[str] = ..., version: _Optional[str] = ..., phase: _Optional[str] = ..., created_at_ns: _Optional[int] = ..., started_at_ns: _Optional[int] = ..., finished_at_ns: _Optional[int] = ..., head_seq: _Optional[int] = ..., input: _Optional[str] = ..., output: _Optional[str] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., failed_step: _Optional[str] = ..., definition_id: _Optional[str] = ..., child_of: _Optional[str] = ..., child_step: _Optional[str] = ..., continues: _Optional[str] = ..., continued_by: _Optional[str] = ..., attributes: _Optional[str] = ..., spent: _Optional[str] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("type", "message", "cause", "traceback")
@@ -612,3 +627,102 @@ class DecidedDeadLetters(_message.Message):
     DECIDED_FIELD_NUMBER: _ClassVar[int]
     decided: _containers.ScalarMap[str, str]
     def __init__(self, decided: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class SignalRunRequest(_message.Message):
+    __slots__ = ("run_id", "name", "value", "key", "by")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    name: str
+    value: str
+    key: str
+    by: str
+    def __init__(self, run_id: _Optional[str] = ..., name: _Optional[str] = ..., value: _Optional[str] = ..., key: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+
+class SignalRunResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DecideApprovalRequest(_message.Message):
+    __slots__ = ("run_id", "step", "approved", "by", "reason")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    step: str
+    approved: bool
+    by: str
+    reason: str
+    def __init__(self, run_id: _Optional[str] = ..., step: _Optional[str] = ..., approved: _Optional[bool] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class DecideApprovalResponse(_message.Message):
+    __slots__ = ("step",)
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    step: str
+    def __init__(self, step: _Optional[str] = ...) -> None: ...
+
+class HoldRunRequest(_message.Message):
+    __slots__ = ("run_id", "by", "reason")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    by: str
+    reason: str
+    def __init__(self, run_id: _Optional[str] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class HoldRunResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class QueryRunRequest(_message.Message):
+    __slots__ = ("run_id", "name")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    name: str
+    def __init__(self, run_id: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class QueryRunResponse(_message.Message):
+    __slots__ = ("answer",)
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    answer: str
+    def __init__(self, answer: _Optional[str] = ...) -> None: ...
+
+class CancelRunsRequest(_message.Message):
+    __slots__ = ("where", "workflow_name", "phases", "by", "reason", "dry_run")
+    class WhereEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_NAME_FIELD_NUMBER: _ClassVar[int]
+    PHASES_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    where: _containers.ScalarMap[str, str]
+    workflow_name: str
+    phases: _containers.RepeatedScalarFieldContainer[str]
+    by: str
+    reason: str
+    dry_run: bool
+    def __init__(self, where: _Optional[_Mapping[str, str]] = ..., workflow_name: _Optional[str] = ..., phases: _Optional[_Iterable[str]] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class CancelRunsResponse(_message.Message):
+    __slots__ = ("matched", "asked", "ended_meanwhile")
+    MATCHED_FIELD_NUMBER: _ClassVar[int]
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    ENDED_MEANWHILE_FIELD_NUMBER: _ClassVar[int]
+    matched: int
+    asked: int
+    ended_meanwhile: int
+    def __init__(self, matched: _Optional[int] = ..., asked: _Optional[int] = ..., ended_meanwhile: _Optional[int] = ...) -> None: ...

@@ -79,6 +79,36 @@ class KronosServiceStub:
                 request_serializer=kronos_dot_v1_dot_service__pb2.GetLineageRequest.SerializeToString,
                 response_deserializer=kronos_dot_v1_dot_service__pb2.Lineage.FromString,
                 _registered_method=True)
+        self.SignalRun = channel.unary_unary(
+                '/kronos.v1.KronosService/SignalRun',
+                request_serializer=kronos_dot_v1_dot_service__pb2.SignalRunRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.SignalRunResponse.FromString,
+                _registered_method=True)
+        self.DecideApproval = channel.unary_unary(
+                '/kronos.v1.KronosService/DecideApproval',
+                request_serializer=kronos_dot_v1_dot_service__pb2.DecideApprovalRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.DecideApprovalResponse.FromString,
+                _registered_method=True)
+        self.PauseRun = channel.unary_unary(
+                '/kronos.v1.KronosService/PauseRun',
+                request_serializer=kronos_dot_v1_dot_service__pb2.HoldRunRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.HoldRunResponse.FromString,
+                _registered_method=True)
+        self.ResumeRun = channel.unary_unary(
+                '/kronos.v1.KronosService/ResumeRun',
+                request_serializer=kronos_dot_v1_dot_service__pb2.HoldRunRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.HoldRunResponse.FromString,
+                _registered_method=True)
+        self.QueryRun = channel.unary_unary(
+                '/kronos.v1.KronosService/QueryRun',
+                request_serializer=kronos_dot_v1_dot_service__pb2.QueryRunRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.QueryRunResponse.FromString,
+                _registered_method=True)
+        self.CancelRuns = channel.unary_unary(
+                '/kronos.v1.KronosService/CancelRuns',
+                request_serializer=kronos_dot_v1_dot_service__pb2.CancelRunsRequest.SerializeToString,
+                response_deserializer=kronos_dot_v1_dot_service__pb2.CancelRunsResponse.FromString,
+                _registered_method=True)
         self.ExplainRun = channel.unary_unary(
                 '/kronos.v1.KronosService/ExplainRun',
                 request_serializer=kronos_dot_v1_dot_service__pb2.ExplainRunRequest.SerializeToString,
@@ -233,6 +263,50 @@ class KronosServiceServicer:
 
     def GetLineage(self, request, context):
         """The runs that a run comes from, and those that come from it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignalRun(self, request, context):
+        """── Messages ──
+
+        Send a run a message; the step that waits for it takes it. Refused when its workflow waits for no such message.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecideApproval(self, request, context):
+        """Approve or reject what a run waits for. Refused when it does not wait for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseRun(self, request, context):
+        """Let a run begin nothing new.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeRun(self, request, context):
+        """Let a paused run go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QueryRun(self, request, context):
+        """Ask a run: steps, approvals, signals, attributes, costs, pause, progress, or what its workflow declares.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelRuns(self, request, context):
+        """Ask for the end of every open run that fits, or only count them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -414,6 +488,36 @@ def add_KronosServiceServicer_to_server(servicer, server):
                     servicer.GetLineage,
                     request_deserializer=kronos_dot_v1_dot_service__pb2.GetLineageRequest.FromString,
                     response_serializer=kronos_dot_v1_dot_service__pb2.Lineage.SerializeToString,
+            ),
+            'SignalRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignalRun,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.SignalRunRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.SignalRunResponse.SerializeToString,
+            ),
+            'DecideApproval': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideApproval,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.DecideApprovalRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.DecideApprovalResponse.SerializeToString,
+            ),
+            'PauseRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseRun,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.HoldRunRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.HoldRunResponse.SerializeToString,
+            ),
+            'ResumeRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeRun,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.HoldRunRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.HoldRunResponse.SerializeToString,
+            ),
+            'QueryRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryRun,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.QueryRunRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.QueryRunResponse.SerializeToString,
+            ),
+            'CancelRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelRuns,
+                    request_deserializer=kronos_dot_v1_dot_service__pb2.CancelRunsRequest.FromString,
+                    response_serializer=kronos_dot_v1_dot_service__pb2.CancelRunsResponse.SerializeToString,
             ),
             'ExplainRun': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainRun,
@@ -749,6 +853,168 @@ class KronosService:
             '/kronos.v1.KronosService/GetLineage',
             kronos_dot_v1_dot_service__pb2.GetLineageRequest.SerializeToString,
             kronos_dot_v1_dot_service__pb2.Lineage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignalRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/SignalRun',
+            kronos_dot_v1_dot_service__pb2.SignalRunRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.SignalRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideApproval(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/DecideApproval',
+            kronos_dot_v1_dot_service__pb2.DecideApprovalRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.DecideApprovalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/PauseRun',
+            kronos_dot_v1_dot_service__pb2.HoldRunRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.HoldRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/ResumeRun',
+            kronos_dot_v1_dot_service__pb2.HoldRunRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.HoldRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/QueryRun',
+            kronos_dot_v1_dot_service__pb2.QueryRunRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.QueryRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kronos.v1.KronosService/CancelRuns',
+            kronos_dot_v1_dot_service__pb2.CancelRunsRequest.SerializeToString,
+            kronos_dot_v1_dot_service__pb2.CancelRunsResponse.FromString,
             options,
             channel_credentials,
             insecure,
