@@ -32,21 +32,24 @@ __all__ = ["ForkedRun"]
 class ForkedRun(OwnedRun):
     """A fork that this incarnation advances."""
 
-    __slots__ = ("_standing",)
+    __slots__ = ("_dropped", "_standing")
 
     def __init__(self, claimed: ClaimedRun, served: Served, standing: Standing, **around: Any) -> None:
         super().__init__(claimed, served, **around)
         self._standing: Final = standing
+        self._dropped: frozenset[str] = frozenset()
 
     @property
     def steps(self) -> Mapping[str, StepState]:
         """The steps on record, without those that the fork's code dropped."""
-        known = self.log.state.steps
-        return {step: state for step, state in known.items() if node_name(step) in self._graph.by_name}
+        known, dropped = self.log.state.steps, self._dropped
+        return {step: state for step, state in known.items() if step not in dropped} if dropped else known
 
     # ── branching off ──
 
     def _go_on(self) -> Failure:
+        nodes = self._graph.by_name
+        self._dropped = frozenset(step for step in self.log.state.steps if node_name(step) not in nodes)
         if self.log.state.seq > self.claimed.parent_seq:
             return super()._go_on()
         self._branch_off()

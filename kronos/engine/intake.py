@@ -248,6 +248,7 @@ class Intake:
                     takeovers=takeovers,
                     probation=run.lost_owner is not None or takeovers > 0,
                     outcomes=[command for command in commands if command.kind in _FIRST],
+                    state=state,
                 )
             self._hand_over(owned, tasks, waiting)
 

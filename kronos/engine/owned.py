@@ -14,7 +14,7 @@ from kronos.core.asking import is_waiting
 from kronos.core.events import Failure, Kind, RunFacts
 from kronos.core.inputs import RunOutputs
 from kronos.core.plan import Plan, is_open
-from kronos.core.state import StepState, StepStatus
+from kronos.core.state import Run, StepState, StepStatus
 from kronos.engine.commands import COMMANDS, ENDINGS, is_about
 from kronos.engine.compensation import Compensation
 from kronos.engine.progress import TAKEOVERS_MAX
@@ -85,11 +85,12 @@ class OwnedRun(Compensation):
         takeovers: int,
         probation: bool,
         outcomes: Sequence[Command] = (),
+        state: Run | None = None,
     ) -> list[Task]:
-        """Go on where the record ends, with `outcomes` that its inbox holds; then lost attempts are recorded as lost
-        and tried again.
+        """Go on where the record ends (`state` is its fold), with `outcomes` that its inbox holds; then lost attempts
+        are recorded as lost and tried again.
         """
-        self.log.load(loaded)
+        self.log.load(loaded, state)
         lost = self._go_on()
         self._takeovers, self._probation = takeovers, probation
         self.plan = Plan(self._graph, self.claimed.input, RunOutputs(outputs))

@@ -135,9 +135,9 @@ class RunLog:
         self._now_ns = now_ns
         self._before_end: tuple[Run, bytes, int, int] | None = None
 
-    def load(self, loaded: LoadedRun) -> None:
-        """Go on from what is on record."""
-        self.state = fold(self.id, loaded.events)
+    def load(self, loaded: LoadedRun, state: Run | None = None) -> None:
+        """Go on from what is on record; `state` is its fold, where somebody has made it already."""
+        self.state = fold(self.id, loaded.events) if state is None else state
         self.head = loaded.head
 
     @property

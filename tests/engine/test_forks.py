@@ -97,6 +97,24 @@ def shipping(amount: int) -> str:
 
 
 @step
+def picky(number: int) -> int:
+    ran[f"picky {number}"] += 1
+    if number == shelf["failing"]:
+        raise ValueError(f"{number} is disliked")
+    return 10 * number
+
+
+@step
+def together(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@workflow(version="1")
+def many(numbers: list[int]) -> int:
+    return together(picky.map(numbers))
+
+
+@step
 def held(amount: int) -> int:
     ran["held"] += 1
     assert gates["held"].wait(20), "the test never opened the gate"
@@ -117,7 +135,7 @@ def engine(postgres_url: str, template_database: str, tmp_path_factory: pytest.T
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
     url = f"{head.rpartition('/')[0]}/{name}{mark}{query}"
     settings = Settings(data_dir=tmp_path_factory.mktemp("forks"), worker_concurrency=4)
-    with Engine(workflows=[billing, shipping, patient], database_url=url, settings=settings) as running:
+    with Engine(workflows=[billing, many, shipping, patient], database_url=url, settings=settings) as running:
         yield running
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -255,6 +273,21 @@ def test_code_that_did_not_change_is_not_run_again_from_the_beginning(engine, pa
     assert ran == {"note": 1}
 
 
+def test_code_that_dropped_a_step_that_had_failed_goes_on_without_it(engine):
+    shelf["failing"] = 1
+    parent = engine.start(shipping, {"amount": 5}).run_id
+    assert engine.app.wait(parent, 20).failed_step == "fragile"
+
+    @workflow(version="2", name="shipping")
+    def direct(amount: int) -> str:
+        return send(load(amount))
+
+    changes = Changes(workflow=direct, allow_external=True)
+    fork = engine.app.fork(parent, at_seq=engine.app.history.run(parent).head_seq - 1, changes=changes)
+    assert output(engine, fork) == "sent 5"
+    assert ran == {"load": 1, "fragile": 2, "send": 1}
+
+
 # ── what a history is ──
 
 
@@ -368,6 +401,25 @@ def test_a_retry_keeps_what_completed_and_gives_what_failed_all_its_retries_agai
     assert output(engine, fork) == "sent 6"
     assert ran == {"load": 1, "fragile": 5, "send": 1}
     assert engine.app.history.verify(fork)
+
+
+def test_of_a_map_only_the_element_that_failed_is_retried_and_only_the_changed_one_run_again(engine):
+    shelf["failing"] = 2
+    parent = engine.start(many, {"numbers": [1, 2, 3]}).run_id
+    assert engine.app.wait(parent, 20).failed_step == "picky[1]"
+    shelf["failing"] = 0
+    fork = engine.app.forks.retry(parent)
+    assert output(engine, fork) == 60
+    assert ran == {"picky 1": 1, "picky 2": 2, "picky 3": 1}
+    other = engine.app.fork(fork, changes=Changes(inputs={"picky[2]": {"number": 7}}))
+    assert output(engine, other) == 100
+    again = engine.app.fork(other, at="picky[0]")
+    assert output(engine, again) == 100
+    assert ran == {"picky 1": 2, "picky 2": 2, "picky 3": 1, "picky 7": 1}
+    longer = engine.app.fork(fork, changes=Changes(input={"numbers": [9, 1, 2, 3]}))
+    assert output(engine, longer) == 150
+    assert ran == {"picky 1": 2, "picky 2": 2, "picky 3": 1, "picky 7": 1, "picky 9": 1}
+    assert engine.app.history.verify(longer)
 
 
 def test_failed_runs_are_retried_in_bulk_once_each(engine):
