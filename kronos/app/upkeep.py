@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kronos.app.exporting import Exported, Exporter
 from kronos.app.fsck import Finding, Fsck, reading_connection
 from kronos.app.fsck.reading import Progress
 from kronos.core.events import Event
@@ -19,6 +18,9 @@ from kronos.ports.history import History, RunFilter, RunSummary
 from kronos.storage.database import Session
 from kronos.storage.retention import Retention
 from kronos.storage.sweeping import Sweep, Swept
+
+if TYPE_CHECKING:
+    from kronos.app.exporting import Exported, Exporter
 
 __all__ = ["Upkeep"]
 
@@ -56,10 +58,15 @@ class Upkeep:
 
     # ── export ──
 
+    def _exporter(self, folder: Path) -> Exporter:
+        from kronos.app.exporting import Exporter  # pyarrow, 0.1 s of every start that exports nothing
+
+        return Exporter(folder, self._history.payload)
+
     def export(self, folder: Path, runs: Sequence[RunId], *, progress: Progress | None = None) -> Exported:
         """Write runs as Parquet into `folder`; raise `NotFound` for an unknown one, `InvalidInput` for the folder."""
         lines = [self._history.run(run) for run in runs]
-        exporter = Exporter(folder, self._history.payload)
+        exporter = self._exporter(folder)
         return exporter.write(self._with_events(lines), total=len(lines), progress=progress)
 
     def export_where(
@@ -72,14 +79,14 @@ class Upkeep:
         progress: Progress | None = None,
     ) -> Exported:
         """Write the runs that `chosen` lists and that were created at `since_ns` or later, before `until_ns`."""
-        exporter = Exporter(folder, self._history.payload)
+        exporter = self._exporter(folder)
         return exporter.write(self._with_events(self._lines(chosen, since_ns, until_ns)), progress=progress)
 
     def export_partition(self, folder: Path, leaf: str, *, progress: Progress | None = None) -> Exported:
         """Write what stands in a detached partition; raise `InvalidInput` where there is no such one."""
         if leaf not in self.retention.held():
             raise InvalidInput(f"{leaf!r} is no detached partition", field="partition", value=leaf)
-        exporter = Exporter(folder, self._history.payload)
+        exporter = self._exporter(folder)
         found = ((self._history.run(run), events) for run, events in self.retention.held_events(leaf))
         return exporter.write(found, progress=progress)
 

@@ -190,7 +190,12 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 def node_name(step: str) -> str:
     """Return the name of the node behind a step: `score` for `score[17]`, `improve.good` for `improve[3].good`."""
-    return _INDEX.sub("", step) if "[" in step else step
+    name, index, rest = step.partition("[")
+    if not index:
+        return step
+    if rest[:-1].isdecimal():
+        return name  # an element of a map, by far the most common: a tenth of the price of the pattern
+    return _INDEX.sub("", step)
 
 
 _INDEX: Final = re.compile(r"\[\d+\]")
