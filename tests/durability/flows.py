@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from kronos import StepContext, Transaction, step, workflow
+from kronos import StepContext, Transaction, approval, sleep, step, wait_for_signal, workflow
 
 BIG = 20_000
 """Characters: well above the size from which a value becomes a blob."""
@@ -203,3 +203,21 @@ def book(tx: Transaction, ctx: StepContext, order: Order) -> Part:
 @workflow(version="1")
 def booked(order: Order) -> Part:
     return last.named("end")(order, large(order, book(order=order), source(order)))
+
+
+# ── one that listens ──
+
+NUMBERS = 12
+
+
+@step
+def collect(numbers: list[int], decided: bool) -> list[int]:
+    return numbers if decided else []
+
+
+@workflow(version="1")
+def listening() -> list[int]:
+    """Take NUMBERS messages one after another, then somebody's word; a short sleep lies in between."""
+    taken = [wait_for_signal("n", int, step=f"n{i}", after=[f"n{i - 1}"] if i else []) for i in range(NUMBERS)]
+    nap = sleep("20ms", name="nap", after=[f"n{NUMBERS - 1}"])
+    return collect(taken, approval("desk", name="gate", after=[nap]).approved)
