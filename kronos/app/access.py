@@ -44,7 +44,7 @@ from kronos.ports.history import Definition, RunSummary
 from kronos.ports.leading import Presence
 from kronos.settings import Settings, read_settings
 from kronos.storage.blobs import PostgresBlobs
-from kronos.storage.database import Session
+from kronos.storage.database import LINK, Link, Session
 from kronos.storage.datasets import PostgresDatasets
 from kronos.storage.embedded import EmbeddedPostgres
 from kronos.storage.history import PostgresHistory
@@ -72,11 +72,13 @@ PATIENCE_S: Final = 60.0
 class Kronos(Messages, Queries):
     """One process's access to a Kronos database: submit, read, wait, and on demand work."""
 
-    def __init__(self, settings: Settings, url: str, *, embedded: EmbeddedPostgres | None = None) -> None:
+    def __init__(
+        self, settings: Settings, url: str, *, embedded: EmbeddedPostgres | None = None, link: Link = LINK
+    ) -> None:
         self.settings: Final = settings
         self.url: Final = url
         self._embedded = embedded
-        self._session = Session(url, purpose="client")
+        self._session = Session(url, purpose="client", link=link)
         self._readers = Readers(url, purpose="reader")
         self._submission = Submission(self._session)
         self.blobs: Final = PostgresBlobs(self._readers, kind="dataset", owner="catalog")

@@ -155,6 +155,11 @@ class OwnerLoop:
         self._ask_for_more()
         return stopping and self._gathering.is_empty
 
+    @property
+    def next_due_ns(self) -> int | None:
+        """When the next backoff or limit is over (ns); None when nothing is timed."""
+        return self._timers.next_ns
+
     def wait_s(self) -> float:
         """Return the seconds until a turn is due even when nothing arrives."""
         return self._gathering.wait_s(self._timers.wait_s(self._tick_wait_s()))

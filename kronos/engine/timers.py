@@ -59,6 +59,11 @@ class Timers:
             heapq.heapify(self._heap)
             self._forgotten = 0
 
+    @property
+    def next_ns(self) -> int | None:
+        """When the next thing is due (ns); None when nothing is."""
+        return min((timer.due_ns for timer in self._heap if timer.action is not None), default=None)
+
     def fire(self) -> None:
         """Call what is due."""
         if not self._heap:

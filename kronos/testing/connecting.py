@@ -340,8 +340,15 @@ class Network:
         for connection in self._opened:
             connection.severed = True
 
-    def forget(self) -> None:
-        """Free what is left of the connections, nobody uses them any more; keep the whole ones for another network."""
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no transaction is open."""
+        return not any(each.in_transaction for each in self._opened)
+
+    def forget(self, *, keep: bool = True) -> None:
+        """Free what is left of the connections, nobody uses them any more; keep whole ones for another network."""
+        if not keep:
+            self._whole.clear()
         for connection in self._whole:
             self.raw(connection, "SELECT pg_advisory_unlock_all()")
         self._idle.extend(self._whole)

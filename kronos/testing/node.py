@@ -6,7 +6,6 @@ Rule: it is `engine.life.Life` that lives here; only who gives the turns differs
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -50,7 +49,7 @@ class Node:
         self._count = slots
         self._on_execute = on_execute
         self._extras = extras
-        self._around = replace(around(self), slots=self._slots)
+        self._around = around(self)
         self._reason: BaseException | None = None
         self._leaving = False
 
@@ -124,7 +123,7 @@ class Node:
         if life is self.life:
             self._reason = self._reason or reason
 
-    def _slots(
+    def slots(
         self, services: Services, wake: Callable[[], None], _on_lost: Callable[[BaseException], None]
     ) -> InlineSlots:
         return InlineSlots(definitions=self._around.serving.targets, services=services, wake=wake, count=self._count)

@@ -257,6 +257,15 @@ class Scheduler:
                 self._run(actor)
         self.actors = [actor for actor in self.actors if actor.state is not State.DONE]
 
+    @property
+    def is_able(self) -> bool:
+        """Whether somebody can go on without any time passing."""
+        return bool(self._able())
+
+    def next_ns(self) -> int:
+        """When somebody could go on if nothing else happens (ns)."""
+        return min((actor.next_ns() for actor in self.actors), default=_NEVER)
+
     def _able(self) -> list[Actor]:
         now = self.clock.now_ns()
         return [actor for actor in self.actors if actor.can_go(now)]
@@ -268,7 +277,7 @@ class Scheduler:
             self.clock.advance(self.rng.choice((0.01, 0.06, 0.3)))
 
     def _move_on(self) -> None:
-        due = min((actor.next_ns() for actor in self.actors), default=_NEVER)
+        due = self.next_ns()
         if due == _NEVER:
             waiting = ", ".join(f"{actor.name} ({actor.state.value})" for actor in self.actors)
             raise StuckError(f"nobody can go on: {waiting or 'no actor is left'}")

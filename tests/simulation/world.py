@@ -396,7 +396,7 @@ class World:
             services=lambda _incarnation, run_clock: Services(
                 now_ns=run_clock.now_ns, entropy=self.scheduler.rng.randbytes
             ),
-            slots=None,  # type: ignore[arg-type] - the node's own
+            slots=node.slots,
             tell=lambda _ids: None,
             lease_s=LEASE_S,
             poll_s=0.5,
