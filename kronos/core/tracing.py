@@ -7,25 +7,24 @@ Rule 3: what the annotations already show to be wrong is refused here, with the 
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, Protocol, Self, get_args, get_origin
+from typing import Any, Final, Protocol, Self
 
 import msgspec
 
-from kronos.core.assignable import mismatch, plain_type
+from kronos.core.assignable import mismatch
 from kronos.core.binding import Reference, Tree
 from kronos.core.fields import attribute, closest
 from kronos.core.graph import NODES_MAX, Node, topological_order
 from kronos.core.inputs import UNDO
+from kronos.core.literals import escaped, holds_proxy, is_recordable, item_kinds, literal, record_fields, value_kind
 from kronos.core.options import StepOptions
 from kronos.core.proxies import Proxy, is_proxy, read, refuse, stand_in, user_line
 from kronos.core.signature import EMPTY, Signature
-from kronos.errors import InvalidInput, WorkflowDefinitionError
-from kronos.kernel import canonical
+from kronos.errors import WorkflowDefinitionError
 
 __all__ = ["Traced", "Tracer", "active_tracer"]
 
@@ -167,19 +166,19 @@ class Tracer:
         """Return the binding tree of `value`, checked against `kind`; add the steps it refers to to `needs`."""
         if is_proxy(value):
             return self._reference_tree(value, kind, owner, field, needs)
-        if not _holds_proxy(value):
-            return _literal(value, kind, owner, field)
+        if not holds_proxy(value):
+            return literal(value, kind, owner, field)
         if why := mismatch(type(value), kind, field):
             refuse(f"{owner}: {why}", field=field)
         if type(value) in (list, tuple):
-            kinds = _item_kinds(kind, len(value))
+            kinds = item_kinds(kind, len(value))
             return [
                 self.tree(v, k, owner, f"{field}[{i}]", needs)
                 for i, (v, k) in enumerate(zip(value, kinds, strict=True))
             ]
         if type(value) is dict:
-            held = _value_kind(kind)
-            return {_escaped(k): self.tree(v, held, owner, f"{field}.{k}", needs) for k, v in value.items()}
+            held = value_kind(kind)
+            return {escaped(k): self.tree(v, held, owner, f"{field}.{k}", needs) for k, v in value.items()}
         return self._record_tree(value, owner, field, needs)
 
     def _reference_tree(self, proxy: Proxy, kind: Any, owner: str, field: str, needs: dict[str, None]) -> Tree:
@@ -224,15 +223,15 @@ class Tracer:
         """Return the tree of a dataclass, Struct or named tuple that holds proxies."""
         kind = type(record)
         trees: list[tuple[Any, Tree]] = []
-        for name in _record_fields(record):
+        for name in record_fields(record):
             held, element = attribute(kind, name)
             trees.append((element, self.tree(getattr(record, name), held, owner, f"{field}.{name}", needs)))
         config = getattr(kind, "__struct_config__", None)
         tagged = config is not None and config.tag is not None
         if trees and isinstance(trees[0][0], int):
             return ([config.tag] if tagged else []) + [tree for _, tree in trees]  # type: ignore[union-attr]
-        tag = {_escaped(config.tag_field): config.tag} if tagged else {}  # type: ignore[union-attr]
-        return tag | {_escaped(element): tree for element, tree in trees}
+        tag = {escaped(config.tag_field): config.tag} if tagged else {}  # type: ignore[union-attr]
+        return tag | {escaped(element): tree for element, tree in trees}
 
     def check_name(self, name: str) -> None:
         """Refuse a name that is none, or that is taken."""
@@ -265,71 +264,5 @@ class Tracer:
             refuse(f"step {name!r}: {error}; it takes ({', '.join(known)})", step=name)
         defaults = {p.name: p.default for p in signature.parameters if p.default is not EMPTY}
         return bound.arguments | {
-            key: value for key, value in defaults.items() if key not in bound.arguments and _recordable(value)
+            key: value for key, value in defaults.items() if key not in bound.arguments and is_recordable(value)
         }
-
-
-def _literal(value: Any, kind: Any, owner: str, field: str) -> Tree:
-    try:
-        plain = canonical.to_plain(value)
-        canonical.decode(canonical.encode(value), kind)
-    except InvalidInput as error:
-        path = field + str(error.facts.get("field", "$"))[1:]
-        reason = error.facts.get("reason", error.message)
-        refuse(f"{owner}: {path}: {reason}", field=path, value=value)
-    except TypeError as error:
-        refuse(f"{owner}: {field}: {kind!r} cannot be an input: {error}", field=field)
-    return plain
-
-
-def _recordable(value: Any) -> bool:
-    try:
-        canonical.to_plain(value)
-    except InvalidInput:
-        return False
-    return True
-
-
-def _holds_proxy(value: Any) -> bool:
-    if is_proxy(value):
-        return True
-    kind = type(value)
-    if kind in (list, tuple):
-        return any(_holds_proxy(v) for v in value)
-    if kind is dict:
-        return any(_holds_proxy(v) for v in value.values())
-    return any(_holds_proxy(getattr(value, name, None)) for name in _record_fields(value))
-
-
-def _record_fields(value: Any) -> Iterable[str]:
-    kind = type(value)
-    if issubclass(kind, msgspec.Struct):
-        return kind.__struct_fields__
-    if dataclasses.is_dataclass(kind):
-        return [field.name for field in dataclasses.fields(kind)]
-    return getattr(kind, "_fields", ()) if issubclass(kind, tuple) else ()
-
-
-def _item_kinds(kind: Any, count: int) -> list[Any]:
-    kind = plain_type(kind)
-    arguments = get_args(kind)
-    if get_origin(kind) is tuple and arguments and arguments[-1] is not Ellipsis:
-        if len(arguments) != count:
-            refuse(f"expected {len(arguments)} items, got {count}")
-        return list(arguments)
-    held = arguments[0] if arguments and get_origin(kind) in _HOLDERS else Any
-    return [held] * count
-
-
-def _value_kind(kind: Any) -> Any:
-    kind = plain_type(kind)
-    arguments = get_args(kind)
-    return arguments[1] if len(arguments) == 2 and get_origin(kind) in _HOLDERS else Any
-
-
-_HOLDERS: Final = frozenset({list, tuple, set, frozenset, dict, Sequence, Iterable, Collection, Mapping})
-
-
-def _escaped(key: Any) -> str:
-    text = str(key)
-    return "$" + text if text[:1] == "$" else text

@@ -15,9 +15,9 @@ from kronos.core.events import Failure, Kind, RunFacts
 from kronos.core.inputs import RunOutputs
 from kronos.core.plan import Plan, is_open
 from kronos.core.state import Run, StepState, StepStatus
+from kronos.engine.attempts import TAKEOVERS_MAX
 from kronos.engine.commands import COMMANDS, ENDINGS, is_about
 from kronos.engine.compensation import Compensation
-from kronos.engine.progress import TAKEOVERS_MAX
 from kronos.engine.serving import Served
 from kronos.engine.tasks import Task
 from kronos.errors import InvalidInput
