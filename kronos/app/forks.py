@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from kronos.app.changes import Changes
+from kronos.app.fork_many import Forked, fork_each, matching
 from kronos.core.definition import WorkflowDefinition
 from kronos.core.forking import Fork, Reuse, check_arguments, check_steps, inherit
 from kronos.core.graph import node_name
@@ -24,19 +25,9 @@ from kronos.kernel.schema import check_against
 from kronos.ports.history import Definition, History, RunFilter, RunSummary
 from kronos.ports.lineage import Family, ForkWish, Lineage
 
-__all__ = ["Forks", "Retried"]
+__all__ = ["Forks"]
 
 RETRIABLE: Final = (Phase.FAILED, Phase.CANCELLED, Phase.DEAD)
-RETRIES_MAX: Final = 10_000
-"""Runs that one bulk retry takes at most."""
-
-
-class Retried(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one run of a bulk retry: `fork` is the new run, `refused` says why there is none."""
-
-    run_id: RunId
-    fork: RunId | None = None
-    refused: str | None = None
 
 
 class Registry(Protocol):
@@ -108,32 +99,35 @@ class Forks:
             raise Conflict(f"run {run_id} is {parent.phase}: {todo}", run_id=run_id, phase=parent.phase)
         return self.fork(run_id, at_seq=parent.head_seq - 1, changes=Changes(allow_external=allow_external))
 
-    def retriable(self, workflow: str | None = None, phases: Sequence[Phase] = (Phase.FAILED,)) -> list[RunSummary]:
-        """Return the runs that a bulk retry would take, newest first, at most RETRIES_MAX: those without a fork yet."""
-        wrong = [phase for phase in phases if phase not in RETRIABLE]
+    def retriable(self, chosen: RunFilter) -> list[RunSummary]:
+        """Return the runs that a bulk retry takes: those that `chosen` describes (its phases; none: failed) and that
+        have no fork yet, newest first, at most BULK_MAX.
+        """
+        wrong = [phase for phase in chosen.phases if phase not in RETRIABLE]
         if wrong:
             known = ", ".join(RETRIABLE)
             raise InvalidInput(f"phase {wrong[0]} cannot be retried; these can: {known}", field="phase", value=wrong[0])
-        found: list[RunSummary] = []
-        before: RunId | None = None
-        while True:
-            page = self._app.history.runs(
-                RunFilter(phases=tuple(phases), workflow=workflow, before=before, is_forked=False, limit=1_000)
-            )
-            found += page.runs
-            before = page.next_before
-            if before is None or len(found) >= RETRIES_MAX:
-                return found[:RETRIES_MAX]
+        phases = chosen.phases or (Phase.FAILED,)
+        return matching(self._app.history, msgspec.structs.replace(chosen, phases=phases, is_forked=False))
 
-    def retry_many(self, runs: Sequence[RunSummary], *, allow_external: bool = False) -> list[Retried]:
+    def retry_many(self, runs: Sequence[RunSummary], *, allow_external: bool = False) -> list[Forked]:
         """Retry each of `runs`; one that is refused does not keep the others."""
-        done: list[Retried] = []
-        for run in runs:
-            try:
-                done.append(Retried(run_id=run.id, fork=self.retry(run.id, allow_external=allow_external)))
-            except (Conflict, InvalidInput) as error:
-                done.append(Retried(run_id=run.id, refused=error.message))
-        return done
+        return fork_each(runs, lambda run: self.retry(run.id, allow_external=allow_external))
+
+    def chosen(self, chosen: RunFilter) -> list[RunSummary]:
+        """Return the runs that a bulk fork takes, newest first, at most BULK_MAX."""
+        return matching(self._app.history, chosen)
+
+    def fork_many(
+        self,
+        runs: Sequence[RunSummary],
+        *,
+        at: str | None = None,
+        at_seq: int | None = None,
+        changes: Changes | None = None,
+    ) -> list[Forked]:
+        """Fork each of `runs` alike; one that is refused does not keep the others."""
+        return fork_each(runs, lambda run: self.fork(run.id, at=at, at_seq=at_seq, changes=changes))
 
     def family(self, run_id: RunId) -> Family:
         """Return the runs that a run comes from, and those that come from it."""

@@ -14,7 +14,9 @@ from kronos.errors import InvalidInput
 
 if TYPE_CHECKING:
     from kronos.app import Changes, Kronos
+    from kronos.app.fork_many import Forked
     from kronos.kernel.ids import RunId
+    from kronos.ports.history import RunFilter, RunSummary
 
 __all__ = ["add_forks"]
 
@@ -24,6 +26,14 @@ Address = Annotated[
     str | None, typer.Option("--address", metavar="HOST:PORT", help="Ask this server over gRPC, not the database.")
 ]
 Token = Annotated[str | None, typer.Option("--token", help="For --address; default: that of this data folder.")]
+OneOrMany = Annotated[str, typer.Argument(metavar="[RUN]", help="The run's id; left out for many.")]
+Phases = Annotated[list[str] | None, typer.Option("--phase", help="Of many: only runs in this phase; may be repeated.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="NAME=VALUE", help="Of many: only runs with this attribute; may be repeated."),
+]
+WorkflowName = Annotated[str, typer.Option("--workflow", help="Of many: only runs of this workflow.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Of many: only count the runs.")]
 AllowExternal = Annotated[
     bool, typer.Option("--allow-external", help="Let it act on the world outside once more (external and tx steps).")
 ]
@@ -36,7 +46,7 @@ def add_forks(app: typer.Typer) -> None:
 
 
 def fork(
-    run: RunArgument,
+    run: OneOrMany = "",
     *,
     at: Annotated[str | None, typer.Option("--at", metavar="STEP", help="Run this step and the rest again.")] = None,
     at_seq: Annotated[int | None, typer.Option("--at-seq", metavar="N", help="Share the facts up to this one.")] = None,
@@ -50,6 +60,10 @@ def fork(
     version: Annotated[str, typer.Option(help="Code of another registered version.")] = "",
     here: Annotated[bool, typer.Option("--here", help="Code of this checkout, which is registered.")] = False,
     allow_external: AllowExternal = False,
+    phase: Phases = None,
+    where: Where = None,
+    workflow: WorkflowName = "",
+    dry_run: DryRun = False,
     address: Address = None,
     token: Token = None,
     json: Json = False,
@@ -59,68 +73,76 @@ def fork(
     What completed before is kept.  Without changes the step and all that depends on it run again; with changes only
     that for which something changed.
     """
-    from kronos.kernel.ids import parse_run_id
-
-    run_id = parse_run_id(run)
     if here and (version or address is not None):
         other = "--version names other code" if version else "a server does not have the code of this checkout"
         raise InvalidInput(f"--here and {other}: give one of them", field="here")
-    outputs, inputs = read_assignments(set_output, "--set-output"), read_assignments(set_input, "--set-input")
-    given = read_input(run_input)
+    many = _many(run, phase, where, workflow, dry_run=dry_run, address=address)
+    texts: dict[str, Any] = {
+        "run_input": read_input(run_input),
+        "outputs": read_assignments(set_output, "--set-output"),
+        "inputs": read_assignments(set_input, "--set-input"),
+        "version": version,
+        "allow_external": allow_external,
+    }
+    from kronos.app import Kronos
+    from kronos.app.changes import changes_from_json
+    from kronos.kernel.ids import parse_run_id
+
     if address is not None:
         from kronos.cli.runs_source import server_client
 
         with server_client(address, token) as client:
-            made = client.forks.fork_json(
-                run_id, at=at or "", at_seq=at_seq, run_input=given, inputs=inputs, outputs=outputs, version=version,
-                allow_external=allow_external,
-            )  # fmt: skip
-    else:
-        from kronos.app import Kronos
-        from kronos.app.changes import changes_from_json
-
-        with Kronos.open() as app:
-            changes = changes_from_json(
-                run_input=given, outputs=outputs, inputs=inputs, version=version, allow_external=allow_external
-            )
-            made = app.fork(run_id, at=at, at_seq=at_seq, changes=_with_checkout(app, run_id, changes, here=here))
-    print_json({"run_id": made}) if json else print(made)
+            _print_made(client.forks.fork_json(parse_run_id(run), at=at or "", at_seq=at_seq, **texts), json=json)
+        return
+    with Kronos.open() as app:
+        changes = changes_from_json(**texts)
+        if many is None:
+            run_id = parse_run_id(run)
+            changes = _with_checkout(app, run_id, changes, here=here)
+            _print_made(app.fork(run_id, at=at, at_seq=at_seq, changes=changes), json=json)
+            return
+        runs = app.forks.chosen(many)
+        if dry_run or not runs:
+            _print_count(runs, json=json)
+            return
+        changes = _with_checkout(app, runs[0].id, changes, here=here)
+        _print_done(app.forks.fork_many(runs, at=at, at_seq=at_seq, changes=changes), json=json)
 
 
 def retry(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; none with --failed or --phase.")] = None,
+    run: OneOrMany = "",
     *,
     failed: Annotated[bool, typer.Option("--failed", help="All failed runs that have no fork yet.")] = False,
-    phase: Annotated[
-        list[str] | None, typer.Option("--phase", help="All runs in this phase instead: failed, cancelled, dead.")
-    ] = None,
-    workflow: Annotated[str, typer.Option(help="Of these, only runs of this workflow.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only the count is printed.")] = False,
+    phase: Phases = None,
+    where: Where = None,
+    workflow: WorkflowName = "",
+    dry_run: DryRun = False,
     allow_external: AllowExternal = False,
     address: Address = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Run again what failed, in a fork that keeps all that completed; prints the new run's id."""
-    if (run is None) == (not failed and not phase):
-        raise InvalidInput("give a run, or say which with --failed or --phase PHASE", field="run", value=run)
-    if run is None:
-        _retry_many(phase or ["failed"], workflow, yes=yes, allow_external=allow_external, address=address, json=json)
-        return
+    """Run again what failed, in a fork that keeps all that completed; of many, those that have no fork yet."""
+    phases = [*(phase or []), *(["failed"] if failed else [])]
+    many = _many(run, phases, where, workflow, dry_run=dry_run, address=address)
+    from kronos.app import Kronos
     from kronos.kernel.ids import parse_run_id
 
-    run_id = parse_run_id(run)
     if address is not None:
         from kronos.cli.runs_source import server_client
 
         with server_client(address, token) as client:
-            made = client.forks.retry(run_id, allow_external=allow_external)
-    else:
-        from kronos.app import Kronos
-
-        with Kronos.open() as app:
-            made = app.forks.retry(run_id, allow_external=allow_external)
-    print_json({"run_id": made}) if json else print(made)
+            _print_made(client.forks.retry(parse_run_id(run), allow_external=allow_external), json=json)
+        return
+    with Kronos.open() as app:
+        if many is None:
+            _print_made(app.forks.retry(parse_run_id(run), allow_external=allow_external), json=json)
+            return
+        runs = app.forks.retriable(many)
+        if dry_run:
+            _print_count(runs, json=json)
+            return
+        _print_done(app.forks.retry_many(runs, allow_external=allow_external), json=json)
 
 
 def lineage(run: RunArgument, *, address: Address = None, token: Token = None, json: Json = False) -> None:
@@ -168,21 +190,35 @@ def _with_checkout(app: Kronos, run_id: RunId, changes: Changes, *, here: bool) 
     return replace(changes, workflow=workflow)
 
 
-def _retry_many(
-    phases: list[str], workflow: str, *, yes: bool, allow_external: bool, address: str | None, json: bool
-) -> None:
-    if address is not None:
-        raise InvalidInput("many runs are retried from the database: leave out --address", field="address")
-    from kronos.app import Kronos
+def _many(
+    run: str, phases: list[str] | None, where: list[str] | None, workflow: str, *, dry_run: bool, address: str | None
+) -> RunFilter | None:
+    """Return which runs are meant, None for the one that is named."""
     from kronos.cli.runs_source import phase_of
+    from kronos.core.attributes import parse_where
+    from kronos.ports.history import RunFilter
 
-    with Kronos.open() as app:
-        runs = app.forks.retriable(workflow or None, tuple(map(phase_of, phases)))
-        if not yes:
-            print_json({"count": len(runs), "runs": [run.id for run in runs]}) if json else print(len(runs))
-            note("nothing was done: add --yes to retry them")
-            return
-        done = app.forks.retry_many(runs, allow_external=allow_external)
+    conditions = parse_where(where or [])
+    if bool(run) == bool(phases or conditions or workflow):
+        raise InvalidInput("give a RUN, or --phase, --where or --workflow for many", field="run", value=run)
+    if run:
+        if dry_run:
+            raise InvalidInput("--dry-run counts many runs: leave it out with one RUN", field="dry_run")
+        return None
+    if address is not None:
+        raise InvalidInput("many runs are forked from the database: leave out --address", field="address")
+    return RunFilter(phases=tuple(map(phase_of, phases or ())), where=conditions, workflow=workflow or None)
+
+
+def _print_made(made: str, *, json: bool) -> None:
+    print_json({"run_id": made}) if json else print(made)
+
+
+def _print_count(runs: list[RunSummary], *, json: bool) -> None:
+    print_json({"count": len(runs), "runs": [run.id for run in runs]}) if json else print(len(runs))
+
+
+def _print_done(done: list[Forked], *, json: bool) -> None:
     lines = [{"run_id": each.run_id, "fork": each.fork, "refused": each.refused} for each in done]
     if json:
         print_json(lines)

@@ -20,6 +20,7 @@ from kronos.app import Changes, Engine
 from kronos.core.events import Kind, StepFacts
 from kronos.core.state import Phase
 from kronos.errors import Conflict, CorruptHistory, InvalidInput, NotFound
+from kronos.ports.history import RunFilter
 from kronos.settings import Settings
 from tests.engine.conftest import facts, kinds
 
@@ -218,6 +219,18 @@ def test_a_fork_with_other_code_has_another_output_from_that_step_on(engine, par
     assert outputs(engine, fork)["tax"] == 6
     assert "tax" not in ran
     assert engine.app.history.run(fork).version == "2"
+
+
+def test_many_runs_are_forked_alike_and_a_refusal_is_that_runs_alone(engine):
+    runs = [engine.start(many, {"numbers": [n, n]}).run_id for n in (4, 5)]
+    other = engine.start(shipping, {"amount": 1}).run_id
+    for run_id in (*runs, other):
+        engine.app.wait(run_id, 20)
+    found = [run for run in engine.app.forks.chosen(RunFilter()) if run.id in (*runs, other)]
+    done = engine.app.forks.fork_many(found, changes=Changes(inputs={"picky[0]": {"number": 1}}))
+    assert {each.run_id for each in done if each.refused} == {other}
+    made = {each.run_id: each.fork for each in done}
+    assert [output(engine, made[run_id]) for run_id in runs] == [50, 60]
 
 
 # ── KX04: only what something changed for ──
@@ -428,13 +441,13 @@ def test_failed_runs_are_retried_in_bulk_once_each(engine):
     for run_id in failed:
         assert engine.app.wait(run_id, 20).phase is Phase.FAILED
     shelf["failing"] = 0
-    found = engine.app.forks.retriable("shipping")
+    found = engine.app.forks.retriable(RunFilter(workflow="shipping"))
     assert {run.id for run in found} >= set(failed)
     done = engine.app.forks.retry_many(found, allow_external=True)
     assert [each.refused for each in done] == [None] * len(found)
     for each in done:
         assert engine.app.wait(each.fork, 20).phase is Phase.COMPLETED
-    assert not {run.id for run in engine.app.forks.retriable("shipping")} & set(failed)
+    assert not {run.id for run in engine.app.forks.retriable(RunFilter(workflow="shipping"))} & set(failed)
 
 
 # ── KO17: lineage ──

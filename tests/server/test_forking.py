@@ -147,7 +147,7 @@ def test_the_command_line_refuses_in_one_line(kronos, done):
         (("runs", "fork", done, "--set-output", "shout"), "--set-output shout: write it as STEP=JSON"),
         (("runs", "fork", done, "--at", "frame", "--set-output", "shout={"), "outputs.shout: malformed JSON"),
         (("runs", "fork", done, "--here", "--version", "1"), "--here and --version"),
-        (("runs", "retry"), "give a run, or say which with --failed"),
+        (("runs", "retry"), "give a RUN, or --phase, --where or --workflow"),
     ]:  # fmt: skip
         code, out, told = kronos(*arguments)
         assert (code, out) == (2, ""), told
@@ -155,14 +155,16 @@ def test_the_command_line_refuses_in_one_line(kronos, done):
         assert "Traceback" not in told
 
 
-def test_failed_runs_are_counted_first_and_retried_only_when_told(kronos, app, failed, worker):
-    code, out, told = kronos("runs", "retry", "--failed", "--workflow", "failing", "--json")
+def test_many_runs_are_counted_with_dry_run_and_retried_without(kronos, app, failed, worker):
+    many = ("runs", "retry", "--failed", "--workflow", "failing", "--json")
+    code, out, _ = kronos(*many, "--dry-run")
     counted = json.loads(out)
     assert code == 0
-    assert "nothing was done" in told
     assert counted["count"] == len(counted["runs"]) >= 1
-    code, out, _ = kronos("runs", "retry", "--failed", "--workflow", "failing", "--yes", "--json")
+    code, out, _ = kronos(*many)
     assert code == 0
     assert [line["run_id"] for line in json.loads(out)] == counted["runs"]
     for line in json.loads(out):
         assert app.wait(line["fork"], 20).phase == "failed"
+    code, out, _ = kronos("runs", "fork", "--phase", "failed", "--workflow", "failing", "--at", "stumble", "--dry-run")
+    assert (code, int(out) >= 2) == (0, True)
