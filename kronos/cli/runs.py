@@ -40,6 +40,7 @@ def start(
     ] = "{}",
     version: Annotated[str, typer.Option(help="Default: the one registered last.")] = "",
     timeout: Annotated[str, typer.Option(help='How long the run may take, such as "10m".')] = "",
+    retention: Annotated[str, typer.Option(help="The class that says how long it is kept.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit 1 unless it completes.")] = False,
     address: Address = None,
     token: Token = None,
@@ -49,7 +50,8 @@ def start(
     from kronos.cli.runs_source import run_fields, server_client
 
     with server_client(address, token) as client:
-        run_id = client.start_json(workflow, read_input(run_input), version=version, timeout=timeout)
+        text = read_input(run_input)
+        run_id = client.start_json(workflow, text, version=version, timeout=timeout, retention=retention)
         if not wait:
             print_json({"run_id": run_id}) if json else print(run_id)
             return

@@ -57,16 +57,29 @@ class Client:
         self.schedules: Final = SchedulesClient(self._call, self._stub)
         self.upkeep: Final = UpkeepClient(self._call, self._stub)
 
-    def start(self, workflow: str, input: object = None, *, version: str = "", timeout: str = "") -> str:  # noqa: A002
+    def start(
+        self,
+        workflow: str,
+        input: object = None,  # noqa: A002
+        *,
+        version: str = "",
+        timeout: str = "",
+        retention: str = "",
+    ) -> str:
         """Start a run and return its id; it is durable then.
 
         Raises `NotFound` for an unknown workflow, `InvalidInput` whose `facts["field"]` is the path of a wrong value.
         """
-        return self.start_json(workflow, canonical.encode(input).decode(), version=version, timeout=timeout)
+        text = canonical.encode(input).decode()
+        return self.start_json(workflow, text, version=version, timeout=timeout, retention=retention)
 
-    def start_json(self, workflow: str, input_json: str, *, version: str = "", timeout: str = "") -> str:
+    def start_json(
+        self, workflow: str, input_json: str, *, version: str = "", timeout: str = "", retention: str = ""
+    ) -> str:
         """`start` with an input that is JSON text already."""
-        request = pb.StartWorkflowRequest(workflow_name=workflow, version=version, input=input_json, timeout=timeout)
+        request = pb.StartWorkflowRequest(
+            workflow_name=workflow, version=version, input=input_json, timeout=timeout, retention=retention
+        )
         answer = self._call(self._stub.StartWorkflow, request, pb.StartWorkflowResponse)
         return answer.run_id
 

@@ -63,6 +63,7 @@ class KronosServicer(
                 version=request.version or None,
                 timeout_s=_timeout(request.timeout),
                 attributes=_attributes(request.attributes),
+                retention=request.retention or None,
             )
             return pb.StartWorkflowResponse(run_id=run_id)
 

@@ -29,3 +29,12 @@ def test_what_is_no_run_is_refused_by_name(client):
         client.upkeep.explain("")
     with pytest.raises(NotFound, match="019a0000"):
         client.upkeep.explain("019a0000-0000-7000-8000-000000000000")
+
+
+def test_a_run_is_kept_as_its_start_says(client, app):
+    app.upkeep.retention.set("brief", keep_s=86_400.0)
+    run = client.start("greet", {"message": "kept briefly"}, retention="brief")
+    assert {each.name: each.runs for each in app.upkeep.retention.classes()}["brief"] == 1
+    client.cancel(run)
+    with pytest.raises(InvalidInput, match="retention class 'breif' is unknown; known: standard, brief"):
+        client.start("greet", {"message": "x"}, retention="breif")

@@ -144,6 +144,32 @@ FAULTS = {
         "owner",
         "runs: ",
     ),
+    "a job of a worker that never was": sql(
+        "INSERT INTO kronos.jobs (queue, target, input, priority, rank, state, due_at, worker, keep_ms)"
+        " VALUES ('q', 't', '{}', 5, 1, 'running', kronos.now(), 999999, 1000)",
+        "job",
+        "jobs: ",
+    ),
+    "a job for a run that never was": sql(
+        "INSERT INTO kronos.jobs (queue, target, input, priority, rank, due_at, keep_ms, run_id)"
+        " VALUES ('q', 't', '{}', 5, 1, kronos.now(), 1000, gen_random_uuid())",
+        "job",
+        "jobs: ",
+    ),
+    "a leader's row that is lost": sql("DELETE FROM kronos.leader", "schedule", "leader: "),
+    "a slot whose run is lost": sql(
+        "WITH s AS (INSERT INTO kronos.schedules (name, cron, zone, workflow, input, catch_up, overlap, jitter_ms)"
+        " VALUES ('s', '* * * * *', 'UTC', 'texts', '{}', 'all', 'allow', 0) RETURNING id)"
+        " INSERT INTO kronos.schedule_firings (schedule_id, nominal_time, outcome, run_id, open)"
+        " SELECT id, kronos.now(), 'started', gen_random_uuid(), false FROM s",
+        "schedule",
+        "schedule_firings: ",
+    ),
+    "an archive that nothing keeps": sql(
+        "INSERT INTO kronos.archives (run_id, seq, blob) SELECT RUN, 1, hash FROM kronos.blobs LIMIT 1",
+        "archive",
+        "archives: RUN",
+    ),
     "an incarnation without a heartbeat": sql(
         "INSERT INTO kronos.incarnations (name, host, pid, lease_ms) VALUES ('ghost', 'h', 1, 1000)",
         "heartbeat",

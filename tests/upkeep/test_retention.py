@@ -188,6 +188,21 @@ def test_a_partition_with_an_open_run_stays_and_the_run_is_named(app, owner, don
     assert (said.level, run in said.what) == ("note", True)
 
 
+def test_a_child_is_kept_while_the_run_that_started_it_is_open(app, owner, done, old):
+    run, parent = old(done()), app.start(kept, {"size": 1})
+    app.wait(parent, 30)
+    started = "UPDATE kronos.runs SET child_of = %s, child_step = 's', child_attempt = 1 WHERE id = %s"
+    owner.execute(started, (parent, run))
+    owner.execute(
+        "UPDATE kronos.runs SET phase = 'waiting', wake_at = 'infinity', finished_at = NULL WHERE id = %s", (parent,)
+    )
+    app.upkeep.retention.run()
+    assert OLD_LEAF in leaves(owner)
+    owner.execute("UPDATE kronos.runs SET phase = 'completed', finished_at = kronos.now() WHERE id = %s", (parent,))
+    app.upkeep.retention.run()
+    assert OLD_LEAF not in leaves(owner)
+
+
 def test_a_class_that_keeps_for_ever_loses_nothing(app, owner, done, old):
     run = old(done(kept))
     assert all("standard" not in leaf for leaf in app.upkeep.retention.run())

@@ -7,18 +7,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class StartWorkflowRequest(_message.Message):
-    __slots__ = ("workflow_name", "version", "input", "timeout", "attributes")
+    __slots__ = ("workflow_name", "version", "input", "timeout", "attributes", "retention")
     WORKFLOW_NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_FIELD_NUMBER: _ClassVar[int]
     workflow_name: str
     version: str
     input: str
     timeout: str
     attributes: str
-    def __init__(self, workflow_name: _Optional[str] = ..., version: _Optional[str] = ..., input: _Optional[str] = ..., timeout: _Optional[str] = ..., attributes: _Optional[str] = ...) -> None: ...
+    retention: str
+    def __init__(self, workflow_name: _Optional[str] = ..., version: _Optional[str] = ..., input: _Optional[str] = ..., timeout: _Optional[str] = ..., attributes: _Optional[str] = ..., retention: _Optional[str] = ...) -> None: ...
 
 class StartWorkflowResponse(_message.Message):
     __slots__ = ("run_id",)

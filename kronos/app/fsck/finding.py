@@ -74,6 +74,15 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
         "runs are pinned to code that is not the code they name", "restore the row, or register again"
     ),
     "dataset": Meaning("runs over this data cannot be recomputed", "import the data again: its id is its content"),
+    "job": Meaning(
+        "nobody executes this job, and nobody else may", "start a worker; if it stays, give it back by hand"
+    ),
+    "schedule": Meaning(
+        "a slot was fired and has no run, or nothing is fired any more", "restore the row from a backup"
+    ),
+    "archive": Meaning(
+        "forks of an expired run lose what they share with it", "restore the archive's rows from a backup"
+    ),
     "partition": Meaning(
         "events of coming weeks have no place, or detaching is stuck", "run `kronos doctor`, start a worker"
     ),

@@ -18,6 +18,9 @@ JUDGED_BY_SQL: Final[Mapping[str, str]] = {
     "missing_blobs": "blob_missing",
     "partitions": "partition",
     "triggers": "trigger",
+    "jobs": "job",
+    "schedules": "schedule",
+    "archives": "archive",
     "rights": "rights",
 }
 """Statement under `sql/fsck` to name of the check."""
