@@ -111,6 +111,15 @@ def test_the_workflow_of_the_tutorial_runs_as_printed(database_url, tmp_path, mo
         assert engine.start(module.first, {"symbol": "AAPL"}).result(30) == "AAPL: 4.00%"
 
 
+def test_the_example_of_jobs_and_queues_runs_as_printed(database_url, tmp_path, monkeypatch):
+    (source,) = CODE.findall(text_of("docs/how-to/jobs-and-queues.md"))
+    (tmp_path / "jobs_of_how_to.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("KRONOS_DATA_DIR", str(tmp_path / "data"))
+    assert importlib.import_module("jobs_of_how_to").main() == [101.5, 404.0, 404.0]
+
+
 def test_the_examples_of_control_flow_run_as_printed(database_url, tmp_path, monkeypatch):
     from kronos import Engine
 

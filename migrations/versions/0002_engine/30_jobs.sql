@@ -49,7 +49,7 @@ CREATE INDEX jobs_claimable ON kronos.jobs (queue, key, rank) WHERE state = 'pen
 CREATE INDEX jobs_running ON kronos.jobs (queue, key) WHERE state = 'running';
 CREATE INDEX jobs_delayed ON kronos.jobs (due_at) WHERE state = 'pending' AND delayed;
 CREATE INDEX jobs_deadline ON kronos.jobs (deadline_at) WHERE state = 'pending' AND deadline_at IS NOT NULL;
-CREATE INDEX jobs_kept ON kronos.jobs (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX jobs_kept ON kronos.jobs USING brin (expires_at) WITH (pages_per_range = 16, autosummarize = on);
 CREATE INDEX jobs_dead ON kronos.jobs (id) WHERE state = 'dead';
 CREATE INDEX jobs_run ON kronos.jobs (run_id) WHERE run_id IS NOT NULL;
 CREATE UNIQUE INDEX jobs_idempotency ON kronos.jobs (idempotency_key) WHERE idempotency_key IS NOT NULL;
