@@ -67,6 +67,8 @@ class StepOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             raise _refused("executor", self.executor, f"one of {', '.join(get_args(Executor))}")
         if self.effect == "tx" and self.executor != "thread":
             raise _refused("executor", self.executor, 'executor="thread" for effect="tx": its transaction stays here')
+        if self.effect == "tx" and self.queue is not None:
+            raise _refused("queue", self.queue, 'no queue for effect="tx": its transaction is that of the run\'s owner')
         if type(self.retries) is not int or not 0 <= self.retries <= RETRIES_MAX:
             raise _refused("retries", self.retries, f"a whole number from 0 to {RETRIES_MAX}")
         if self.backoff_s > self.backoff_max_s:

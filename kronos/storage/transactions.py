@@ -46,6 +46,8 @@ class TransactionPool:
     def held(self, incarnation: IncarnationId) -> Iterator[_Held]:
         """Yield a connection that nobody else uses, registered as one of the incarnation's."""
         with self._slots:
+            if self._closing.is_set():
+                raise Cancelled("the worker leaves: the step is its next owner's to run")
             held = self._free.pop() if self._free else self._open()
             try:
                 held.register(incarnation)

@@ -282,6 +282,7 @@ def test_a_decorated_database_step_is_still_its_function(database_url, database)
     ("options", "says"),
     [
         ({"effect": "tx", "executor": "process"}, "executor"),
+        ({"effect": "tx", "queue": "books"}, "queue"),
         ({"effect": "tx"}, "takes no transaction"),
         ({"effect": "external"}, "only a database step"),
     ],
