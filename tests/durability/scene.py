@@ -16,6 +16,7 @@ import pytest
 
 from kronos import Kronos
 from kronos.errors import Unavailable
+from kronos.storage.readers import READERS_MAX
 
 __all__ = ["LEASE_S", "Fleet", "Member", "Node", "Scene", "until"]
 
@@ -163,6 +164,8 @@ class Scene:
 
         def answers() -> bool:
             try:
+                for _ in range(READERS_MAX):  # each of its readers finds out for itself
+                    self.app.history.definitions()
                 return bool(self.app.ready())
             except Unavailable:
                 return False
