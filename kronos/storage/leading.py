@@ -113,6 +113,7 @@ class PostgresLeadership:
         """Make the partitions of the coming weeks, on a connection that keeps its full rights."""
         with self._link.connect(self._url, purpose="partitions", role=False) as connection:
             connection.execute(statement("ensure_partitions"))
+            connection.execute(statement("sweep_progress"))
 
     def forget_nodes(self) -> None:
         with self._life.connection() as connection:

@@ -126,6 +126,31 @@ def test_a_cancel_reaches_the_step_that_runs(talk, flow, kind):
         time.sleep(0.005)
 
 
+@step
+def doze(name: str, ctx: StepContext) -> None:
+    gate(name).set()
+    while True:
+        time.sleep(1.5)
+        ctx.check_cancelled()
+
+
+@workflow(version="1")
+def dozing(name: str) -> None:
+    doze(name)
+
+
+def test_cancelling_many_steps_at_once_does_not_end_the_life_of_their_worker(talk):
+    life = talk.engine._worker.worker.incarnation
+    for batch in range(4):
+        runs = [talk.start(dozing, {"name": f"many-{batch}-{i}"}) for i in range(4)]
+        for i in range(4):
+            assert gate(f"many-{batch}-{i}").wait(10)
+        for run in runs:
+            talk.app.cancel(run)
+        assert {talk.end(run).phase for run in runs} == {Phase.CANCELLED}
+    assert talk.engine._worker.worker.incarnation == life
+
+
 # ── signs of life ──
 
 

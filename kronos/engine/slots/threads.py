@@ -26,6 +26,10 @@ from kronos.engine.tasks import Outcome, Task
 
 __all__ = ["ThreadSlots"]
 
+CANCEL_GRACE_S: Final = 5.0
+"""A cancelled attempt that looks (`ctx.cancelled`) ends within this; only then does its thread count as stuck.  A
+hundred runs cancelled at once must not end the life of their worker.
+"""
 _NEVER: Final = float("inf")
 COMMIT_S: Final = 0.1
 """How soon an attempt past its limit is looked at again when it is just being committed."""
@@ -34,7 +38,7 @@ COMMIT_S: Final = 0.1
 class _Slot:
     """One thread, what it is doing, and until when it may."""
 
-    __slots__ = ("abandoned", "deadline", "lock", "started_ns", "task", "wake")
+    __slots__ = ("abandoned", "deadline", "leaves_by", "lock", "started_ns", "task", "wake")
 
     def __init__(self) -> None:
         self.wake = threading.Lock()
@@ -44,6 +48,7 @@ class _Slot:
         self.started_ns = 0
         self.deadline = _NEVER
         self.abandoned = False
+        self.leaves_by = 0.0
 
 
 class ThreadSlots:
@@ -82,7 +87,8 @@ class ThreadSlots:
     @property
     def stuck(self) -> int:
         """Threads that still run an attempt which was given up."""
-        return len(self._stuck)
+        now = self._monotonic()
+        return sum(slot.leaves_by <= now for slot in list(self._stuck))
 
     def stuck_tasks(self) -> list[Task]:
         return [slot.task for slot in list(self._stuck) if slot.task is not None]
@@ -216,7 +222,9 @@ class ThreadSlots:
             with self._guard:
                 self._slots.remove(slot)
                 self._stuck.append(slot)
-                is_replaced = len(self._stuck) <= self.stuck_max
+                if failure.cause == "cancelled":
+                    slot.leaves_by = self._monotonic() + CANCEL_GRACE_S
+                is_replaced = self.stuck <= self.stuck_max
         self._mailbox.put(task, Outcome(None, failure, (), slot.started_ns, self._services.now_ns()))
         if is_replaced:
             self._start_thread()
