@@ -17,11 +17,13 @@ from kronos.errors import Conflict, InvalidInput, NotFound
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import RunId
 from kronos.ports.lineage import FAMILY_MAX, Family, ForkWish, Kin
+from kronos.storage.archives import EventPages
 from kronos.storage.database import Connection, Session
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresLineage"]
 
+PAGE: Final = 1_000
 CHANGES_BYTES_MAX: Final = 16 * 1024 * 1024
 """What a fork may bring along as replaced inputs and outputs."""
 
@@ -32,6 +34,7 @@ class PostgresLineage:
     def __init__(self, session: Session, head_at: Callable[[RunId, int], bytes]) -> None:
         self._session = session
         self._head_at = head_at
+        self._pages = EventPages(session)
 
     def fork(self, wish: ForkWish) -> RunId:
         """Record a fork and wake the workers; raise `NotFound` for an unknown parent."""
@@ -71,8 +74,21 @@ class PostgresLineage:
     def first_seq(self, run_id: RunId, steps: list[str]) -> dict[str, int]:
         """Return the seq of the first fact about each of `steps` that has begun."""
         with self._session.connection() as connection:
-            found = connection.execute(statement("find_first_facts"), {"run": run_id, "steps": steps}).fetchall()
-        return dict(cast("list[tuple[str, int]]", found))
+            if connection.execute(statement("find_archives"), {"run": run_id, "after": 0}).fetchone() is not None:
+                return self._first_in_archives(run_id, set(steps))
+            rows = connection.execute(statement("find_first_facts"), {"run": run_id, "steps": steps}).fetchall()
+        return dict(cast("list[tuple[str, int]]", rows))
+
+    def _first_in_archives(self, run_id: RunId, steps: set[str]) -> dict[str, int]:
+        """Read a history through: part of it is in archives, which no statement looks into."""
+        found: dict[str, int] = {}
+        after = 0
+        while page := self._pages.page(run_id, after, PAGE):
+            for stored in page:
+                if stored.event.step in steps:
+                    found.setdefault(stored.event.step, stored.event.first_seq)
+            after = page[-1].event.seq
+        return found
 
     def family(self, run_id: RunId) -> Family:
         """Return a run's ancestors and descendants; raise `NotFound`."""

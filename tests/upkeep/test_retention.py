@@ -247,6 +247,9 @@ def test_a_fork_of_a_surviving_fork_runs_on_what_is_archived(app, owner, done, o
     again = app.fork(fork, at_seq=seqs[1])
     assert app.wait(again, 30).output == b"20000"
     assert [event.seq for event in app.history.events(again)][:2] == seqs[:2]
+    anew = app.fork(fork, at="text")
+    assert app.history.run(anew).parent_seq == seqs[0]
+    assert app.wait(anew, 30).output == b"20000"
 
 
 def test_an_archive_goes_with_the_last_fork_that_stands_on_it(app, owner, done, old):
