@@ -137,6 +137,41 @@ class TestSomebodyOwnsIt:
         assert first(doctor(scene.pending)) == ("bad", f"its owner w (incarnation {incarnation}) is dead")
 
 
+class TestItsStepsWaitInAQueue:
+    @pytest.fixture(autouse=True)
+    def queued(self, owner, scene):
+        owner.execute(
+            "UPDATE kronos.runs SET owner = %s, phase = 'running' WHERE id = %s", (worker(owner), scene.pending)
+        )
+        owner.execute(
+            "INSERT INTO kronos.jobs (queue, target, input, priority, rank, due_at, keep_ms, run_id)"
+            " SELECT 'gpu', 't', '[]', 5, 1, kronos.now() - interval '4 min', 1000, %s FROM generate_series(1, 2)",
+            (scene.pending,),
+        )
+
+    def said(self, doctor, scene):
+        (found,) = [remark for remark in doctor(scene.pending) if remark.topic == "queue"]
+        return found.what, found.do
+
+    def test_where_nobody_takes_them(self, doctor, scene):
+        assert self.said(doctor, scene) == (
+            "2 jobs for its steps wait in queue 'gpu' since 4 min",
+            "start another worker that takes from this queue",
+        )
+
+    def test_that_is_paused(self, doctor, owner, scene):
+        owner.execute("INSERT INTO kronos.queues (name, paused_at, paused_by) VALUES ('gpu', kronos.now(), 'ann')")
+        assert self.said(doctor, scene)[0].endswith(", which is paused by ann")
+
+    def test_whose_limit_is_reached(self, doctor, owner, scene):
+        owner.execute("INSERT INTO kronos.queues (name, concurrency) VALUES ('gpu', 1)")
+        owner.execute(
+            "INSERT INTO kronos.jobs (queue, target, input, priority, rank, due_at, keep_ms, state, worker)"
+            " VALUES ('gpu', 't', '{}', 5, 1, kronos.now(), 1000, 'running', 1)"
+        )
+        assert self.said(doctor, scene)[0].endswith(": its limit of 1 running jobs is reached")
+
+
 ROW = RunEvidence("running", "flow", "1", "d" * 64, 7, "w7", False, 1.0, 10.0, False, None, 0, 0, NOW, 60.0)
 
 

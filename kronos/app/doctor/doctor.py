@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kronos.app.doctor.database import examine
-from kronos.app.doctor.explaining import RunEvidence, WorkerLine, explain
+from kronos.app.doctor.explaining import QueueLine, RunEvidence, WorkerLine, explain
 from kronos.app.doctor.pooling import look_for_pooler
 from kronos.app.doctor.remark import Remark
 from kronos.errors import NotFound
@@ -38,7 +38,8 @@ class Doctor:
         row = RunEvidence(*rows[0])
         graph = self._history.definition(DefinitionId(row.definition)).graph
         workers = [WorkerLine(*each) for each in self._ask("doctor/read_workers")]
-        return explain(row, self._history.state_at(run_id), graph, workers)
+        queues = [QueueLine(*each) for each in self._ask("doctor/find_queued", {"run": run_id})]
+        return explain(row, self._history.state_at(run_id), graph, workers, queues)
 
     def _ask(self, name: str, at: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         with self._connections.connection() as connection:

@@ -14,7 +14,7 @@ from kronos.app.doctor.remark import Remark, shown_s
 from kronos.core.graph import Graph
 from kronos.core.state import Phase, Run, StepState, StepStatus
 
-__all__ = ["RunEvidence", "WorkerLine", "explain"]
+__all__ = ["QueueLine", "RunEvidence", "WorkerLine", "explain"]
 
 SOON_S: Final = 5.0
 """A run that could be claimed is claimed sooner, where anybody serves it."""
@@ -59,12 +59,26 @@ class RunEvidence(NamedTuple):
     age_s: float
 
 
-def explain(row: RunEvidence, run: Run, graph: Graph, workers: Sequence[WorkerLine]) -> list[Remark]:
+class QueueLine(NamedTuple):
+    """A queue in which jobs for steps of the run wait; `running` counts those of everybody."""
+
+    name: str
+    waiting: int
+    since_s: float
+    is_paused: bool
+    paused_by: str | None
+    concurrency: int | None
+    running: int
+
+
+def explain(
+    row: RunEvidence, run: Run, graph: Graph, workers: Sequence[WorkerLine], queues: Sequence[QueueLine] = ()
+) -> list[Remark]:
     """Return why the run stands where it stands, the nearest reason first."""
     if Phase(row.phase).is_final:
         return [_over(row, run)]
     remarks = [*_held(row, run), *(_unowned(row, workers) if row.owner is None else _owned(row))]
-    return [*remarks, *_steps(row, run, graph)]
+    return [*remarks, *map(_queued, queues), *_steps(row, run, graph)]
 
 
 def _over(row: RunEvidence, run: Run) -> Remark:
@@ -147,6 +161,18 @@ def _owned(row: RunEvidence) -> Iterator[Remark]:
             what=what,
             do="look at the worker's log; after repeated ones the run is dead",
         )
+
+
+def _queued(queue: QueueLine) -> Remark:
+    what = f"{queue.waiting} jobs for its steps wait in queue {queue.name!r} since {shown_s(queue.since_s)}"
+    if queue.is_paused:
+        by = f" by {queue.paused_by}" if queue.paused_by else ""
+        return Remark(topic="queue", level="note", what=f"{what}, which is paused{by}", do="resume the queue")
+    if queue.concurrency is not None and queue.running >= queue.concurrency:
+        do = "wait, or raise its limit"
+        what = f"{what}: its limit of {queue.concurrency} running jobs is reached"
+        return Remark(topic="queue", level="note", what=what, do=do)
+    return Remark(topic="queue", level="note", what=what, do="start another worker that takes from this queue")
 
 
 def _steps(row: RunEvidence, run: Run, graph: Graph) -> Iterator[Remark]:
