@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kronos import StepContext, step, workflow
+from kronos import StepContext, child, step, workflow
 
 BULK = 9_000
 
@@ -85,6 +85,26 @@ def bulk(number: int) -> int:
     return measure(bulky(number))
 
 
+@step
+def listed(number: int) -> list[int]:
+    return list(range(number % 4))
+
+
+@step
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@workflow(version="1")
+def spreading(number: int) -> int:
+    return total(double.map(listed(number)))
+
+
+@workflow(version="1")
+def parenting(number: int) -> int:
+    return increment(child(chain, number))
+
+
 EXPECTED = {
     "single": lambda n: 2 * n,
     "chain": lambda n: 2 * (n + 1) + 1,
@@ -93,6 +113,8 @@ EXPECTED = {
     "stumbling": lambda n: 2 * (n + 10),
     "failing": None,
     "bulk": lambda n: BULK,
+    "spreading": lambda n: sum(2 * i for i in range(n % 4)),
+    "parenting": lambda n: 2 * (n + 1) + 2,
 }
 """What a run of each returns; None: it fails."""
 
@@ -104,7 +126,12 @@ NEEDS = {
     "stumbling": {"stumble": (), "double": ("stumble",)},
     "failing": {"increment": (), "never": ("increment",), "double": ("never",)},
     "bulk": {"bulky": (), "measure": ("bulky",)},
+    "spreading": {"listed": (), "double": ("listed",), "total": ("double",)},
+    "parenting": {"chain": (), "increment": ("chain",)},
 }
 """Whom each step waits for, written down once more: the checker shares nothing with the engine."""
 
-FLOWS = [single, chain, diamond, placing, stumbling, failing, bulk]
+CHILDREN = frozenset({"chain"})
+"""What runs of the others start."""
+
+FLOWS = [single, chain, diamond, placing, stumbling, failing, bulk, spreading, parenting]

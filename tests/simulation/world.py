@@ -177,7 +177,8 @@ class Client:
         wanted = rng.sample(world.served.registered, rng.choice((1, 1, 2)))
         if world.is_swept:
             wanted = [each for each in world.served.registered if each.workflow == "bulk"]
-        for definition in wanted:
+        children = [each for each in world.served.registered if each.workflow in flows.CHILDREN]
+        for definition in [*wanted, *(children if any(each.graph.has_children for each in wanted) else ())]:
             self._patiently(lambda definition=definition: self._submission.register(definition, {}))
         if world.is_led:
             self._schedule(wanted[0].workflow)
