@@ -136,6 +136,22 @@ def test_children_stand_in_arms_and_a_child_may_be_called_outside_of_a_workflow(
     assert chosen(4) == 8
 
 
+def test_a_child_that_nobody_registered_fails_its_parent_with_the_reason(engine, module_database_url):
+    @workflow(version="1")
+    def orphan(number: int) -> int:
+        return doubled.named("other")(number)
+
+    @workflow(version="1")
+    def hopeful(number: int) -> int:
+        return child(orphan, number)
+
+    engine.app.serve(hopeful)
+    with psycopg.connect(module_database_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM kronos.definitions WHERE workflow = 'orphan'")
+    with pytest.raises(RunFailedError, match="ValueRefused: the database refused"):
+        engine.start(hopeful, {"number": 1}).result(20)
+
+
 def test_when_a_parent_is_cancelled_its_children_are(engine, module_database_url):
     GATE.clear()
     handle = engine.start(slow_parent, {"number": 1})
