@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
-from kronos.core.cron import Cron
+from kronos.core.cron import Cron, parse_cron
 from kronos.errors import InvalidInput
 
 __all__ = ["CATCH_UP_MAX", "CatchUp", "Overlap", "Plan", "Schedule", "check_choice", "delay_of", "plan"]
@@ -48,8 +48,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def times(self) -> Cron:
-        """Its slots."""
-        return Cron(self.cron, self.zone)
+        """Its slots; raise `InvalidInput` where this machine does not know its zone."""
+        return parse_cron(self.cron, self.zone)
 
 
 class Plan(NamedTuple):

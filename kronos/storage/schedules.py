@@ -144,7 +144,13 @@ class PostgresSchedules:
         return cast("tuple[float | None]", row)[0]
 
     def _advance(self, connection: Connection, schedule: Schedule, now: datetime, term: Term) -> None:
-        decided = plan(schedule, now)
+        assert schedule.next_at is not None, "it is due"
+        try:
+            decided = plan(schedule, now)
+        except InvalidInput as error:  # it costs itself alone: the others of the batch are fired
+            _decline(connection, schedule, schedule.next_at, "refused", error.message, missed=0, epoch=term.epoch)
+            connection.execute(statement("pause_schedule"), {"schedule": schedule.id})
+            return
         for slot in decided.fire:
             refusal, run = self._fire(
                 connection, schedule, slot, outcome="started", epoch=term.epoch, missed=decided.missed
@@ -153,7 +159,6 @@ class PostgresSchedules:
                 outcome = "refused" if refusal is not _OPEN else "skipped"
                 _decline(connection, schedule, slot, outcome, refusal, missed=decided.missed, epoch=term.epoch)
         if not decided.fire:
-            assert schedule.next_at is not None, "it was due"
             missed = decided.missed - 1
             _decline(connection, schedule, schedule.next_at, "skipped", _MISSED, missed=missed, epoch=term.epoch)
         connection.execute(statement("advance_schedule"), {"schedule": schedule.id, "next_at": decided.next_at})

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from kronos import Kronos
 from kronos.errors import LeaseLost, Unavailable
 from kronos.ports.leading import Presence
 from kronos.storage.leading import PostgresLeadership, leading
@@ -136,6 +137,14 @@ def test_a_pooler_in_transaction_mode_is_refused_with_the_reason(database_url):
         with pytest.raises(Unavailable, match="pooler in transaction mode"):
             store.join(kind="worker", name="pooled", lease_s=1)
         store.close()
+
+
+def test_a_worker_behind_such_a_pooler_does_not_begin(app, database_url):
+    with TransactionPooler(database_url) as pooler:
+        worker = Kronos(app.settings, pooler.url).worker(name="pooled")
+        with pytest.raises(Unavailable, match="pooler in transaction mode"):
+            worker.start()
+    assert app.nodes.list() == []
 
 
 def test_a_pooler_that_comes_between_later_is_found_at_the_next_turn(database_url):

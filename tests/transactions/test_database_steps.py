@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -133,26 +133,40 @@ def slow() -> int:
     return too_slow()
 
 
-@pytest.fixture
-def proxy(database_url: str) -> Iterator[Proxy]:
-    with Proxy(database_url) as proxy:
+@pytest.fixture(scope="module")
+def url(postgres_url: str, template_database: str) -> Iterator[str]:
+    name = f"kronos_steps_{secrets.token_hex(4)}"
+    head, mark, query = postgres_url.partition("?")
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
+        yield f"{head.rpartition('/')[0]}/{name}{mark}{query}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def proxy(url: str) -> Iterator[Proxy]:
+    with Proxy(url) as proxy:
         yield proxy
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
+@pytest.fixture(scope="module")
+def engine(url: str, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One engine for the module: its links break, and it goes on."""
+    with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(TABLE)
         connection.execute("CREATE TABLE accounts (name text PRIMARY KEY, n int)")
-        connection.execute("INSERT INTO accounts VALUES ('a', 0), ('b', 0)")
-        yield connection
+    flows = [booking, failing, rude, careless, partly, transferring, counting, slow]
+    settings = Settings(data_dir=tmp_path_factory.mktemp("steps"))
+    with Engine(workflows=flows, database_url=proxy.url, settings=settings) as engine:
+        yield engine
 
 
 @pytest.fixture
-def engine(database: psycopg.Connection[Any], proxy: Proxy, tmp_path: Path) -> Iterator[Engine]:
-    flows = [booking, failing, rude, careless, partly, transferring, counting, slow]
-    with Engine(workflows=flows, database_url=proxy.url, settings=Settings(data_dir=tmp_path)) as engine:
-        yield engine
+def database(url: str, engine: Engine) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("TRUNCATE ledger, accounts")
+        connection.execute("INSERT INTO accounts VALUES ('a', 0), ('b', 0)")
+        yield connection
 
 
 def ledger(database: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
@@ -268,8 +282,8 @@ def test_many_at_once_wait_for_one_of_a_few_transactions(engine, database):
     assert 0 < max(seen) <= 4
 
 
-def test_a_decorated_database_step_is_still_its_function(database_url, database):
-    with psycopg.connect(database_url) as connection:
+def test_a_decorated_database_step_is_still_its_function(url, database):
+    with psycopg.connect(url) as connection:
         tx = Transaction(connection)
         tx.executemany("INSERT INTO ledger VALUES (%s, 's', 1, '')", [("r1",), ("r2",)])
         assert tx.execute("SELECT count(*) FROM ledger").fetchone() == (2,)
