@@ -184,7 +184,7 @@ class WorkflowDefinition(Generic[P, R]):
             if "[...]" in str(error.facts.get("field", "")):  # a key of a mapping: the schema knows which
                 check_against(canonical.encode(self.graph.input_schema), data)
             raise
-        return canonical.encode(typed)
+        return canonical.encode(canonical.settle(typed))
 
     def _read(self, timeout_s: float | None, budget: Budget | None, retention: str) -> tuple[Graph, Mapping[str, Any]]:
         if active_tracer() is not None:

@@ -8,6 +8,7 @@ Rule 3: a user's own key that starts with "$" is escaped with one more "$".
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any, TypeVar, overload
 
@@ -15,7 +16,7 @@ import msgspec
 
 from kronos.errors import InvalidInput
 
-__all__ = ["decode", "encode", "to_plain"]
+__all__ = ["decode", "encode", "settle", "to_plain"]
 
 T = TypeVar("T")
 
@@ -102,6 +103,26 @@ def decode(data: bytes | msgspec.Raw, type: Any = Any) -> Any:  # noqa: A002 - m
     if type is Any:
         return plain
     return convert(plain, type)
+
+
+def settle(value: Any) -> Any:
+    """Return `value`, with the defaults of dataclasses in it as fields of their own.
+
+    msgspec leaves a default that JSON did not give to the class, and writes only what the instance holds.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            part = settle(getattr(value, field.name))
+            object.__setattr__(value, field.name, part)  # a frozen one too
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            settle(getattr(value, name))
+    elif isinstance(value, dict):
+        settle(list(value.values()))
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            settle(item)
+    return value
 
 
 def convert(plain: Any, type: Any) -> Any:  # noqa: A002

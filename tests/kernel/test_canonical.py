@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 
@@ -185,3 +185,27 @@ def test_non_finite_floats_are_floats_where_a_type_asks_for_them():
     weights = canonical.decode(data, Request).params.weights
     assert math.isnan(weights[0])
     assert weights[1] == -math.inf
+
+
+@dataclass
+class Inner:
+    depth: int = 3
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Outer:
+    name: str
+    inner: Inner
+    many: list[Inner]
+    times: int = 1
+
+
+def test_defaults_that_json_did_not_give_are_written_too():
+    found = canonical.decode(b'{"name":"n","inner":{},"many":[{"depth":4}]}', Outer)
+    assert canonical.decode(canonical.encode(canonical.settle(found))) == {
+        "name": "n",
+        "inner": {"depth": 3, "tags": []},
+        "many": [{"depth": 4, "tags": []}],
+        "times": 1,
+    }

@@ -33,7 +33,7 @@ def test_what_is_no_run_is_refused_by_name(client):
 
 def test_a_run_is_kept_as_its_start_says(client, app):
     app.upkeep.retention.set("brief", keep_s=86_400.0)
-    run = client.start("greet", {"message": "kept briefly", "times": 1}, retention="brief")
+    run = client.start("greet", {"message": "kept briefly"}, retention="brief")
     assert {each.name: each.runs for each in app.upkeep.retention.classes()}["brief"] == 1
     assert app.wait(run, 20).failure is None
     with pytest.raises(InvalidInput, match="retention class 'breif' is unknown; known: standard, brief"):
