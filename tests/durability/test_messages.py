@@ -56,14 +56,14 @@ def test_messages_sent_while_owners_die_arrive_once_and_in_order(scene: Scene, s
     dice = random.Random(seed)
     scene.app.serve(flows.listening)
     worker, spare = scene.fleet.worker(), scene.fleet.warm()
-    runs = [scene.app.start(flows.listening) for _ in range(8)]
+    runs = [scene.app.start(flows.listening) for _ in range(4)]
     senders = [
-        threading.Thread(target=send_all, args=(scene.app, run, random.Random(dice.random())), kwargs={"gap_s": 0.5})
+        threading.Thread(target=send_all, args=(scene.app, run, random.Random(dice.random())), kwargs={"gap_s": 0.4})
         for run in runs
     ]
     for sender in senders:
         sender.start()
-    for _ in range(3):
+    for _ in range(2):
         time.sleep(dice.uniform(0.1, 0.6))
         worker.kill()
         worker, spare = spare.begin(), scene.fleet.warm()

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kronos import RunView, approval, step, wait_for_signal, workflow
+from kronos.cli import main
 from kronos.client import Client
 from kronos.errors import Conflict, InvalidInput, NotFound
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @step
@@ -101,18 +96,17 @@ def test_over_http(http, client, run):
     assert (ended.phase, ended.failure.message) == ("failed", "ada rejected 'risk': no")
 
 
-def test_from_the_command_line(client, run, app, tmp_path):
+def test_from_the_command_line(client, run, app, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DATABASE_URL", app.url)
+    monkeypatch.setenv("KRONOS_DATA_DIR", str(tmp_path))
+
     def kronos(*words: str, code: int = 0) -> str:
-        ran = subprocess.run(
-            [sys.executable, "-m", "kronos", *words],
-            env={**os.environ, "DATABASE_URL": app.url, "KRONOS_DATA_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert ran.returncode == code, ran.stderr
-        return ran.stdout if code == 0 else ran.stderr
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        said = capsys.readouterr()
+        assert left.value.code == code, said.err
+        return said.out if code == 0 else said.err
 
     shown: Any = json.loads(kronos("runs", "query", run, "approvals"))
     assert shown[0]["who"] == "risk desk"
