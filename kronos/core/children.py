@@ -11,10 +11,11 @@ from typing import Any, Final, ParamSpec, TypeVar
 import msgspec
 
 from kronos.core.binding import Reference, Tree
-from kronos.core.definition import WorkflowDefinition, takes_whole_input
+from kronos.core.definition import WorkflowDefinition
 from kronos.core.graph import Control, Node
 from kronos.core.options import StepOptions
 from kronos.core.proxies import refuse, stand_in
+from kronos.core.run_input import takes_whole_input
 from kronos.core.signature import Signature
 from kronos.core.tracing import Tracer, active_tracer
 from kronos.errors import InvalidInput

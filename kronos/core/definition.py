@@ -13,11 +13,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, overload
 
-import msgspec
-
 from kronos.core.binding import Reference
 from kronos.core.costs import Budget
-from kronos.core.fields import is_object
 from kronos.core.functions import (
     AnyFunction,
     check_executor,
@@ -34,7 +31,8 @@ from kronos.core.mapping import trace_map
 from kronos.core.options import Duration, StepOptions, parse_duration, parse_errors
 from kronos.core.proxies import is_proxy, read, refuse, stand_in
 from kronos.core.queries import Query
-from kronos.core.signature import EMPTY, Injected, Parameter, Signature, read_signature
+from kronos.core.run_input import input_type, schema_of, takes_whole_input
+from kronos.core.signature import Injected, Signature, read_signature
 from kronos.core.tracing import Tracer, active_tracer
 from kronos.errors import InvalidInput, KronosError, WorkflowDefinitionError
 from kronos.kernel import canonical
@@ -143,7 +141,7 @@ class WorkflowDefinition(Generic[P, R]):
         if self.signature.given:
             refuse(f"workflow {name!r} cannot take a context: only steps run; give it to a step")
         check_types(function, self.signature)
-        self.input_type: Final = _input_type(name, self.signature)
+        self.input_type: Final = input_type(name, self.signature)
         self.output_type: Final = self.signature.returns
         graph, used = self._read(timeout_s, budget, retention)
         self.graph: Final[Graph] = graph
@@ -195,7 +193,7 @@ class WorkflowDefinition(Generic[P, R]):
         nodes = tracer.nodes()
         if not nodes:
             raise WorkflowDefinitionError(f"{line_of(self.function)}: workflow {self.name!r} has no steps")
-        schema = _schema(self.input_type)
+        schema = schema_of(self.input_type)
         graph = Graph(
             nodes=nodes,
             output=output,
@@ -398,35 +396,3 @@ def _step_name(one: object) -> str:
 
 def _seconds(limit: Duration | None, field: str) -> float | None:
     return None if limit is None else parse_duration(limit, field=field)
-
-
-def _input_type(name: str, signature: Signature) -> Any:
-    """Return the type of a run's input: of the one record parameter, or a record of the parameters."""
-    parameters = signature.parameters
-    if takes_whole_input(signature):
-        return parameters[0].type
-    return msgspec.defstruct(
-        f"{name}_input", [_record_field(p) for p in parameters], kw_only=True, frozen=True, forbid_unknown_fields=True
-    )
-
-
-def takes_whole_input(signature: Signature) -> bool:
-    """Tell whether the one parameter is the run's input, because it is an object in JSON; else inputs go by name.
-
-    So a run's input is a JSON object either way: `{"message": "hello"}` starts `def greet(message: str)`.
-    """
-    return len(signature.parameters) == 1 and is_object(signature.parameters[0].type)
-
-
-def _record_field(parameter: Parameter) -> tuple[str, Any] | tuple[str, Any, Any]:
-    if parameter.default is EMPTY:
-        return (parameter.name, parameter.type)
-    default = parameter.default
-    return (parameter.name, parameter.type, msgspec.field(default_factory=lambda: default))
-
-
-def _schema(kind: Any) -> dict[str, Any]:
-    try:
-        return msgspec.json.schema(kind)
-    except (TypeError, NotImplementedError) as error:
-        refuse(f"the input type {kind!r} cannot be read from JSON: {error}")
