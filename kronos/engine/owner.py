@@ -175,7 +175,7 @@ class OwnerLoop:
             claimed.popleft()  # only now: `held` sees a run here or there, never in neither place
             self._stats.runs_claimed += 1
             self._taken.add(run.log.buffer.all_drained)
-            tasks += ready if self._is_in_time(run) else []
+            tasks += self._kept(run, ready) if self._is_in_time(run) else []
             self._touch(run)
         self._hand_out(tasks)
 
@@ -233,7 +233,7 @@ class OwnerLoop:
             self._stats.rows += len(flush.rows)
             for run, buffer in members:
                 run.flushing = run.parking = False
-                tasks += self._settle(run, buffer, verdict)
+                tasks += self._kept(run, self._settle(run, buffer, verdict))
                 run.log.settled(buffer)
         self._hand_out(tasks)
 
@@ -241,12 +241,13 @@ class OwnerLoop:
         """Take the store's word on what a run had in a flush; return the attempts that may begin now."""
         refused = bool(verdict.refused) and run.log.uuid in verdict.refused  # hashing a UUID costs more than asking
         rejected = verdict.rejected.get(run.log.uuid) if verdict.rejected else None
-        drained = [*buffer.drained] if refused else buffer.all_drained
-        if rejected is not None:
-            run.log.inbox_seen -= len(drained)  # these commands are still there
-            self._taken.read_again(drained)
-        elif drained:
-            self._taken.deleted(drained, waiting=len(self._inbox.commands))
+        if buffer.drained or buffer.drained_by_end:
+            drained = [*buffer.drained] if refused else buffer.all_drained
+            if rejected is not None:
+                run.log.inbox_seen -= len(drained)  # these commands are still there
+                self._taken.read_again(drained)
+            elif drained:
+                self._taken.deleted(drained, waiting=len(self._inbox.commands))
         if rejected is not None:
             self._condemn(run, f"the database refused: {rejected}")
         elif run in self._condemned and buffer.ended is None:
@@ -315,7 +316,7 @@ class OwnerLoop:
         if run.parking:
             self._timers.at(self._clock.now_ns() + AGAIN_NS, run, lambda: self._retry(run, step))
         elif self._runs.get(run.id) is run and not self._holding:
-            self._hand_out(run.retry(step))
+            self._hand_out(self._kept(run, run.retry(step)))
             self._touch(run)
 
     def _run_timed_out(self, run: OwnedRun) -> None:
@@ -385,30 +386,22 @@ class OwnerLoop:
     def _hand_out(self, tasks: list[Task]) -> None:
         if not tasks or self._holding:
             return
-        if len(tasks) >= SPREAD_MIN:
-            tasks = self._spread(tasks)
         self._trial.forget(tasks)
         self._handed.add(tasks, self._clock.monotonic_s())
         self._beating.update([task for task in tasks if task.heartbeat_s is not None])
         self._slots.submit(tasks)
 
-    def _spread(self, tasks: list[Task]) -> list[Task]:
+    def _kept(self, run: OwnedRun, tasks: list[Task]) -> list[Task]:
         """Offer the other workers their share of a run that is wide; return what is executed here."""
-        by_run: dict[RunId, list[Task]] = {}
-        for task in tasks:
-            by_run.setdefault(task.run_id, []).append(task)
-        kept: list[Task] = []
-        for run_id, wide in by_run.items():
-            run = self._runs[run_id]
-            peers = self._ports.peers(run.claimed.definition) if len(wide) >= SPREAD_MIN else 0
-            mine = len(wide) // (peers + 1)
-            away = [task for task in wide[mine:] if run.may_spread(task)] if peers else []
-            if away:
-                run.spread(away)
-                self._touch(run)
-            gone = set(away)
-            kept += [task for task in wide if task not in gone]
-        return kept
+        if len(tasks) < SPREAD_MIN or self._holding:
+            return tasks
+        peers = self._ports.peers(run.claimed.definition)
+        away = [task for task in tasks[len(tasks) // (peers + 1) :] if run.may_spread(task)] if peers else []
+        if away:
+            run.spread(away)
+            self._touch(run)
+        gone = set(away)
+        return [task for task in tasks if task not in gone]
 
     def _flush(self) -> None:
         while (gathered := self._gathering.next()) is not None:
