@@ -77,7 +77,7 @@ def test_a_run_with_a_map_a_branch_and_a_loop_survives_the_end_of_its_worker_at_
     undisturbed.close(1)
     assert steps[-5:] == ["first", "grown[0]", "grown[0].is_big", "grown[1]", "grown[1].is_big"]
 
-    for lost in steps:
+    for lost in steps[1:-1]:
         ran.clear(), here.clear(), gate.clear()
         holds[0] = lost
         first = make_engine(everything)
