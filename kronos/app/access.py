@@ -14,7 +14,7 @@ from typing import Any, Final, Self, TypeVar
 import msgspec
 
 from kronos.app.changes import Changes
-from kronos.app.doctor import Doctor
+from kronos.app.doctor import Doctor, FullRights
 from kronos.app.forks import Forks
 from kronos.app.jobs import Jobs
 from kronos.app.leading import Leading, node_name
@@ -88,7 +88,7 @@ class Kronos(Messages, Queries):
         self.history: PostgresHistory = PostgresHistory(self._readers, self.blobs)
         self.recordings: Final = PostgresRecordings(self._readers)
         self.forks: Final = Forks(self, PostgresLineage(self._session, self.history.head_at))
-        self.doctor: Final = Doctor(url, self._readers, self.history, settings.data_dir)
+        self.doctor: Final = Doctor(url, FullRights(url), self.history, settings.data_dir)
         self.upkeep: Final = Upkeep(url, self._session, self.history, self.blobs)
         self.definitions: Serving = Serving()
         self.schedules: Final = Schedules(PostgresSchedules(self._session), self._checked_name)

@@ -247,16 +247,18 @@ class TestAround:
             "pooler",
         }
 
-    def test_a_transaction_that_holds_old_rows_is_named_with_its_pid(self, doctor, monkeypatch, scene):
+    def test_a_transaction_that_holds_old_rows_is_named_with_its_pid(self, app, monkeypatch, scene):
         import psycopg
 
         monkeypatch.setattr(database, "LONG_S", 0.0)
         with psycopg.connect(scene.url, application_name="forgotten") as holder:
             holder.execute("SELECT 'what it did last'")
-            found = [r for r in self.remarks(doctor, "vacuum") if "forgotten" in r.what]
+            found = [r for r in self.remarks(app.doctor, "vacuum") if "forgotten" in r.what]
+            (used,) = self.remarks(app.doctor, "connections")
             assert [r.level for r in found] == ["bad"]
             assert f"pg_terminate_backend({holder.info.backend_pid})" in found[0].do
             assert "what it did last" in found[0].what
+            assert int(used.what.split()[0]) >= 2, "the connections of others are seen"
 
     def test_a_silent_worker_is_named(self, doctor, owner):
         worker(owner, silent="1 min")

@@ -1,8 +1,12 @@
-"""`app.doctor(run)`: asks the database, and explains."""
+"""`app.doctor(run)`: asks the database, and explains.
+
+Rule: it asks with the full rights of the login: the runtime role is not shown what other connections do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +17,29 @@ from kronos.app.doctor.remark import Remark
 from kronos.errors import NotFound
 from kronos.kernel.ids import DefinitionId, RunId
 from kronos.ports.history import History
-from kronos.storage.database import Connections
+from kronos.storage.database import Connection, Connections, connect
 from kronos.storage.statements import statement
 
-__all__ = ["Doctor"]
+__all__ = ["Doctor", "FullRights"]
+
+
+class FullRights:
+    """Connections that keep the rights of the login, one a question."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Yield one in autocommit mode; raise `Unavailable`."""
+        with connect(self._url, purpose="doctor", role=False) as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yield one inside a transaction."""
+        with self.connection() as connection, connection.transaction():
+            yield connection
 
 
 class Doctor:
