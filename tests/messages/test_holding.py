@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import uuid
 from decimal import Decimal
 
+import psycopg
 import pytest
 
 from kronos import Budget, StepContext, step, wait_for_signal, workflow
 from kronos.core.state import Phase
 from kronos.errors import Cancelled, InvalidInput
 from kronos.ports.history import RunFilter
+from kronos.storage.statements import statement
 
 gates: dict[str, threading.Event] = {}
 seen: dict[str, object] = {}
@@ -60,12 +63,12 @@ def test_a_held_run_lets_run_what_runs_and_begins_nothing_until_it_is_let_go(tal
 
 def test_a_run_that_was_paused_before_anybody_claimed_it_does_not_begin(talk):
     gate("early").set()
-    run = talk.start(two, {"name": "early"})
-    talk.app.pause(run, by="ops")
-    state = talk.until(run, lambda state: state.notes.pause and state)
-    if "first" not in state.steps:  # the claim may have been faster
-        talk.parked(run)
-        assert talk.app.history.state_at(run).steps.get("second") is None
+    with psycopg.connect(talk.url) as connection:  # one transaction: nobody can claim it unpaused
+        run = talk.start(two, {"name": "early"}, conn=connection)
+        at = {"run": run, "command": uuid.uuid4(), "kind": "pause", "body": b'{"by":"ops","reason":""}'}
+        assert connection.execute(statement("send_to_inbox"), at).fetchone() is not None
+    talk.parked(run)
+    assert set(talk.app.history.state_at(run).steps) == set()
     talk.app.resume(run)
     assert talk.result(run) == "early done"
 
