@@ -43,7 +43,8 @@ class Mortal(Protocol):
 class FaultPlan(Watched):
     """Strikes at most `most` times.  `on_death` is told which process died.
 
-    `aims` are names of statements, or "COMMIT" with the purpose of a connection, as in "COMMIT flush".
+    `aims` are names of statements, or "COMMIT" with the purpose of a connection, as in "COMMIT flush"; `prelude` is a
+    (statement, kind of fault) that strikes first, without which the aim would not be reached.
     """
 
     def __init__(
@@ -54,13 +55,15 @@ class FaultPlan(Watched):
         most: int,
         chance: float = 0.012,
         kinds: Sequence[str] = KINDS,
+        prelude: tuple[str, str] | None = None,
         on_death: Callable[[Any], None],
     ) -> None:
         self._rng = random.Random(seed)  # noqa: S311 - reproducible on purpose
         self.aim: Final = self._rng.choice(aims) if aims else None
-        self._aim_at = self._rng.choice((1, 1, 1, 2, 3))
+        self._aim_at = 1 if prelude else self._rng.choice((1, 1, 1, 2, 3))
         self._aim_kind = self._rng.choice(kinds)
-        self._left = most
+        self._left = most + (prelude is not None)
+        self._prelude = prelude
         self._chance = chance
         self._kinds = kinds
         self._on_death = on_death
@@ -85,8 +88,9 @@ class FaultPlan(Watched):
         self.struck.append((self.statements, cast("Mortal", connection.process).name, name, kind))
         if kind in _AFTER:
             connection.fate = kind
-        elif kind == "pause":
-            self._pause(cast("Mortal", connection.process))
+        elif kind.startswith("pause"):
+            seconds = PAUSE_S[-1] if kind == "pause_long" else self._rng.choice(PAUSE_S)
+            self._pause(cast("Mortal", connection.process), seconds)
         else:
             self._strike(connection, kind, name)
 
@@ -100,7 +104,9 @@ class FaultPlan(Watched):
         count = self._counts[label] = self._counts.get(label, 0) + 1
         if not self.armed or self._left <= 0 or connection.process is None:
             return None
-        if label == self.aim and count == self._aim_at:
+        if self._prelude is not None and self._prelude[0] == label:
+            kind, self._prelude = self._prelude[1], None
+        elif label == self.aim and count == self._aim_at:
             kind = self._aim_kind
         elif self._rng.random() < self._chance:
             kind = self._rng.choice(self._kinds)
@@ -112,8 +118,8 @@ class FaultPlan(Watched):
             return "drop"
         return kind
 
-    def _pause(self, process: Mortal) -> None:
-        process.paused_until_ns = self.scheduler.clock.now_ns() + int(self._rng.choice(PAUSE_S) * 1e9)
+    def _pause(self, process: Mortal, seconds: float) -> None:
+        process.paused_until_ns = self.scheduler.clock.now_ns() + int(seconds * 1e9)
         actor = current_actor()
         assert actor is not None, "a process that can be paused consists of actors"
         actor.stand_back()

@@ -84,16 +84,14 @@ class Watch:
         ):
             self.broken.append(f"run {run}: {step} is executed again after its outcome was committed")
 
-    def commit(self, incarnation: int) -> None:
-        """An incarnation is about to commit events."""
-        if self._one("SELECT count(*) FROM kronos.incarnations WHERE id = %s AND dead_at IS NOT NULL", incarnation):
-            self.broken.append(f"incarnation {incarnation} commits events after it was declared dead")
-
-    def lead(self, epoch: int) -> None:
-        """A leader is about to commit what it did under `epoch`."""
-        present = self._one("SELECT epoch FROM kronos.leader")
-        if present != epoch:
-            self.broken.append(f"the leader of epoch {epoch} commits in epoch {present}")
+    def commit(self, incarnation: int | None, epoch: int | None) -> str:
+        """An incarnation, or the leader of `epoch`, is about to commit what it did; say what is wrong with that."""
+        dead = "SELECT count(*) FROM kronos.incarnations WHERE id = %s AND dead_at IS NOT NULL"
+        if incarnation is not None and self._one(dead, incarnation):
+            return f"incarnation {incarnation} commits events after it was declared dead"
+        if epoch is not None and (present := self._one("SELECT epoch FROM kronos.leader")) != epoch:
+            return f"the leader of epoch {epoch} commits in epoch {present}"
+        return ""
 
     def _one(self, query: str, *values: Any) -> Any:
         return self._connection.execute(query, values).fetchone()[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kronos import StepContext, child, step, workflow
+from kronos import StepContext, child, sleep, step, wait_for_signal, workflow
 
 BULK = 9_000
 
@@ -105,6 +105,25 @@ def parenting(number: int) -> int:
     return increment(child(chain, number))
 
 
+@step
+def digits(left: int, right: int) -> int:
+    return 10 * left + right
+
+
+@workflow(version="1")
+def napping(number: int) -> int:
+    first = increment(number)
+    sleep("400ms", after=[first])
+    return double.named("double")(first)
+
+
+@workflow(version="1")
+def asking(number: int) -> int:
+    first = wait_for_signal("go", int, step="first")
+    second = wait_for_signal("go", int, step="second", after=[first])
+    return digits(first, second)
+
+
 EXPECTED = {
     "single": lambda n: 2 * n,
     "chain": lambda n: 2 * (n + 1) + 1,
@@ -115,6 +134,8 @@ EXPECTED = {
     "bulk": lambda n: BULK,
     "spreading": lambda n: sum(2 * i for i in range(n % 4)),
     "parenting": lambda n: 2 * (n + 1) + 2,
+    "napping": lambda n: 2 * (n + 1),
+    "asking": lambda n: 12,
 }
 """What a run of each returns; None: it fails."""
 
@@ -128,10 +149,12 @@ NEEDS = {
     "bulk": {"bulky": (), "measure": ("bulky",)},
     "spreading": {"listed": (), "double": ("listed",), "total": ("double",)},
     "parenting": {"chain": (), "increment": ("chain",)},
+    "napping": {"increment": (), "sleep": ("increment",), "double": ("increment",)},
+    "asking": {"first": (), "second": ("first",), "digits": ("first", "second")},
 }
 """Whom each step waits for, written down once more: the checker shares nothing with the engine."""
 
 CHILDREN = frozenset({"chain"})
 """What runs of the others start."""
 
-FLOWS = [single, chain, diamond, placing, stumbling, failing, bulk, spreading, parenting]
+FLOWS = [single, chain, diamond, placing, stumbling, failing, bulk, spreading, parenting, napping, asking]

@@ -7,13 +7,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Final
 
-from kronos.storage.statements import statement_names
 from tests.simulation.mutations import MUTATIONS, Mutation
+from tests.simulation.reach import AIMS
 from tests.simulation.world import Arena, Report, Served, simulate
-
-COMMITS: Final = ("COMMIT flush", "COMMIT intake", "COMMIT client", "COMMIT heartbeat")
 
 
 def play(url: str, seeds: range, mutation: str = "", *, whole: bool = False) -> Iterator[Report]:
@@ -27,7 +24,7 @@ def play(url: str, seeds: range, mutation: str = "", *, whole: bool = False) -> 
     served, arena = Served(), Arena(url)
     try:
         for seed in seeds:
-            yield simulate(arena, served, seed, aims=broken.aims or (*statement_names(), *COMMITS), mutation=broken)
+            yield simulate(arena, served, seed, aims=broken.aims or AIMS, mutation=broken)
     finally:
         arena.close()
 

@@ -48,6 +48,7 @@ from kronos.testing.scheduling import Scheduler, StuckError, current_actor
 from tests.simulation import flows
 from tests.simulation.checker import Accepted, Rules, Watch, broken_rules
 from tests.simulation.mutations import Mutation
+from tests.simulation.reach import LED, PRELUDES, SWEPT
 
 STRUCK_MAX: Final = 100
 """Statements after which nothing goes wrong any more."""
@@ -188,6 +189,9 @@ class Client:
             numbers = [rng.randint(0, 50) for _ in range(rng.choice((1, 1, 1, 3)))]
             mine += self._start(definition.id, numbers)
             self._sleep(rng.choice((0.0, 0.05, 0.4)))
+            if definition.workflow == "asking":
+                for run in mine:
+                    self._signal(run)
             if mine and rng.random() < 0.35:
                 self._cancel(rng.choice(mine))
         self.is_over = True
@@ -232,6 +236,13 @@ class Client:
             if sent:
                 self._world.accepted.cancels.add(run)
 
+    def _signal(self, run: str) -> None:
+        """Say 1 and then 2, some of it twice: with its key, a message counts once."""
+        for number in (1, 2):
+            for _ in range(self._rng.choice((1, 1, 2))):
+                self._patiently(lambda number=number: say(self._submission, run, number))
+                self._sleep(self._rng.choice((0.0, 0.3)))
+
     def _patiently(self, ask: Callable[[], Any]) -> Any:
         while True:
             try:
@@ -243,6 +254,49 @@ class Client:
         actor = current_actor()
         assert actor is not None
         actor.wait(seconds)
+
+
+def say(submission: Submission, run: str, number: int) -> bool:
+    """Send the signal `go` under a key that says which one it is."""
+    body = {"name": "go", "value": number, "by": "", "key": str(number)}
+    command = uuid.uuid5(uuid.UUID(run), f"signal/{number}")
+    return submission.send(RunId(run), "signal", msgspec.json.encode(body), command_id=command)
+
+
+class Janitor:
+    """Comes when nothing goes wrong any more, and says again what the dead may not have said."""
+
+    name = "janitor"
+
+    def __init__(self, world: World) -> None:
+        self.paused_until_ns = 0
+        self._world = world
+        self._submission = Submission(Session(world.arena.url, purpose="janitor", link=world.network.link(self)))
+        world.scheduler.spawn(self.name, self, self._act)
+
+    def _act(self) -> None:
+        actor, said = current_actor(), set()
+        assert actor is not None
+        while True:
+            runs = self._world.arena.observer.connection.execute(
+                "SELECT id::text FROM kronos.runs WHERE workflow = 'asking' AND finished_at IS NULL ORDER BY id"
+            ).fetchall()
+            for run in [run for (run,) in runs if run not in said]:
+                said.add(run)
+                for number in (1, 2):
+                    self._say(run, number)
+            actor.wait(0.5)
+
+    def _say(self, run: str, number: int) -> None:
+        actor = current_actor()
+        assert actor is not None
+        while True:
+            try:
+                say(self._submission, run, number)
+            except Unavailable:
+                actor.wait(0.2)
+            else:
+                return
 
 
 class Sweeper:
@@ -290,15 +344,15 @@ class Judging(FaultPlan):
         super().before(connection, name, params)
         if self.struck and self.struck[-1][0] == self.statements:
             self.visited.add(name)
+        connection.wrong = ""  # type: ignore[attr-defined]
         if name == COMMIT and not connection.severed:
-            incarnation = connection.__dict__.pop("incarnation", None)
-            if incarnation is not None:
-                self._world.watch.commit(incarnation)
-            epoch = connection.__dict__.pop("epoch", None)
-            if epoch is not None:
-                self._world.watch.lead(epoch)
+            connection.wrong = self._world.watch.commit(  # type: ignore[attr-defined]
+                connection.__dict__.pop("incarnation", None), connection.__dict__.pop("epoch", None)
+            )
 
     def after(self, connection: SimulatedConnection, name: str, params: Any) -> None:
+        if name == COMMIT and connection.wrong:  # type: ignore[attr-defined]
+            self._world.watch.broken.append(connection.wrong)  # type: ignore[attr-defined]
         if name == "end_backends":
             self._world.wait_for_ended_backends(params["incarnation"])
         super().after(connection, name, params)
@@ -326,14 +380,22 @@ class World:
         self.served = served
         self.seed = seed
         rng = random.Random(f"{seed}/world")
-        self.is_led = mutation.needs == "leader" or rng.random() < 0.2
+        aim = rng.choice(aims)
+        self.is_led = mutation.needs == "leader" or aim in LED or rng.random() < 0.1
         """Whether the nodes campaign for the lead, and somebody keeps a schedule."""
-        self.is_swept = mutation.needs == "sweep" or rng.random() < 0.15
+        self.is_swept = mutation.needs == "sweep" or aim in SWEPT or rng.random() < 0.1
         self.clock = FakeClock(START - timedelta(seconds=rng.choice((0.8, 1.5))) if self.is_led else START)
         self.scheduler = Scheduler(f"{seed}/turns", clock=self.clock, backends=arena.observer)
         self.accepted = Accepted()
         self.watch = Watch(arena.observer.connection, RULES)
-        self.plan = Judging(self, mutation, aims=aims, most=rng.choice((1, 2, 3, 5)), on_death=self._died)
+        self.plan = Judging(
+            self,
+            mutation,
+            aims=(aim,),
+            prelude=PRELUDES.get(aim),
+            most=rng.choice((1, 2, 3, 5)),
+            on_death=self._died,
+        )
         self.network = Network(
             arena.url,
             observer=arena.observer,
@@ -422,7 +484,10 @@ class World:
     def wait_for_ended_backends(self, incarnation: int) -> None:
         """What the reaper has ended is gone before anybody goes on."""
         pids = self.arena.observer.connection.execute(
-            "SELECT pid FROM kronos.incarnation_backends WHERE incarnation = %s", (incarnation,)
+            """SELECT b.pid FROM kronos.incarnation_backends b
+               JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.backend_start
+               WHERE b.incarnation = %s""",
+            (incarnation,),
         ).fetchall()
         self.arena.observer.wait_gone([pid for (pid,) in pids])
 
@@ -456,11 +521,15 @@ class World:
 
     def _play(self, broken: list[str]) -> None:
         looked = 0
+        janitor: Janitor | None = None
         while True:
             self.scheduler.turn()
+            said = all(client.is_over for client in self.clients)
             if self.plan.armed and self.plan.statements >= STRUCK_MAX:
                 self.plan.disarm()
-            if all(client.is_over for client in self.clients) and self.plan.statements >= looked + 8:
+            if janitor is None and said and not self.plan.armed:
+                janitor = Janitor(self)
+            if said and self.plan.statements >= looked + 8:
                 looked = self.plan.statements
                 if self._is_over():
                     return

@@ -1,0 +1,84 @@
+"""At which statements faults strike, what must go wrong before they are reached, and which are out of reach, and why.
+
+Rule: each file of `kronos/storage/sql` is struck over the seeds of CI, or is listed here with the reason.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kronos.storage.statements import statement_names
+
+__all__ = ["AIMS", "LED", "OUT_OF_REACH", "PRELUDES", "SWEPT"]
+
+LED: Final = frozenset(
+    {
+        *(
+            "add_schedule",
+            "advance_schedule",
+            "close_firings",
+            "end_leader",
+            "find_newest_definition",
+            "find_next_slot",
+        ),
+        *("fire_schedule", "hold_epoch", "join_nodes", "lock_due_schedules", "lock_leadership", "read_leader"),
+        *("renew_leadership", "renew_node", "take_leadership"),
+    }
+)
+"""Statements that need candidates for the lead, and a schedule."""
+
+SWEPT: Final = frozenset({"sweep_blobs", "put_blobs", "refer_blobs", "get_blob"})
+"""Statements that need large values, and somebody who sweeps them."""
+
+_DEATH: Final = ("COMMIT flush", "kill")
+_NO_ANSWER: Final = ("COMMIT flush", "drop_after")
+PRELUDES: Final = {
+    "end_backends": ("copy_events", "kill_late"),
+    "end_leader": ("renew_leadership", "pause_long"),
+    "fence_exclusive": _DEATH,
+    "find_backend": _NO_ANSWER,
+    "find_flush": _NO_ANSWER,
+    "find_kept_runs": _NO_ANSWER,
+    "find_open_runs": _NO_ANSWER,
+    "get_blob": _DEATH,
+    "load_events": _DEATH,
+    "mark_dead": _DEATH,
+    "recall_steps": _DEATH,
+    "record_takeovers": _DEATH,
+    "retire_incarnation": ("COMMIT flush", "pause_long"),
+}
+"""What must happen first: (statement, kind of fault)."""
+
+_REASONS: Final = {
+    "read by pages, tools and the doctor, outside of what the engine does": """
+        count_jobs count_runs find_archives find_datasets find_definitions list_dead list_definitions_in_use
+        list_firings list_job_failures list_jobs list_nodes list_quarantine list_queue_keys list_queues list_schedules
+        list_targets name_definitions read_checkpoints read_events read_family read_head read_segments group_dead
+        read_phase read_progress find_shared_definitions find_keyed_job find_target""",
+    "recordings of trading steps and market data: no simulated step makes any": """
+        add_checkpoint add_dataset add_segment delete_checkpoints settle_quarantine""",
+    "jobs and steps that other workers run have no actors here yet: tests/jobs kills their workers": """
+        cancel_job claim_jobs claim_jobs_fairly discard_dead expire_jobs fail_jobs find_cancelled_jobs find_lanes
+        find_next_due finish_jobs free_idempotency_key hold_back insert_jobs insert_step_jobs limit_queue lock_queue
+        pause_queue purge_jobs read_claims read_scopes register_targets release_jobs requeue_dead_jobs
+        requeue_dead_runs resume_queue send_outcomes sweep_step_jobs""",
+    "forks, successors, attributes, steps in transactions and adoption have no simulated workflow yet": """
+        add_ancestry adopt_run cancel_children check_alive_in_step find_first_facts find_step_outcome fork_run
+        lock_families lock_parent read_outcomes send_step_outcome send_to_inboxes set_attributes
+        start_run_with_attributes start_successors""",
+    "signs of life of long steps: simulated steps give none": "forget_progress record_progress sweep_progress",
+    "done by hand, by an operator": "delete_schedule lock_schedule pause_schedule resume_schedule",
+    "at most once an hour, a minute or a thousand flushes: longer than a history": """
+        ensure_partitions forget_flushes forget_nodes""",
+    "a slot that is missed or whose last run is open: the simulated schedule has one slot": """
+        decline_slot find_open_firings""",
+    "on leaving in order: simulated processes die": "leave_nodes release_runs resign_leadership",
+    "three deaths of one run's workers in a row: tests/durability has them": "insert_dead_letters",
+}
+OUT_OF_REACH: Final = {name: reason for reason, names in _REASONS.items() for name in names.split()}
+
+AIMS: Final = (
+    *(name for name in statement_names() if name not in OUT_OF_REACH),
+    *("COMMIT flush", "COMMIT intake", "COMMIT client", "COMMIT heartbeat"),
+)
+"""What the first fault of a seed aims at."""
