@@ -37,7 +37,8 @@ log: Final = logging.getLogger("kronos.jobs")
 IN_HAND_MAX: Final = 1_000
 """Jobs that are claimed and not yet recorded, at most, or as many as there are slots."""
 AHEAD_S: Final = 0.05
-"""Jobs are claimed ahead for this long, at the pace of late."""
+"""Jobs are claimed ahead for this long, at the pace of late, and for the time that a few turns take."""
+AHEAD_S_MAX: Final = 0.25
 CHECK_S: Final = 5.0
 """How often what is ours and in nobody's hands is given back: the answer to a claim may have been lost."""
 CHORES_S: Final = 1.0
@@ -49,7 +50,9 @@ RECONNECT_S: Final = 0.25
 
 
 class JobDesk:
-    """One thread; `capacity` says how many slots there are of each kind."""
+    """One thread; `capacity` says how many slots there are of each kind, `is_idle` whether this worker's runs leave any
+    free: only then does it take steps that wide runs, perhaps its own, offer to all.
+    """
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class JobDesk:
         incarnation: IncarnationId,
         inbox: Inbox,
         capacity: Mapping[Executor, int],
+        is_idle: Callable[[], bool],
         poll_s: float,
         tell: Callable[[Collection[str]], None],
         on_lost: Callable[[BaseException], None],
@@ -68,6 +72,7 @@ class JobDesk:
         self._incarnation = incarnation
         self._inbox = inbox
         self._capacity = capacity
+        self._is_idle = is_idle
         self._poll_s = poll_s
         self._tell = tell
         self._on_lost = on_lost
@@ -79,6 +84,7 @@ class JobDesk:
         self._unsent = Ended()
         self._cancelling: set[JobId] = set()
         self._pace = 0.0
+        self._ahead_s = AHEAD_S
         self._paced_at = time.monotonic()
         self._next_claim = self._next_chores = 0.0
         self._next_check = time.monotonic() + CHECK_S
@@ -163,7 +169,9 @@ class JobDesk:
         ended = self._unsent
         if not wishes and not ended:
             return Claims()
+        began = time.monotonic()
         claims = self._store.turn(self._incarnation, ended, list(wishes))
+        self._ahead_s = min(AHEAD_S_MAX, AHEAD_S + 3 * (time.monotonic() - began))
         self._unsent = Ended()
         self._forget(ended.ids)
         tasks = [task for job in claims.jobs for task in self._take(job)]
@@ -216,7 +224,7 @@ class JobDesk:
         for executor, targets in self._sought.items():
             room = self._room(executor)
             if room and targets and (executor == "thread" or may_seek_rare):
-                wishes.append(Wish(targets, room))
+                wishes.append(Wish(targets, room, spread=self._is_idle()))
             elif room and targets:
                 self._skipped_rare = True
         if may_seek_rare:
@@ -239,7 +247,7 @@ class JobDesk:
     def _room(self, executor: Executor) -> int:
         """Return how many more are wanted: what ended goes out in the same transaction, so it makes room already."""
         slots = self._capacity[executor]
-        ahead = int(self._pace * AHEAD_S) if executor != "process" else 0
+        ahead = int(self._pace * self._ahead_s) if executor != "process" else 0
         return max(0, min(slots + ahead, max(slots, IN_HAND_MAX)) - self._busy[executor])
 
     def _take(self, job: ClaimedJob) -> tuple[Task, ...]:

@@ -35,6 +35,8 @@ from kronos.ports.queue import Flush, Queue
 
 __all__ = ["Life", "Surroundings"]
 
+IDLE_S: Final = 1.0
+"""A worker whose runs have left its slots free for this long takes steps that wide runs offer to all."""
 log: Final = logging.getLogger("kronos.worker")
 
 
@@ -123,6 +125,7 @@ class Life:
             incarnation=self.incarnation,
             inbox=self.inbox,
             capacity=around.capacity,
+            is_idle=lambda: self.loop.idle_s > IDLE_S,
             poll_s=around.poll_s,
             tell=self.commits.spread,
             on_lost=self.lost,
@@ -145,6 +148,10 @@ class Life:
     def job_ended(self, task: Task, outcome: Outcome) -> None:
         if self.jobs is not None:
             self.jobs.put_ended(task, outcome)
+
+    @property
+    def has_peers(self) -> bool:
+        return self.jobs is not None and bool(self.jobs.peers)
 
     def peers(self, definition: DefinitionId) -> int:
         return 0 if self.jobs is None else self.jobs.peers.get(definition, 0)

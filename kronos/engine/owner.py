@@ -19,6 +19,7 @@ from kronos.engine.owned import OwnedRun
 from kronos.engine.reports import Reports
 from kronos.engine.runlog import Buffer
 from kronos.engine.slots.slots import AnySlots
+from kronos.engine.spreading import Spreading
 from kronos.engine.taken import TakenCommands
 from kronos.engine.tasks import Outcome, Task
 from kronos.engine.timers import Timers
@@ -30,8 +31,6 @@ __all__ = ["OwnerLoop"]
 
 log: Final = logging.getLogger("kronos.owner")
 
-SPREAD_MIN: Final = 256
-"""Attempts of one run that begin at once, from which on other workers are offered their share."""
 OWNED_MAX: Final = 4_000
 TICK_S: Final = 0.05
 AGAIN_NS: Final = 50_000_000
@@ -51,6 +50,11 @@ class Ports(Protocol):
 
     def job_ended(self, task: Task, outcome: Outcome) -> None:
         """Hand over an attempt of a job."""
+        ...
+
+    @property
+    def has_peers(self) -> bool:
+        """Whether any other worker serves any definition of ours."""
         ...
 
     def peers(self, definition: DefinitionId) -> int:
@@ -90,11 +94,13 @@ class OwnerLoop:
         self._beating: set[Task] = set()
         """Attempts that must show signs of life."""
         self._trial: Final = Trial(slots)
+        self._spreading: Final = Spreading(ports.peers)
         self._refused: dict[OwnedRun, None] = {}
         self._rejected: set[RunId] = set()
         self._condemned: dict[OwnedRun, str] = {}
         self._taken: Final = TakenCommands()
         self._next_tick = 0.0
+        self._handed_s = 0.0
         self._holding = False
         self._stopping = False
         self._abandoned = False
@@ -110,6 +116,11 @@ class OwnerLoop:
         """Return the ids of the runs in hand or on their way here; may be called from the intake."""
         waiting = {run.id for run, _ in self._inbox.claimed.copy()}
         return waiting | set(self._runs)
+
+    @property
+    def idle_s(self) -> float:
+        """For how long no attempt of a run was handed to the slots; 0 while they have no room."""
+        return self._clock.monotonic_s() - self._handed_s if self._slots.free("thread") else 0.0
 
     def in_hand(self) -> list[OwnedRun]:
         """Return the runs in hand; call after the loop has ended."""
@@ -151,6 +162,7 @@ class OwnerLoop:
         self._timers.fire()
         self._tick()
         self._begin_suspects()
+        self._offer()
         self._flush()
         self._ask_for_more()
         return stopping and self._gathering.is_empty
@@ -387,21 +399,20 @@ class OwnerLoop:
         if not tasks or self._holding:
             return
         self._trial.forget(tasks)
-        self._handed.add(tasks, self._clock.monotonic_s())
+        self._handed_s = self._clock.monotonic_s()
+        self._handed.add(tasks, self._handed_s)
         self._beating.update([task for task in tasks if task.heartbeat_s is not None])
         self._slots.submit(tasks)
 
     def _kept(self, run: OwnedRun, tasks: list[Task]) -> list[Task]:
-        """Offer the other workers their share of a run that is wide; return what is executed here."""
-        if len(tasks) < SPREAD_MIN or self._holding:
+        """Put aside what other workers are offered of a wide run; return what is executed here."""
+        if self._holding or not self._ports.has_peers:
             return tasks
-        peers = self._ports.peers(run.claimed.definition)
-        away = [task for task in tasks[len(tasks) // (peers + 1) :] if run.may_spread(task)] if peers else []
-        if away:
-            run.spread(away)
+        return self._spreading.share(run, tasks, self._clock.monotonic_s())
+
+    def _offer(self) -> None:
+        for run in self._spreading.leaving(self._clock.monotonic_s()):
             self._touch(run)
-        gone = set(away)
-        return [task for task in tasks if task not in gone]
 
     def _flush(self) -> None:
         while (gathered := self._gathering.next()) is not None:

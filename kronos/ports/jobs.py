@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from kronos.core.options import STEPS_QUEUE
 from kronos.kernel.ids import DefinitionId, IncarnationId, JobId, RunId
 
 __all__ = ["ClaimedJob", "Claims", "Ended", "FailedJob", "FinishedJob", "JobStore", "Lane", "SentSteps", "Wish"]
@@ -93,10 +94,15 @@ class Lane(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """Up to `limit` jobs of `targets`."""
+    """Up to `limit` jobs of `targets`; without `spread`, none of the steps that a wide run offers to all."""
 
     targets: list[str]
     limit: int
+    spread: bool = True
+
+    def wants(self, queue: str) -> bool:
+        """Whether jobs of `queue` are welcome."""
+        return self.spread or queue != STEPS_QUEUE
 
 
 @dataclass(slots=True)

@@ -64,7 +64,8 @@ class PostgresJobs:
                 (wish, at, connection.execute(statement("claim_jobs"), at))
                 for wish in wishes
                 for place, queue in enumerate(plain)
-                if (at := self._at(incarnation, queue, wish, share=len(plain) - place))
+                if wish.wants(queue)
+                for at in (self._at(incarnation, queue, wish, share=len(plain) - place),)
             ]
             check_fence(asked, incarnation)
         claims = Claims()
@@ -76,8 +77,9 @@ class PostgresJobs:
         rest = [lane for lane in lanes if not (lane.is_plain and lane.queue in plain)]
         for wish in wishes:
             for place, lane in enumerate(rest):
-                wanted = Wish(wish.targets, left[id(wish)])
-                if wanted.limit > 0 and (at := self._at(incarnation, lane.queue, wanted, share=len(rest) - place)):
+                wanted = wish._replace(limit=left[id(wish)])
+                if wanted.limit > 0 and wanted.wants(lane.queue):
+                    at = self._at(incarnation, lane.queue, wanted, share=len(rest) - place)
                     left[id(wish)] -= _weight(lane.queue) * self._claim(connection, at, lane, claims)
         if wishes and not claims.jobs:
             claims.next_due_s = cast("tuple[float]", connection.execute(statement("find_next_due")).fetchone())[0]
