@@ -100,7 +100,7 @@ class OwnerLoop:
         self._condemned: dict[OwnedRun, str] = {}
         self._taken: Final = TakenCommands()
         self._next_tick = 0.0
-        self._handed_s = 0.0
+        self._worked_s = 0.0
         self._holding = False
         self._stopping = False
         self._abandoned = False
@@ -119,8 +119,8 @@ class OwnerLoop:
 
     @property
     def idle_s(self) -> float:
-        """For how long no attempt of a run was handed to the slots; 0 while they have no room."""
-        return self._clock.monotonic_s() - self._handed_s if self._slots.free("thread") else 0.0
+        """For how long no attempt of a run has begun or ended here; 0 while the slots have no room."""
+        return self._clock.monotonic_s() - self._worked_s if self._slots.free("thread") else 0.0
 
     def in_hand(self) -> list[OwnedRun]:
         """Return the runs in hand; call after the loop has ended."""
@@ -211,11 +211,12 @@ class OwnerLoop:
 
     def _take_outcomes(self) -> None:
         ended = self._reports.completed(self._slots.drain())
-        failed = spent_ns = 0
+        failed = spent_ns = of_jobs = 0
         for task, outcome in ended:
             spent_ns += outcome.finished_ns - outcome.started_ns
             failed += outcome.failure is not None
             if task.job:
+                of_jobs += 1
                 self._ports.job_ended(task, outcome)
                 continue
             run = None if outcome.is_sent else self._runs.get(task.run_id)
@@ -231,6 +232,8 @@ class OwnerLoop:
                         self._condemn(run, reason)
                 else:
                     self._touch(run)
+        if of_jobs < len(ended):
+            self._worked_s = self._clock.monotonic_s()
         self._stats.steps_ended += len(ended)
         self._stats.steps_failed += failed
         self._stats.step_seconds += spent_ns / 1e9
@@ -399,8 +402,8 @@ class OwnerLoop:
         if not tasks or self._holding:
             return
         self._trial.forget(tasks)
-        self._handed_s = self._clock.monotonic_s()
-        self._handed.add(tasks, self._handed_s)
+        self._worked_s = self._clock.monotonic_s()
+        self._handed.add(tasks, self._worked_s)
         self._beating.update([task for task in tasks if task.heartbeat_s is not None])
         self._slots.submit(tasks)
 
