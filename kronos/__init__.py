@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kronos.core.children import child, continue_as_new
     from kronos.core.control import repeat_until, when
     from kronos.core.costs import Budget
-    from kronos.core.definition import step, workflow
+    from kronos.core.decorators import step, workflow
     from kronos.core.queries import RunView
     from kronos.core.retry import NonRetryable
     from kronos.core.waiting import approval, sleep, sleep_until, wait_for_signal
@@ -77,10 +77,10 @@ _HOMES = {
     "repeat_until": "kronos.core.control",
     "sleep": "kronos.core.waiting",
     "sleep_until": "kronos.core.waiting",
-    "step": "kronos.core.definition",
+    "step": "kronos.core.decorators",
     "wait_for_signal": "kronos.core.waiting",
     "when": "kronos.core.control",
-    "workflow": "kronos.core.definition",
+    "workflow": "kronos.core.decorators",
 }
 
 

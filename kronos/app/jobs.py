@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from kronos.app.waiting import WAIT_FOREVER_S
 from kronos.core.definition import StepDefinition
 from kronos.core.fields import closest
 from kronos.core.jobs import PRIORITY_DEFAULT, JobState
@@ -34,7 +35,6 @@ PAYLOAD_MAX: Final = 16 * 1024 * 1024
 """Bytes of a job's arguments, at most; larger things are datasets or files."""
 LIST_MAX: Final = 1_000
 KEY_MAX: Final = 200
-WAIT_FOREVER_S: Final = 365 * 86_400.0
 
 
 class Jobs:

@@ -19,6 +19,7 @@ from kronos.core.schedules import CatchUp, Overlap, Schedule, check_choice
 from kronos.errors import Conflict, InvalidInput
 from kronos.kernel import canonical
 from kronos.kernel.ids import RunId
+from kronos.ports.history import Definition
 from kronos.storage.schedules import Firing, PostgresSchedules, unknown
 
 __all__ = ["Schedules"]
@@ -34,7 +35,7 @@ class Schedules:
     """The schedules of one database; the leader among its workers and servers fires them."""
 
     def __init__(
-        self, store: PostgresSchedules, check: Callable[[Workflow | str, bytes, str | None], tuple[str, bytes]]
+        self, store: PostgresSchedules, check: Callable[[Workflow | str, bytes, str | None], tuple[Definition, bytes]]
     ) -> None:
         self._store = store
         self._check = check
@@ -96,13 +97,13 @@ class Schedules:
         check_choice("catch_up", catch_up, CatchUp)
         check_choice("overlap", overlap, Overlap)
         data = run_input.encode() if isinstance(run_input, str) else run_input
-        workflow_name, checked = self._check(workflow, data, version)
+        definition, checked = self._check(workflow, data, version)
         wanted = Schedule(
             id=0,
             name=name,
             cron=cron,
             zone=zone,
-            workflow=workflow_name,
+            workflow=definition.workflow,
             version=version,
             input=checked,
             catch_up=catch_up,  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""`@step` and `@workflow`: plain functions that know how they are run.
+"""Steps and workflows: plain functions that know how they are run.
 
 Rule 1: a decorated function still is its function: called outside a workflow, it simply runs (so it is unit-tested).
 Rule 2: a workflow is read once, when it is decorated; whatever is wrong with it is raised there, naming the line.
@@ -9,42 +9,36 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, overload
+from collections.abc import Mapping, Sequence
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
 from kronos.core.binding import Reference
 from kronos.core.costs import Budget
 from kronos.core.functions import (
     AnyFunction,
-    check_executor,
-    check_function,
-    check_transaction,
     check_types,
     line_of,
-    local_names,
     raised_at,
     target_of,
 )
 from kronos.core.graph import Graph
 from kronos.core.mapping import trace_map
-from kronos.core.options import Duration, StepOptions, parse_duration, parse_errors
+from kronos.core.options import StepOptions
 from kronos.core.proxies import is_proxy, read, refuse, stand_in
 from kronos.core.queries import Query
 from kronos.core.run_input import input_type, schema_of, takes_whole_input
-from kronos.core.signature import Injected, Signature, read_signature
+from kronos.core.signature import Signature, read_signature
 from kronos.core.tracing import Tracer, active_tracer
 from kronos.errors import InvalidInput, KronosError, WorkflowDefinitionError
 from kronos.kernel import canonical
 from kronos.kernel.schema import check_against
 
-__all__ = ["StepDefinition", "WorkflowDefinition", "step", "step_names", "workflow"]
+__all__ = ["StepDefinition", "WorkflowDefinition", "step_names"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
 T = TypeVar("T")
-C = TypeVar("C", bound=Injected)
 
 
 class StepDefinition(Generic[P, R]):
@@ -230,150 +224,6 @@ class WorkflowDefinition(Generic[P, R]):
             ) from error
 
 
-class _StepDecorator(Protocol):
-    @overload
-    def __call__(self, fn: Callable[Concatenate[C, P], Coroutine[Any, Any, R]], /) -> StepDefinition[P, R]: ...
-    @overload
-    def __call__(self, fn: Callable[Concatenate[C, P], R], /) -> StepDefinition[P, R]: ...
-    @overload
-    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> StepDefinition[P, R]: ...
-    @overload
-    def __call__(self, fn: Callable[P, R], /) -> StepDefinition[P, R]: ...
-
-
-@overload
-def step(fn: Callable[Concatenate[C, P], Coroutine[Any, Any, R]], /) -> StepDefinition[P, R]: ...
-@overload
-def step(fn: Callable[Concatenate[C, P], R], /) -> StepDefinition[P, R]: ...
-@overload
-def step(fn: Callable[P, Coroutine[Any, Any, R]], /) -> StepDefinition[P, R]: ...
-@overload
-def step(fn: Callable[P, R], /) -> StepDefinition[P, R]: ...
-@overload
-def step(
-    *,
-    name: str | None = None,
-    retries: int = 0,
-    backoff: Duration = "1s",
-    backoff_max: Duration = "5m",
-    timeout: Duration | None = None,
-    heartbeat_timeout: Duration | None = None,
-    retry_on: Sequence[type[BaseException] | str] = (),
-    give_up_on: Sequence[type[BaseException] | str] = (),
-    compensate: StepDefinition[..., Any] | None = None,
-    executor: str | None = None,
-    queue: str | None = None,
-    effect: str = "pure",
-    after: Sequence[object] = (),
-    depends: Sequence[str] = (),
-) -> _StepDecorator: ...
-def step(
-    fn: AnyFunction | None = None,
-    /,
-    *,
-    name: str | None = None,
-    retries: int = 0,
-    backoff: Duration = "1s",
-    backoff_max: Duration = "5m",
-    timeout: Duration | None = None,
-    heartbeat_timeout: Duration | None = None,
-    retry_on: Sequence[type[BaseException] | str] = (),
-    give_up_on: Sequence[type[BaseException] | str] = (),
-    compensate: StepDefinition[..., Any] | None = None,
-    executor: str | None = None,
-    queue: str | None = None,
-    effect: str = "pure",
-    after: Sequence[object] = (),
-    depends: Sequence[str] = (),
-) -> Any:
-    """Declare a step.
-
-    `executor` is "thread" (default), "process", or "async" (default for coroutine functions); `effect` says what the
-    step does to the world: "pure", "read", "tx" (it is given a `Transaction` that commits with its outcome) or
-    "external".  A failed attempt is retried `retries` times, `backoff` apart, doubling up to `backoff_max`; an attempt
-    that runs past `timeout`, or calls no `ctx.heartbeat` for `heartbeat_timeout`, fails.  Where `retry_on` names
-    exceptions only those (and timeouts) are retried; those of `give_up_on` never are, nor is `NonRetryable`.
-    `depends` names files (relative to the project root) and modules that the code reaches in ways that cannot be
-    read from it.  With a `queue` it is executed by whichever worker claims it from there, within the limits of that
-    queue.  `compensate` is a step that is given this one's result and undoes it, when a run that completed it fails or
-    is cancelled.  Raises `WorkflowDefinitionError`.
-    """
-
-    def declare(function: AnyFunction) -> StepDefinition[Any, Any]:
-        check_function(function, "step")
-        options = StepOptions(
-            executor=executor or ("async" if inspect.iscoroutinefunction(function) else "thread"),  # type: ignore[arg-type]
-            effect=effect,  # type: ignore[arg-type]
-            retries=retries,
-            backoff_s=parse_duration(backoff, field="backoff"),
-            backoff_max_s=parse_duration(backoff_max, field="backoff_max"),
-            timeout_s=_seconds(timeout, "timeout"),
-            heartbeat_timeout_s=_seconds(heartbeat_timeout, "heartbeat_timeout"),
-            retry_on=parse_errors(retry_on, field="retry_on"),
-            give_up_on=parse_errors(give_up_on, field="give_up_on"),
-            queue=queue,
-        )
-        check_executor(function, options)
-        if compensate is not None and not isinstance(compensate, StepDefinition):
-            refuse(f"compensate={compensate!r}: expected a function decorated with @step", field="compensate")
-        if name is None and function.__name__ == "<lambda>":
-            refuse("a lambda has no name: give the step one with name=")
-        signature = read_signature(function, local_names(function))
-        check_types(function, signature)
-        check_transaction(function, options, signature)
-        return StepDefinition(
-            function,
-            name=name or function.__name__,
-            options=options,
-            after=step_names(after),
-            depends=depends,
-            signature=signature,
-            compensate=compensate,
-        )
-
-    return declare if fn is None else declare(fn)
-
-
-class _WorkflowDecorator(Protocol):
-    def __call__(self, fn: Callable[P, R], /) -> WorkflowDefinition[P, R]: ...
-
-
-def workflow(
-    *,
-    version: str,
-    name: str | None = None,
-    timeout: Duration | None = None,
-    budget: Budget | None = None,
-    queries: Mapping[str, Query] = MappingProxyType({}),
-    retention: str = "standard",
-) -> _WorkflowDecorator:
-    """Declare a workflow: `version` pins its runs to this code; `timeout` limits a whole run, `budget` what it uses up;
-    `retention` is the class that says how long a run is kept after its end.
-
-    `queries` are pure functions of a `RunView` by name: what a run can be asked (`app.query(run, name)`).
-
-    Raises `WorkflowDefinitionError` naming the line for a cycle, a missing dependency, a duplicate step, a type
-    mismatch, or a decision that needs a value which is known only in a run.
-    """
-    if not isinstance(version, str) or not version:  # type: ignore[redundant-expr]
-        refuse(f'version={version!r}: expected a text such as "1"', field="version")
-
-    def declare(function: Callable[P, R], /) -> WorkflowDefinition[P, R]:
-        check_function(function, "workflow")
-        return WorkflowDefinition(
-            function,
-            name=name or function.__name__,
-            version=version,
-            timeout_s=None if timeout is None else parse_duration(timeout, field="timeout"),
-            budget=budget,
-            queries=queries,
-            retention=retention,
-            local_names=local_names(function),
-        )
-
-    return declare
-
-
 def step_names(steps: Sequence[object]) -> list[str]:
     """Return the names of what `after=` was given: names, steps, or results of steps."""
     if isinstance(steps, str):
@@ -392,7 +242,3 @@ def _step_name(one: object) -> str:
     if not isinstance(one, str):
         refuse(f"after=: {one!r} is no step: give its name", field="after")
     return one
-
-
-def _seconds(limit: Duration | None, field: str) -> float | None:
-    return None if limit is None else parse_duration(limit, field=field)

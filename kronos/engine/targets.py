@@ -14,7 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from kronos.core.definition import StepDefinition, step
+from kronos.core.decorators import step
+from kronos.core.definition import StepDefinition
 from kronos.errors import NotFound, WorkflowDefinitionError
 
 __all__ = ["file_of", "load_module", "load_object", "load_step", "refuse_while_loading"]

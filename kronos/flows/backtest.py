@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kronos.core.definition import step, workflow
+from kronos.core.decorators import step, workflow
 from kronos.engine.context import StepContext
 from kronos.flows.steps import BacktestResult, backtest
 from kronos.market.dataset import Dataset

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from kronos.core.definition import step, workflow
+from kronos.core.decorators import step, workflow
 from kronos.engine.context import StepContext
 from kronos.flows.portfolio import BestSet, SetMetrics, best_of, combine
 from kronos.flows.report import render

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from kronos.core.definition import step
+from kronos.core.decorators import step
 from kronos.engine.context import StepContext
 from kronos.market.dataset import Dataset
 from kronos.market.plans import BacktestPlan, prepare

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from kronos.app import Kronos, WorkerProcess
-from kronos.core.definition import step, workflow
+from kronos.core.decorators import step, workflow
 from kronos.server import RunningServer, serve
 from kronos.settings import Address, Settings
 

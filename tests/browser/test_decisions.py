@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from kronos.core.definition import step, workflow
+from kronos.core.decorators import step, workflow
 from kronos.core.waiting import approval
 from tests.browser.test_every_page import check
 

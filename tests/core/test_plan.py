@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kronos.core.control import repeat_until, when
-from kronos.core.definition import step, workflow
+from kronos.core.decorators import step, workflow
 from kronos.core.events import StepFacts
 from kronos.core.inputs import Inputs, RunOutputs
 from kronos.core.plan import WINDOW, Plan

@@ -16,7 +16,7 @@ from kronos.errors import WorkflowDefinitionError
 
 FLOW = """
 from __future__ import annotations
-from kronos.core.definition import step, workflow
+from kronos.core.decorators import step, workflow
 from {package} import fees
 from .costs import spread
 
@@ -155,7 +155,7 @@ def test_an_fstring_is_one_token_as_it_is_written():
 def test_a_function_typed_into_a_prompt_is_known_by_its_bytecode():
     def typed(text: str) -> str:
         cell: dict = {}
-        exec(f"from kronos.core.definition import step\n@step\ndef f(x: int) -> int:\n    return {text}", cell)
+        exec(f"from kronos.core.decorators import step\n@step\ndef f(x: int) -> int:\n    return {text}", cell)
         return code_identity(cell["f"]).hash
 
     assert typed("x + 1") == typed("x + 1")

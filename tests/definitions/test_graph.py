@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kronos.core.definition import step, workflow
+from kronos.core.decorators import step, workflow
 from kronos.core.graph import decode_graph, encode_graph
 from kronos.core.signature import Injected
 from kronos.errors import InvalidInput, NotFound
@@ -90,7 +90,7 @@ def test_a_decoded_graph_binds_without_the_code():
 
 def test_a_graph_has_the_same_bytes_under_every_hash_seed():
     program = (
-        "import json\nfrom kronos.core.definition import step, workflow\nfrom kronos.core.graph import encode_graph\n"
+        "import json\nfrom kronos.core.decorators import step, workflow\nfrom kronos.core.graph import encode_graph\n"
         "@step\ndef f(a: dict[str, int], b: list[str]) -> int: return 1\n"
         "@workflow(version='1')\ndef w(x: int) -> int: return f({'b': 1, 'a': 2, '$c': 3}, list('xyzq'))\n"
         "print(encode_graph(w.graph).hex())\n"

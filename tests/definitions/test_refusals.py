@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from kronos.core.definition import step, workflow
+from kronos.core.decorators import step, workflow
 from kronos.errors import WorkflowDefinitionError
 
 

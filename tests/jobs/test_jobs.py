@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from kronos.app import JobFailedError
-from kronos.core.definition import step
+from kronos.core.decorators import step
 from kronos.core.jobs import JobState
 from kronos.errors import Conflict, InvalidInput, NotFound, WorkflowDefinitionError
 from kronos.ports.jobbook import JobFilter

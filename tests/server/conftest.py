@@ -16,7 +16,7 @@ import pytest
 
 from kronos._proto.v1 import service_pb2_grpc
 from kronos.app import Kronos, WorkerProcess
-from kronos.core.definition import step, workflow
+from kronos.core.decorators import step, workflow
 from kronos.server import RunningServer, serve
 from kronos.settings import Address, Settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from kronos.core.definition import step
+from kronos.core.decorators import step
 
 ended: list[str] = []
 

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from kronos.core.definition import StepDefinition, step
+from kronos.core.decorators import step
+from kronos.core.definition import StepDefinition
 from kronos.engine.context import Services, StepContext
 from kronos.engine.effects import LiveEffects, RecordedEffects
 from kronos.engine.execution import MESSAGE_MAX, TRACEBACK_MAX, execute

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kronos.core.definition import step
+from kronos.core.decorators import step
 from kronos.engine.context import StepContext
 from kronos.engine.effects import RecordedEffects
 from kronos.errors import NotFound
@@ -261,7 +261,7 @@ def test_children_run_side_by_side_and_end_with_stop(make_bench):
 
 SCRIPT = """
     import os, sys, threading, time
-    from kronos.core.definition import step
+    from kronos.core.decorators import step
     from kronos.engine.context import Services
     from kronos.engine.slots.slots import Slots
     from kronos.engine.tasks import Task

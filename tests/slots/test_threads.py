@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from kronos.core.definition import step
+from kronos.core.decorators import step
 from kronos.engine.context import StepContext
 
 
