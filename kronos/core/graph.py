@@ -91,9 +91,10 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def kind_of(self, step: str) -> str:
         """Return what a step is dealt with as: an element of a map is executed, one of a map of lists is a map."""
+        found = self.by_name.get(step)
+        if found is not None:
+            return found.kind
         node = self.by_name[node_name(step)]
-        if "[" not in step:
-            return node.kind
         return "map" if node.kind == "map" and not self.is_leaf(step[: step.rindex("[")]) else "step"
 
     def is_leaf(self, map_step: str) -> bool:

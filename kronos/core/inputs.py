@@ -63,6 +63,8 @@ _MADE: Final = frozenset({"until", "undo"})
 class RunOutputs(dict[str, bytes]):
     """The outputs of a run's steps, as canonical bytes; those of maps are put together when first asked for."""
 
+    __slots__ = ("elements",)
+
     def __init__(self, outputs: Mapping[str, bytes] | None = None) -> None:
         super().__init__()
         self.elements: dict[str, int] = {}
@@ -85,6 +87,8 @@ class RunOutputs(dict[str, bytes]):
 
 class Inputs:
     """Binds the inputs of one run's steps; keeps the lists of its maps, so that each is read once."""
+
+    __slots__ = ("_bindings", "_graph", "_lists", "_outputs", "_run_input")
 
     def __init__(self, graph: Graph, run_input: bytes, outputs: Outputs) -> None:
         self._graph = graph

@@ -52,8 +52,10 @@ class Compensation(Kinship):
         self._undoing = msgspec.structs.replace(facts, ending=kind.removeprefix("run_"))
         self.log.append(Kind.RUN_COMPENSATING, self._undoing)
         # a wish to cancel has become a fact here, not only at the end
-        self.log.buffer.drained += self.log.buffer.drained_by_end
-        self.log.buffer.drained_by_end.clear()
+        if self.log.buffer.has_beside:
+            beside = self.log.buffer.beside
+            beside.drained += beside.drained_by_end
+            beside.drained_by_end.clear()
         self.unwanted += self.active.items()
 
     def undo_next(self) -> list[Task]:

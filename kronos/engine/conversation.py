@@ -209,7 +209,7 @@ class Conversation(Progress):
         given = {name: value for name, value in attributes.items() if held.get(name) != value}
         if given:
             self.log.append(Kind.RUN_ATTRIBUTED, RunFacts(attributes=given))
-            self.log.buffer.attributes = dict(self.log.state.notes.attributes)
+            self.log.buffer.beside.attributes = dict(self.log.state.notes.attributes)
 
 
 def _name_of(step: StepState) -> str | None:

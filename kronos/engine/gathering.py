@@ -16,7 +16,7 @@ import msgspec
 
 from kronos.engine.conversation import FOREVER_NS
 from kronos.engine.owned import OwnedRun
-from kronos.engine.runlog import HEAD_EVERY, Buffer
+from kronos.engine.runlog import HEAD_EVERY, Beside, Buffer
 from kronos.ports.queue import Flush, Parked
 
 __all__ = ["FLUSHES_MAX", "Gathering"]
@@ -100,14 +100,8 @@ def _take(run: OwnedRun, flush: Flush) -> Buffer:
     buffer = run.log.take()
     run.flushing = True
     flush.rows += buffer.rows
-    flush.blobs += buffer.blobs
-    flush.dead += buffer.dead
-    flush.starts += buffer.starts
-    flush.drained += buffer.drained
-    flush.drained_by_end += buffer.drained_by_end
-    if buffer.attributes is not None:
-        flush.attributes[run.log.uuid] = msgspec.json.encode(buffer.attributes)
-    flush.offered += buffer.offered
+    if buffer.has_beside:
+        _take_beside(run, buffer.beside, flush)
     if buffer.ended is not None:
         flush.ended.append(buffer.ended)
         if buffer.drained:
@@ -118,6 +112,17 @@ def _take(run: OwnedRun, flush: Flush) -> Buffer:
     elif buffer.drained or (buffer.rows and _passes_mark(buffer)):
         flush.noted.append(run.log.head_now())
     return buffer
+
+
+def _take_beside(run: OwnedRun, beside: Beside, flush: Flush) -> None:
+    flush.blobs += beside.blobs
+    flush.dead += beside.dead
+    flush.starts += beside.starts
+    flush.drained += beside.drained
+    flush.drained_by_end += beside.drained_by_end
+    flush.offered += beside.offered
+    if beside.attributes is not None:
+        flush.attributes[run.log.uuid] = msgspec.json.encode(beside.attributes)
 
 
 def _passes_mark(buffer: Buffer) -> bool:

@@ -32,7 +32,7 @@ class Kinship(Conversation):
         self.log.append(Kind.STEP_INPUT_RECORDED, facts, step, attempt, at=now)
         limit_ms = None if limit_s is None else max(1, int(limit_s * 1000))
         definition = self._served.definition.codes[step]
-        self.log.buffer.starts.append(RunStart(run, self.log.uuid, step, attempt, definition, data, limit_ms))
+        self.log.buffer.beside.starts.append(RunStart(run, self.log.uuid, step, attempt, definition, data, limit_ms))
         self.waits[step] = None
 
     def child_ended(self, ended: ChildEnded) -> None:

@@ -216,7 +216,7 @@ class OwnedRun(Compensation):
         """
         assert not self.log.is_ending, "a command is obeyed before the end is under way, or after it was refused"
         self.log.inbox_seen += 1
-        drained = self.log.buffer.drained_by_end if command.kind in ENDINGS else self.log.buffer.drained
+        drained = self.log.buffer.beside.drained_by_end if command.kind in ENDINGS else self.log.buffer.beside.drained
         drained.append(command.id)
         self.log.withdraw_end()
         COMMANDS[command.kind](self, command.body)

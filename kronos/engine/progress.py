@@ -46,10 +46,11 @@ class Progress(Attempts):
         plan, tasks = self.plan, list[Task]()
         if self.log.is_over:
             return tasks
+        held = self.is_held
         while self._failing is None and self._undoing is None:
             if plan.ended:
                 self._close(plan.ended.popleft())
-            elif self.is_held:
+            elif held:
                 break
             elif plan.ready:
                 tasks += self.begin_step(plan.ready.popleft())
@@ -70,14 +71,14 @@ class Progress(Attempts):
 
         Where the budget is used up there is none, and the run fails.
         """
-        if self._is_broke(step):
+        if self._graph.budget is not None and self._is_broke(step):
             return []
         task = self._task(step, self._next_attempt(step))
         self.active[step] = task.attempt
         options = self._graph.by_name[node_name(step)].options
         if options.queue is not None:
             self.note_waiting(task)
-            self.log.buffer.offered.append(offer_one(self._served.definition.id, task, options))
+            self.log.buffer.beside.offered.append(offer_one(self._served.definition.id, task, options))
         elif self._probation:
             self.suspects.append(task)
         elif options.effect in _ON_RECORD:
@@ -106,7 +107,7 @@ class Progress(Attempts):
 
     def spread(self, tasks: list[Task]) -> None:
         """Offer `tasks` to other workers: they are this run's, and awaited like its own."""
-        self.log.buffer.offered += spread(self._served.definition.id, tasks)
+        self.log.buffer.beside.offered += spread(self._served.definition.id, tasks)
 
     def open(self, step: str, *, elements: int | None = None, arm: str | None = None) -> None:
         """Record that a node that holds others was opened."""
@@ -185,7 +186,7 @@ class Progress(Attempts):
             return
         del self.active[task.step]
         facts = self._started(task, outcome.started_ns, worker)
-        if self._is_apart and outcome.failure is not None and outcome.failure.type == PROCESS_DIED:
+        if outcome.failure is not None and self._is_apart and outcome.failure.type == PROCESS_DIED:
             self._bury(task.step, task.attempt, takeovers=self._takeovers)
             return
         if outcome.attributes:

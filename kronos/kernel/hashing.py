@@ -24,11 +24,10 @@ def content_hash(data: bytes | memoryview) -> str:
 
 def chain(previous: bytes, *parts: bytes) -> bytes:
     """Return the 32-byte head after `parts` follow `previous`."""
-    digest = hashlib.blake2b(previous, digest_size=32)
+    pieces = [previous]
     for part in parts:
-        digest.update(_LENGTH(len(part)))
-        digest.update(part)
-    return digest.digest()
+        pieces += (_LENGTH(len(part)), part)
+    return hashlib.blake2b(b"".join(pieces), digest_size=32).digest()
 
 
 def merkle_root(leaves: list[str]) -> str:
