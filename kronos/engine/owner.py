@@ -256,7 +256,7 @@ class OwnerLoop:
         """Take the store's word on what a run had in a flush; return the attempts that may begin now."""
         refused = bool(verdict.refused) and run.log.uuid in verdict.refused  # hashing a UUID costs more than asking
         rejected = verdict.rejected.get(run.log.uuid) if verdict.rejected else None
-        if buffer.has_beside and buffer.all_drained:
+        if buffer.drained or buffer.drained_by_end:
             drained = [*buffer.drained] if refused else buffer.all_drained
             if rejected is not None:
                 run.log.inbox_seen -= len(drained)  # these commands are still there
@@ -269,8 +269,7 @@ class OwnerLoop:
             self._condemn(run, self._condemned.pop(run))
         elif refused:
             run.log.reopen()
-            if buffer.has_beside:
-                run.log.buffer.beside.drained_by_end += buffer.beside.drained_by_end
+            run.log.buffer.drain_by_end(buffer.drained_by_end)
             self._refused[run] = None
         elif buffer.ended is not None:
             self._condemned.pop(run, None)

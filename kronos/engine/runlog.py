@@ -92,6 +92,11 @@ class Buffer:
         """Every inbox row that became something here."""
         return [*self.drained, *self.drained_by_end]
 
+    def drain_by_end(self, commands: Sequence[int]) -> None:
+        """Take over inbox rows whose end was refused: they belong to the next."""
+        if commands:
+            self.beside.drained_by_end += commands
+
     @property
     def has_something(self) -> bool:
         """Whether there is anything to write."""
