@@ -202,11 +202,19 @@ function until() {
   return model.timeline.end && BigInt(now) < BigInt(model.timeline.end) ? model.timeline.end : now;
 }
 
+const AGAIN_MS = 1000;
+
 async function onEnd() {
   clearInterval(ticking);
   asks.end();
-  model.detail = await api.detail();
-  await loadTimeline();
+  try {
+    model.detail = await api.detail();
+    await loadTimeline();
+  } catch (error) {
+    showError(error);
+    setTimeout(onEnd, AGAIN_MS); // the end is known; what the page says of it waits for the connection
+    return;
+  }
   if (model.state) inspector.show(model.state, model.detail, model.step);
   pill();
 }

@@ -72,6 +72,8 @@ def test_every_documented_parameter_is_accepted_and_an_undocumented_one_is_refus
         "payloads": "none",
         "part": "input",
         "step": "shout",
+        "where": "symbol=BTC",
+        "name": "steps",
     }
     for path, methods in document["paths"].items():
         for parameter in methods.get("get", {}).get("parameters", []):
