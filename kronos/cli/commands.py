@@ -7,10 +7,12 @@ import typer
 from kronos.cli.backtest import backtest
 from kronos.cli.database import app as database
 from kronos.cli.datasets import app as datasets
+from kronos.cli.dead_letters import app as dead
 from kronos.cli.demo import demo
 from kronos.cli.exporting import export
-from kronos.cli.jobs import dead, jobs, queues
+from kronos.cli.jobs import app as jobs
 from kronos.cli.nodes import nodes
+from kronos.cli.queues import app as queues
 from kronos.cli.replay import replay
 from kronos.cli.retention import app as retention
 from kronos.cli.runs import app as runs

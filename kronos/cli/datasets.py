@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kronos.cli.options import Json
 from kronos.cli.output import note, print_fields, print_json, print_rows, show_time
 from kronos.errors import InvalidInput
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["app", "pairs", "read_decimal"]
 
 app = typer.Typer(no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("import")

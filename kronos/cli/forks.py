@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kronos.cli.inputs import read_assignments, read_input
+from kronos.cli.options import Address, Json, RunArgument, Token
 from kronos.cli.output import note, print_json, show_time
 from kronos.errors import InvalidInput
 
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_forks"]
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Address = Annotated[
-    str | None, typer.Option("--address", metavar="HOST:PORT", help="Ask this server over gRPC, not the database.")
-]
-Token = Annotated[str | None, typer.Option("--token", help="For --address; default: that of this data folder.")]
 OneOrMany = Annotated[str, typer.Argument(metavar="[RUN]", help="The run's id; left out for many.")]
 Phases = Annotated[list[str] | None, typer.Option("--phase", help="Of many: only runs in this phase; may be repeated.")]
 Where = Annotated[
@@ -89,7 +84,7 @@ def fork(
     from kronos.kernel.ids import parse_run_id
 
     if address is not None:
-        from kronos.cli.runs_source import server_client
+        from kronos.cli.opening import server_client
 
         with server_client(address, token) as client:
             _print_made(client.forks.fork_json(parse_run_id(run), at=at or "", at_seq=at_seq, **texts), json=json)
@@ -129,7 +124,7 @@ def retry(
     from kronos.kernel.ids import parse_run_id
 
     if address is not None:
-        from kronos.cli.runs_source import server_client
+        from kronos.cli.opening import server_client
 
         with server_client(address, token) as client:
             _print_made(client.forks.retry(parse_run_id(run), allow_external=allow_external), json=json)
@@ -151,7 +146,7 @@ def lineage(run: RunArgument, *, address: Address = None, token: Token = None, j
 
     run_id = parse_run_id(run)
     if address is not None:
-        from kronos.cli.runs_source import server_client
+        from kronos.cli.opening import server_client
 
         with server_client(address, token) as client:
             found: Any = client.forks.lineage(run_id)

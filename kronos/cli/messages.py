@@ -10,24 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from kronos.cli.inputs import read_input
+from kronos.cli.opening import opened
+from kronos.cli.options import Address, Json, RunArgument, Token, Where
 from kronos.cli.output import note, print_json, print_rows
 from kronos.errors import InvalidInput
 
 __all__ = ["add_messages"]
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 StepArgument = Annotated[str, typer.Argument(metavar="STEP", help="Default: the only approval that it waits for.")]
 Reason = Annotated[str, typer.Option(help="Kept in the run's history.")]
 By = Annotated[str, typer.Option(help="Who says so; default: your user name.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Address = Annotated[
-    str | None, typer.Option("--address", metavar="HOST:PORT", help="Ask this server over gRPC, not the database.")
-]
-Token = Annotated[str | None, typer.Option("--token", help="For --address; default: that of this data folder.")]
-Where = Annotated[
-    list[str] | None,
-    typer.Option("--where", metavar="NAME=VALUE", help="Only runs with this attribute; may be repeated."),
-]
 
 
 def add_messages(app: typer.Typer) -> None:
@@ -165,16 +157,8 @@ def _cancel_all(speaker: Any, conditions: dict[str, str], workflow: str, *, reas
 @contextmanager
 def _speaker(address: str | None, token: str | None) -> Iterator[Any]:
     """Yield what speaks to runs: the database's own access, or a server's client; both say the same words."""
-    if address is not None:
-        from kronos.cli.runs_source import server_client
-
-        with server_client(address, token) as client:
-            yield client.messages
-        return
-    from kronos.app import Kronos
-
-    with Kronos.open() as opened:
-        yield opened
+    with opened(address, token) as place:
+        yield place if address is None else place.messages
 
 
 def _id(run: str) -> Any:

@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 
+from kronos.cli.options import Json
 from kronos.cli.output import note, print_json, print_rows
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")

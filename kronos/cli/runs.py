@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
 from kronos.cli.forks import add_forks
 from kronos.cli.inputs import read_input
-from kronos.cli.messages import Where, add_messages
+from kronos.cli.messages import add_messages
+from kronos.cli.options import Address, Json, RunArgument, Token, Where
 from kronos.cli.output import note, print_fields, print_json, print_rows, text_of
 from kronos.cli.tables import add_tables
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["app", "start"]
 
@@ -23,13 +21,7 @@ add_tables(app)
 add_forks(app)
 add_messages(app)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Address = Annotated[
-    str | None, typer.Option("--address", metavar="HOST:PORT", help="Ask this server over gRPC, not the database.")
-]
-Token = Annotated[str | None, typer.Option("--token", help="For --address; default: that of this data folder.")]
 FIELD_CHARS_MAX: Final = 600
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
 def start(
@@ -47,7 +39,8 @@ def start(
     json: Json = False,
 ) -> None:
     """Start a run over gRPC; it is durable when its id is printed."""
-    from kronos.cli.runs_source import run_fields, server_client
+    from kronos.cli.opening import server_client
+    from kronos.cli.runs_source import run_fields
 
     with server_client(address, token) as client:
         text = read_input(run_input)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from kronos.app import Kronos
+from kronos.cli.opening import opened
 from kronos.cli.output import show_time
 from kronos.client import Client, EventRecord, FailureRecord, RunRecord
 from kronos.core.events import Event, expand
@@ -18,10 +19,8 @@ from kronos.errors import InvalidInput
 from kronos.kernel import canonical
 from kronos.kernel.ids import parse_run_id
 from kronos.ports.history import RunFilter, RunSummary
-from kronos.server.tokens import read_or_create
-from kronos.settings import read_settings
 
-__all__ = ["DatabaseSource", "ServerSource", "Source", "phase_of", "run_fields", "server_client", "source"]
+__all__ = ["DatabaseSource", "ServerSource", "Source", "phase_of", "run_fields", "source"]
 
 Fields = dict[str, Any]
 
@@ -37,12 +36,6 @@ class Source(Protocol):
     ) -> tuple[list[Fields], str | None]: ...
     def events(self, run: str, after: int) -> list[Fields]: ...
     def cancel(self, run: str, reason: str) -> None: ...
-
-
-def server_client(address: str | None, token: str | None) -> Client:
-    """Return a client of the server at `address`, by default the one of these settings."""
-    settings = read_settings()
-    return Client(address or str(settings.grpc_addr), token or read_or_create(settings.data_dir))
 
 
 class ServerSource:
@@ -189,9 +182,5 @@ def phase_of(text: str) -> Phase:
 @contextmanager
 def source(address: str | None, token: str | None) -> Iterator[Source]:
     """Yield where runs are read from."""
-    if address is not None:
-        with server_client(address, token) as client:
-            yield ServerSource(client)
-        return
-    with Kronos.open() as opened:
-        yield DatabaseSource(opened)
+    with opened(address, token) as place:
+        yield DatabaseSource(place) if address is None else ServerSource(place)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kronos.cli.opening import opened
+from kronos.cli.options import Address, Json, Token
 from kronos.cli.output import note, print_fields, print_json, print_rows, show_time
 
 if TYPE_CHECKING:
@@ -19,12 +21,7 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.")]
-Address = Annotated[
-    str | None, typer.Option("--address", metavar="HOST:PORT", help="Ask this server over gRPC, not the database.")
-]
-Token = Annotated[str | None, typer.Option("--token", help="For --address; default: that of this data folder.")]
 
 
 @app.command()
@@ -125,16 +122,8 @@ def delete(name: Name, address: Address = None, token: Token = None) -> None:
 
 @contextmanager
 def _schedules(address: str | None, token: str | None) -> Iterator[Any]:
-    if address is not None:
-        from kronos.cli.runs_source import server_client
-
-        with server_client(address, token) as client:
-            yield _OfServer(client.schedules)
-        return
-    from kronos.app import Kronos
-
-    with Kronos.open() as opened:
-        yield _OfDatabase(opened.schedules)
+    with opened(address, token) as place:
+        yield _OfDatabase(place.schedules) if address is None else _OfServer(place.schedules)
 
 
 class _OfServer:

@@ -8,12 +8,11 @@ from typing import Annotated
 
 import typer
 
+from kronos.cli.options import Json
 from kronos.cli.output import note, print_json
 from kronos.cli.progress import progress_bar
 
 __all__ = ["doctor", "fsck", "sweep"]
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def fsck(

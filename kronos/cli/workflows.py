@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kronos.cli.options import Json
 from kronos.cli.output import note, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ID_CHARS = 12
 
 

@@ -1,6 +1,6 @@
 """What a run is, and how one event moves it.
 
-Rule 1: every state transition of a run lives in this file.
+Rule 1: every state transition of a run lives in this file; what was said to it is kept by `notes.py`.
 Rule 2: nothing here reads a clock, draws a random number, or does I/O.
 Rule 3: a run is the fold of its events: `Run = fold(apply, events)`, at every `seq`.
 """
@@ -16,7 +16,8 @@ from immutables import Map
 from msgspec.structs import replace
 
 from kronos.core.costs import NO_COSTS, Costs, Spent
-from kronos.core.events import LEADING, Attribute, Event, Failure, Kind, RunFacts, StepFacts, truncate
+from kronos.core.events import LEADING, Event, Failure, Kind, RunFacts, StepFacts, truncate
+from kronos.core.notes import NO_NOTES, Notes, noted, without
 from kronos.errors import TransitionError
 from kronos.kernel.ids import RunId
 
@@ -24,11 +25,8 @@ __all__ = [
     "ALLOWED",
     "FINAL",
     "STEP_ALLOWED",
-    "Notes",
-    "Pause",
     "Phase",
     "Run",
-    "Signal",
     "StepState",
     "StepStatus",
     "apply",
@@ -78,37 +76,6 @@ class StepState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     failures: int = 0
 
 
-class Signal(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that no step has taken yet; `seq` is the event that brought it, `value` canonical JSON or a blob."""
-
-    seq: int
-    name: str
-    value: msgspec.Raw
-    by: str
-    at: int
-
-
-class Pause(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds a run, since when, and why."""
-
-    by: str
-    reason: str
-    at: int
-
-
-class Notes(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said to a run: messages that wait to be taken, oldest first; whether it is held; its attributes."""
-
-    signals: tuple[Signal, ...] = ()
-    pause: Pause | None = None
-    attributes: Map[str, Attribute] = Map()
-    keys: Map[str, int] = Map()
-    """Keys of messages, and the events that brought them."""
-
-
-_NO_NOTES: Final = Notes()
-
-
 class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One execution as of `seq`.  `steps` is a persistent map: copying a dict an event would be quadratic.
 
@@ -128,7 +95,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempts: int = 0
     worked_ns: int = 0
     costs: Costs = NO_COSTS
-    notes: Notes = _NO_NOTES
+    notes: Notes = NO_NOTES
     compensating: RunFacts | None = None
     """The end that comes once what was done is undone."""
 
@@ -266,7 +233,7 @@ def _apply_step(run: Run, event: Event, facts: StepFacts) -> Run:
         attempts=run.attempts + (worked and before.status in _IDLE and event.kind not in _OPENING),
         worked_ns=worked_ns,
         costs=costs,
-        notes=run.notes if facts.signal is None else _without(run.notes, facts.signal),
+        notes=run.notes if facts.signal is None else without(run.notes, facts.signal),
     )
 
 
@@ -276,7 +243,7 @@ def _apply_run(run: Run, event: Event, facts: RunFacts) -> Run:
         if event.kind is Kind.RUN_ADOPTED:
             known = replace(known, definition=facts.definition, version=facts.version)
         undoing = facts if event.kind is Kind.RUN_COMPENSATING else run.compensating
-        return replace(run, seq=event.seq, facts=known, notes=_noted(run.notes, event, facts), compensating=undoing)
+        return replace(run, seq=event.seq, facts=known, notes=noted(run.notes, event, facts), compensating=undoing)
     phase = Phase.DEAD if facts.dead else _PHASE_AFTER[event.kind]
     begins = event.kind in _BEGIN
     return Run(
@@ -295,33 +262,6 @@ def _apply_run(run: Run, event: Event, facts: RunFacts) -> Run:
         costs=run.costs,
         notes=replace(run.notes, pause=None) if event.kind is Kind.RUN_FORKED else run.notes,
     )
-
-
-def _noted(notes: Notes, event: Event, facts: RunFacts) -> Notes:
-    match event.kind:
-        case Kind.RUN_SIGNALLED if facts.signal is not None and facts.value is not msgspec.UNSET:
-            signal = Signal(seq=event.seq, name=facts.signal, value=facts.value, by=facts.by or "", at=event.at)
-            keys = notes.keys if facts.key is None else notes.keys.set(facts.key, event.seq)
-            return replace(notes, signals=(*notes.signals, signal), keys=keys)
-        case Kind.RUN_PAUSED:
-            pause = Pause(by=facts.by or "", reason=facts.reason or "", at=event.at)
-            return replace(notes, pause=pause)
-        case Kind.RUN_RESUMED:
-            return replace(notes, pause=None)
-        case Kind.RUN_ATTRIBUTED:
-            return replace(notes, attributes=_attributed(notes.attributes, facts.attributes))
-        case _:
-            return notes
-
-
-def _attributed(held: Map[str, Attribute], given: Mapping[str, Attribute | None]) -> Map[str, Attribute]:
-    for name, value in given.items():
-        held = held.set(name, value) if value is not None else held.delete(name) if name in held else held
-    return held
-
-
-def _without(notes: Notes, seq: int) -> Notes:
-    return replace(notes, signals=tuple(each for each in notes.signals if each.seq != seq))
 
 
 def fold(run_id: RunId, events: Iterable[Event], *, upto: int | None = None) -> Run:

@@ -10,10 +10,11 @@ from kronos.core.costs import Spent
 from kronos.core.events import Attribute, Event, Failure
 from kronos.core.graph import Graph
 from kronos.core.state import Phase, Run
+from kronos.errors import NotFound
 from kronos.kernel.ids import DefinitionId, RunId
 from kronos.ports.lineage import Scope
 
-__all__ = ["Definition", "History", "RunFilter", "RunPage", "RunSummary"]
+__all__ = ["Definition", "History", "RunFilter", "RunPage", "RunSummary", "unknown_run"]
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,3 +137,8 @@ class History(Protocol):
     def verify(self, run_id: RunId) -> int:
         """Recompute the chained hashes of a run; return its events' number or raise `CorruptHistory`."""
         ...
+
+
+def unknown_run(run_id: RunId) -> NotFound:
+    """Return the error for a run that is not on record."""
+    return NotFound(f"no run {run_id}: `kronos runs list` shows those on record", run_id=run_id)

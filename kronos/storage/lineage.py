@@ -13,9 +13,10 @@ from typing import Any, Final, cast
 
 from kronos.core.forking import Fork, decode_fork, encode_fork
 from kronos.core.state import Phase
-from kronos.errors import Conflict, InvalidInput, NotFound
+from kronos.errors import Conflict, InvalidInput
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import RunId
+from kronos.ports.history import unknown_run
 from kronos.ports.lineage import FAMILY_MAX, Family, ForkWish, Kin
 from kronos.storage.archives import EventPages
 from kronos.storage.database import Connection, Session
@@ -65,7 +66,7 @@ class PostgresLineage:
     def _lock(connection: Connection, parent: RunId) -> None:
         row = connection.execute(statement("lock_parent"), {"parent": parent}).fetchone()
         if row is None:
-            raise _unknown(parent)
+            raise unknown_run(parent)
         if row[0]:
             raise Conflict(
                 f"the history of run {parent} has expired: a fork needs a run that is still kept whole", run_id=parent
@@ -99,7 +100,7 @@ class PostgresLineage:
         for row in rows:
             sides[row[10]].append(_kin(row))
         if not sides[0]:
-            raise _unknown(run_id)
+            raise unknown_run(run_id)
         return Family(
             run=sides[0][0],
             ancestors=sides[-1],
@@ -136,7 +137,3 @@ def _changed(fork: Fork | None, parent: Fork, *, code: bool, run_input: bool) ->
         *(f"input of {step}" for step in inputs),
         *(f"output of {step}" for step in outputs),
     ]
-
-
-def _unknown(run_id: RunId) -> NotFound:
-    return NotFound(f"no run {run_id}: `kronos runs list` shows those on record", run_id=run_id)

@@ -12,7 +12,8 @@ from kronos.app.doctor.explaining import RunEvidence, WorkerLine, explain
 from kronos.app.doctor.pooling import look_for_pooler
 from kronos.app.doctor.remark import shown_s
 from kronos.core.events import Failure, StepFacts
-from kronos.core.state import Notes, Pause, Run, StepState, StepStatus, new_run
+from kronos.core.notes import Notes, Pause
+from kronos.core.state import Run, StepState, StepStatus, new_run
 from kronos.errors import NotFound
 from kronos.kernel.ids import RunId
 from tests.leader.pooler import TransactionPooler

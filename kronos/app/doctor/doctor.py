@@ -14,9 +14,8 @@ from kronos.app.doctor.database import examine
 from kronos.app.doctor.explaining import QueueLine, RunEvidence, WorkerLine, explain
 from kronos.app.doctor.pooling import look_for_pooler
 from kronos.app.doctor.remark import Remark
-from kronos.errors import NotFound
 from kronos.kernel.ids import DefinitionId, RunId
-from kronos.ports.history import History
+from kronos.ports.history import History, unknown_run
 from kronos.storage.database import Connection, Connections, connect
 from kronos.storage.statements import statement
 
@@ -57,7 +56,7 @@ class Doctor:
             return [*examine(self._ask, self._data_dir), look_for_pooler(self._url)]
         rows = self._ask("doctor/read_run", {"run": run_id})
         if not rows:
-            raise NotFound(f"no run {run_id}: `kronos runs list` shows those on record", run_id=run_id)
+            raise unknown_run(run_id)
         row = RunEvidence(*rows[0])
         graph = self._history.definition(DefinitionId(row.definition)).graph
         workers = [WorkerLine(*each) for each in self._ask("doctor/read_workers")]
