@@ -1,4 +1,4 @@
-"""Jobs, queues and dead letters, as a program asks for them: `app.jobs`, `app.queues`, `app.dead_letters`.
+"""Jobs, as a program asks for them: `app.jobs`.
 
 Rule: everything is checked before it is recorded; what was recorded is durable when a call returns, or when the
       caller's own transaction commits.

@@ -1,4 +1,4 @@
-"""What may be said to a run: messages, decisions, pauses, attributes, questions.
+"""What may be said to a run: messages, decisions, pauses, attributes.
 
 Rule 1: whatever is accepted here is durable and reaches the run, whoever owns it, or nobody at the moment.
 Rule 2: what no step can ever take is refused here: a message that the workflow does not wait for, or of a wrong shape.
