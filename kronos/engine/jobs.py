@@ -2,8 +2,7 @@
 
 Rule 1: a turn is one transaction: what has ended is recorded, and as much is claimed as the slots will soon be through
         with; so nothing is kept from other workers for long.
-Rule 2: a slot is free when the function returns, but at most IN_HAND_MAX jobs are claimed and not yet recorded.
-Rule 3: a turn that met a broken link is repeated as it was: each line of it names (job, worker, attempt).
+Rule 2: a turn that met a broken link is repeated as it was: each line of it names (job, worker, attempt).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import logging
 import random
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
@@ -21,8 +20,9 @@ import msgspec
 from kronos.core.definition import StepDefinition
 from kronos.core.jobs import APART_LOSSES, after_failure
 from kronos.core.options import Executor
+from kronos.engine.appetite import Appetite
 from kronos.engine.inbox import Inbox
-from kronos.engine.offers import Hand, offer_target, tasks_of
+from kronos.engine.offers import Hand, tasks_of
 from kronos.engine.serving import Serving
 from kronos.engine.slots.processes import PROCESS_DIED
 from kronos.engine.tasks import Outcome, Task
@@ -30,20 +30,13 @@ from kronos.errors import Unavailable
 from kronos.kernel.ids import DefinitionId, IncarnationId, JobId, RunId, StepName
 from kronos.ports.jobs import ClaimedJob, Claims, Ended, FailedJob, FinishedJob, JobStore, Wish
 
-__all__ = ["IN_HAND_MAX", "JobDesk"]
+__all__ = ["JobDesk"]
 
 log: Final = logging.getLogger("kronos.jobs")
 
-IN_HAND_MAX: Final = 1_000
-"""Jobs that are claimed and not yet recorded, at most, or as many as there are slots."""
-AHEAD_S: Final = 0.05
-"""Jobs are claimed ahead for this long, at the pace of late, and for the time that a few turns take."""
-AHEAD_S_MAX: Final = 0.25
 CHECK_S: Final = 5.0
 """How often what is ours and in nobody's hands is given back: the answer to a claim may have been lost."""
 CHORES_S: Final = 1.0
-RARE_S: Final = 0.1
-"""How often jobs for coroutines and processes are looked for."""
 HELD_BACK_S: Final = 0.05
 """How soon a queue is asked again whose limits held something back."""
 RECONNECT_S: Final = 0.25
@@ -71,27 +64,18 @@ class JobDesk:
         self._serving = serving
         self._incarnation = incarnation
         self._inbox = inbox
-        self._capacity = capacity
-        self._is_idle = is_idle
+        self._appetite = Appetite(serving, capacity, is_idle)
         self._poll_s = poll_s
         self._tell = tell
         self._on_lost = on_lost
         self._in_hand: dict[JobId, Hand] = {}
         self.peers: dict[DefinitionId, int] = {}
         """By how many other workers each definition is served, as of late."""
-        self._busy: Counter[Executor] = Counter()
         self._ended: deque[tuple[Task, Outcome]] = deque()
         self._unsent = Ended()
         self._cancelling: set[JobId] = set()
-        self._pace = 0.0
-        self._ahead_s = AHEAD_S
-        self._paced_at = time.monotonic()
         self._next_claim = self._next_chores = 0.0
         self._next_check = time.monotonic() + CHECK_S
-        self._next_rare = 0.0
-        self._skipped_rare = False
-        self._sought: dict[Executor, list[str]] = {}
-        self._sought_of = -1
         self._hinted = True
         self._holding = self._stopping = False
         self._wake = threading.Event()
@@ -154,7 +138,7 @@ class JobDesk:
         hinted, self._hinted = self._hinted, False
         self._take_ended()
         may_claim = not self._holding and (hinted or now >= self._next_claim)
-        wishes = self._wishes(now) if may_claim else []
+        wishes = self._appetite.wishes(now) if may_claim else []
         claims = self._record(wishes)
         if wishes:
             self._plan(now, wishes, claims)
@@ -171,7 +155,7 @@ class JobDesk:
             return Claims()
         began = time.monotonic()
         claims = self._store.turn(self._incarnation, ended, list(wishes))
-        self._ahead_s = min(AHEAD_S_MAX, AHEAD_S + 3 * (time.monotonic() - began))
+        self._appetite.note_turn(time.monotonic() - began)
         self._unsent = Ended()
         self._forget(ended.ids)
         tasks = [task for job in claims.jobs for task in self._take(job)]
@@ -195,8 +179,7 @@ class JobDesk:
         else:
             due_s = self._poll_s if claims.next_due_s is None else max(0.001, claims.next_due_s)
             self._next_claim = now + min(self._poll_s, due_s)
-        if self._skipped_rare:
-            self._next_claim = min(self._next_claim, self._next_rare)
+        self._next_claim = min(self._next_claim, self._appetite.again_at)
 
     def _do_chores(self, now: float) -> None:
         if now >= self._next_check:
@@ -215,46 +198,11 @@ class JobDesk:
 
     # ── what comes ──
 
-    def _wishes(self, now: float) -> list[Wish]:
-        """Return what there is room for.  Whoever looks for few among many scans many: so not at each turn."""
-        if len(self._serving.targets) + len(self._serving.ids) != self._sought_of:
-            self._seek()
-        may_seek_rare, wishes = now >= self._next_rare, list[Wish]()
-        self._skipped_rare = False
-        for executor, targets in self._sought.items():
-            room = self._room(executor)
-            if room and targets and (executor == "thread" or may_seek_rare):
-                wishes.append(Wish(targets, room, spread=self._is_idle()))
-            elif room and targets:
-                self._skipped_rare = True
-        if may_seek_rare:
-            self._next_rare = now + RARE_S
-        return wishes
-
-    def _seek(self) -> None:
-        """Note which targets are served, by the slots they need."""
-        targets, definitions = self._serving.targets.copy(), self._serving.ids
-        sought: dict[Executor, list[str]] = {"thread": [], "async": [], "process": []}
-        for target, step in targets.items():
-            sought[step.options.executor].append(target)
-        for definition in definitions:
-            sought["thread"].append(definition)
-            executors = {node.options.executor for node in self._serving.get(definition).graph.nodes}
-            if "process" in executors:
-                sought["process"].append(offer_target(definition, "process"))
-        self._sought, self._sought_of = sought, len(targets) + len(definitions)
-
-    def _room(self, executor: Executor) -> int:
-        """Return how many more are wanted: what ended goes out in the same transaction, so it makes room already."""
-        slots = self._capacity[executor]
-        ahead = int(self._pace * self._ahead_s) if executor != "process" else 0
-        return max(0, min(slots + ahead, max(slots, IN_HAND_MAX)) - self._busy[executor])
-
     def _take(self, job: ClaimedJob) -> tuple[Task, ...]:
         hand = Hand(job, tasks_of(job, self._serving) if job.run_id is not None else [self._task(job)])
         self._in_hand[job.id] = hand
         for task in hand.tasks:
-            self._busy[task.executor] += 1
+            self._appetite.begin(task.executor)
         return hand.tasks
 
     def _task(self, job: ClaimedJob) -> Task:
@@ -266,16 +214,15 @@ class JobDesk:
     # ── what leaves ──
 
     def _take_ended(self) -> None:
-        take, ended = self._ended.popleft, 0
+        take = self._ended.popleft
         for _ in range(len(self._ended)):
             task, outcome = take()
             hand = self._in_hand.get(task.job)
             if hand is None or (hand.job.attempt != task.attempt and hand.job.run_id is None):
                 continue
-            self._busy[task.executor] -= 1
-            ended += 1
+            self._appetite.end(task.executor)
             self._note_ended(hand, task, outcome)
-        self._note_pace(ended)
+        self._appetite.note_pace()
 
     def _note_ended(self, hand: Hand, task: Task, outcome: Outcome) -> None:
         job, unsent = hand.job, self._unsent
@@ -321,10 +268,3 @@ class JobDesk:
         for job in jobs:
             del self._in_hand[job]
             self._cancelling.discard(job)
-
-    def _note_pace(self, ended: int) -> None:
-        """Keep the pace of late, jobs a second: it rises at once and sinks slowly."""
-        now = time.monotonic()
-        pace = ended / max(0.001, now - self._paced_at)
-        self._paced_at = now
-        self._pace = max(pace, 0.8 * self._pace)

@@ -16,11 +16,11 @@ import msgspec
 from kronos._proto.v1 import service_pb2 as pb
 from kronos._proto.v1 import service_pb2_grpc
 from kronos.app import Kronos
-from kronos.core.events import Attribute, Event, Failure, encode_facts, expand
+from kronos.core.events import Attribute, Event, encode_facts, expand
 from kronos.errors import InvalidInput
 from kronos.ports.history import RunFilter, RunSummary
 from kronos.server.reading import Reading
-from kronos.server.rpc_answers import abort, answer, read_phase, read_run_id
+from kronos.server.rpc_answers import abort, answer, failure_message, read_phase, read_run_id
 from kronos.server.rpc_forks import ForkCalls
 from kronos.server.rpc_jobs import JobCalls
 from kronos.server.rpc_messages import MessageCalls
@@ -141,7 +141,7 @@ class KronosServicer(
             head_seq=run.head_seq,
             input=self._app.history.payload(run.input).decode(),
             output="" if run.output is None else self._app.history.payload(run.output).decode(),
-            failure=None if run.failure is None else _failure(run.failure),
+            failure=failure_message(run.failure),
             failed_step=run.failed_step or "",
             definition_id=run.definition,
             child_of=run.child_of or "",
@@ -162,10 +162,6 @@ def _event(fact: Event) -> pb.Event:
         attempt=fact.attempt,
         facts=encode_facts(fact.facts).decode(),
     )
-
-
-def _failure(failure: Failure) -> pb.Failure:
-    return pb.Failure(type=failure.type, message=failure.message, cause=failure.cause, traceback=failure.traceback)
 
 
 def _after(seq: int) -> int:

@@ -8,12 +8,14 @@ from typing import NoReturn, TypeVar
 import grpc
 import msgspec
 
+from kronos._proto.v1 import service_pb2 as pb
+from kronos.core.events import Failure
 from kronos.core.state import Phase
 from kronos.errors import InvalidInput, KronosError
 from kronos.kernel.ids import RunId, parse_run_id
 from kronos.server.status import facts_of, message_of, public, status_of
 
-__all__ = ["abort", "answer", "read_phase", "read_run_id"]
+__all__ = ["abort", "answer", "failure_message", "read_phase", "read_run_id"]
 
 T = TypeVar("T")
 
@@ -49,3 +51,10 @@ def read_phase(text: str) -> Phase:
     except ValueError:
         known = ", ".join(Phase)
         raise InvalidInput(f"phase {text!r} is unknown; known: {known}", field="phases", value=text) from None
+
+
+def failure_message(failure: Failure | None) -> pb.Failure | None:
+    """Return a recorded failure as it travels."""
+    if failure is None:
+        return None
+    return pb.Failure(type=failure.type, message=failure.message, cause=failure.cause, traceback=failure.traceback)

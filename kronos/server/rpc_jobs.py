@@ -9,12 +9,11 @@ import grpc
 
 from kronos._proto.v1 import service_pb2 as pb
 from kronos.app import Kronos
-from kronos.core.events import Failure
 from kronos.core.jobs import PRIORITY_DEFAULT, JobState
 from kronos.errors import InvalidInput
 from kronos.kernel.ids import JobId
 from kronos.ports.jobbook import DeadGroup, DeadItem, JobFilter, JobRecord, KeyState, QueueState
-from kronos.server.rpc_answers import answer
+from kronos.server.rpc_answers import answer, failure_message
 
 __all__ = ["JobCalls"]
 
@@ -150,12 +149,6 @@ def _state(text: str) -> JobState:
         raise InvalidInput(f"state {text!r} is unknown; known: {known}", field="states", value=text) from None
 
 
-def _failure(failure: Failure | None) -> pb.Failure | None:
-    if failure is None:
-        return None
-    return pb.Failure(type=failure.type, message=failure.message, cause=failure.cause, traceback=failure.traceback)
-
-
 def _job(job: JobRecord) -> pb.Job:
     return pb.Job(
         job_id=job.id,
@@ -169,7 +162,7 @@ def _job(job: JobRecord) -> pb.Job:
         losses=job.losses,
         input=job.input.decode(),
         output="" if job.output is None else job.output.decode(),
-        failure=_failure(job.failure),
+        failure=failure_message(job.failure),
         idempotency_key=job.idempotency_key or "",
         reason=job.reason or "",
         created_at_ns=job.created_at,
@@ -206,7 +199,7 @@ def _letter(letter: DeadItem) -> pb.DeadLetter:
         queue=letter.queue or "",
         step=letter.step or "",
         attempt=letter.attempt,
-        failure=_failure(letter.failure),
+        failure=failure_message(letter.failure),
         at_ns=letter.at,
     )
 
