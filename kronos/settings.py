@@ -8,13 +8,13 @@ Rule 3: nobody else reads `os.environ`.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from kronos.errors import InvalidInput
+from kronos.kernel.durations import seconds_of
 from kronos.resources import checkout
 
 __all__ = ["Address", "Settings", "parse_address", "parse_duration", "read_settings"]
@@ -22,8 +22,6 @@ __all__ = ["Address", "Settings", "parse_address", "parse_duration", "read_setti
 T = TypeVar("T")
 
 WORKER_CONCURRENCY_MAX: Final = 256
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 
 
 class Address(NamedTuple):
@@ -46,10 +44,10 @@ def parse_address(text: str) -> Address:
 
 def parse_duration(text: str) -> float:
     """Return `10`, `1.5s`, `200ms`, `10m`, `2h` or `1d` in seconds; raise ValueError for anything else."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or float(match[1]) == 0:
+    seconds = seconds_of(text)
+    if not seconds:
         raise ValueError("write it as a positive number of seconds or with a unit: 200ms, 10s, 5m, 2h, 1d")
-    return float(match[1]) * _UNITS[match[2] or "s"]
+    return seconds
 
 
 def _whole(*, low: int, high: int) -> Callable[[str], int]:

@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeAlias, get_args
 import msgspec
 
 from kronos.errors import WorkflowDefinitionError
+from kronos.kernel.durations import seconds_of
 
 __all__ = [
     "QUEUE_NAME",
@@ -38,9 +39,6 @@ DURATION_S_MAX: Final = 366 * 86_400.0
 QUEUE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 STEPS_QUEUE: Final = "steps"
 """Where steps go that any worker may execute which serves their definition."""
-
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 
 
 class StepOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -111,9 +109,7 @@ def _seconds(value: object) -> float | None:
         return None
     if isinstance(value, int | float):
         return float(value)
-    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-        return float(match[1]) * _UNITS[match[2] or "s"]
-    return None
+    return seconds_of(value) if isinstance(value, str) else None
 
 
 def _refused(field: str, value: object, expected: str) -> WorkflowDefinitionError:
