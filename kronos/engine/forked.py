@@ -18,7 +18,7 @@ from kronos.core.events import Failure, Kind, RunFacts, StepFacts
 from kronos.core.forking import encode_fork
 from kronos.core.graph import node_name
 from kronos.core.state import StepState, StepStatus
-from kronos.engine.forking import Standing
+from kronos.engine.forking import Ground
 from kronos.engine.owned import OwnedRun
 from kronos.engine.serving import Served
 from kronos.engine.tasks import Task
@@ -32,11 +32,11 @@ __all__ = ["ForkedRun"]
 class ForkedRun(OwnedRun):
     """A fork that this incarnation advances."""
 
-    __slots__ = ("_dropped", "_standing")
+    __slots__ = ("_dropped", "_ground")
 
-    def __init__(self, claimed: ClaimedRun, served: Served, standing: Standing, **around: Any) -> None:
+    def __init__(self, claimed: ClaimedRun, served: Served, ground: Ground, **around: Any) -> None:
         super().__init__(claimed, served, **around)
-        self._standing: Final = standing
+        self._ground: Final = ground
         self._dropped: frozenset[str] = frozenset()
 
     @property
@@ -65,7 +65,7 @@ class ForkedRun(OwnedRun):
             input=self.log.stored(self.claimed.input),
             parent=str(self.claimed.parent),
             parent_seq=self.claimed.parent_seq,
-            changes=self.log.stored(encode_fork(self._standing.fork)),
+            changes=self.log.stored(encode_fork(self._ground.fork)),
         )
         self.log.append(Kind.RUN_FORKED, facts)
         for step, known in self.steps.items():
@@ -94,14 +94,14 @@ class ForkedRun(OwnedRun):
 
     def _task(self, step: str, attempt: int) -> Task:
         task = super()._task(step, attempt)
-        return msgspec.structs.replace(task, input=self._standing.fork.arguments(step, task.input))
+        return msgspec.structs.replace(task, input=self._ground.fork.arguments(step, task.input))
 
     def _stands_in(self, step: str) -> bool:
         """Record the outcome of a step that need not, or may not, be executed; return whether there was one."""
         attempt, now = self._next_attempt(step), self._now_ns()
         begun = StepFacts(scheduled=now, started=now, worker=self._worker)
         try:
-            given = self._standing.replaced_output(step)
+            given = self._ground.replaced_output(step)
             if given is not None:
                 done = msgspec.structs.replace(begun, finished=now, output=self.log.stored(given), replaced=True)
                 return self._stand_in(step, attempt, done, given)
@@ -112,11 +112,11 @@ class ForkedRun(OwnedRun):
             self._refuse_step(step, error)
             return True
         node = self._graph.by_name[node_name(step)]
-        found = self._standing.outcome(step, node, digest)
+        found = self._ground.outcome(step, node, digest)
         if found is not None:
             taken = msgspec.structs.replace(found.facts, output=self.log.stored(found.output))
             return self._stand_in(step, attempt, taken, found.output)
-        refusal = self._standing.refusal(step, node)
+        refusal = self._ground.refusal(step, node)
         if refusal is not None:
             self._after_failure(step, attempt, begun, refusal, now)
         return refusal is not None

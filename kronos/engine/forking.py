@@ -22,7 +22,7 @@ from kronos.errors import InvalidInput
 from kronos.kernel import canonical
 from kronos.ports.queue import PastOutcome
 
-__all__ = ["Reusable", "Standing", "check_output"]
+__all__ = ["Ground", "Reusable", "check_output"]
 
 REUSED_BYTES_MAX: Final = 256 * 1024 * 1024
 """Outputs that are kept at hand for reuse; what does not fit is executed again."""
@@ -37,7 +37,7 @@ class Reusable(NamedTuple):
     output: bytes
 
 
-class Standing:
+class Ground:
     """One fork's ground, made by the intake when it claims the run."""
 
     def __init__(self, served: Served, changes: bytes) -> None:

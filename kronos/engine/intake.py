@@ -24,7 +24,7 @@ from kronos.core.state import Run, StepStatus, fold
 from kronos.engine.clock import RunClock
 from kronos.engine.commands import COMMANDS
 from kronos.engine.forked import ForkedRun
-from kronos.engine.forking import Standing
+from kronos.engine.forking import Ground
 from kronos.engine.inbox import Inbox
 from kronos.engine.owned import DEATHS_MAX, OwnedRun
 from kronos.engine.reports import Reports
@@ -192,14 +192,14 @@ class Intake:
         around: Any = {"worker": self._incarnation, "now_ns": self._clock.now_ns, "chance": self._chance}
         if claimed.changes is None:
             return OwnedRun(claimed, served, **around)
-        return ForkedRun(claimed, served, self._standing(claimed, served, claimed.changes), **around)
+        return ForkedRun(claimed, served, self._ground(claimed, served, claimed.changes), **around)
 
-    def _standing(self, claimed: ClaimedRun, served: Served, changes: bytes) -> Standing:
+    def _ground(self, claimed: ClaimedRun, served: Served, changes: bytes) -> Ground:
         """Return what a fork stands on."""
-        standing = Standing(served, changes)
-        if standing.fork.reuse != "none" and claimed.parent is not None:
-            standing.add(self._queue.past_outcomes(claimed.parent, claimed.parent_seq), self._payload)
-        return standing
+        ground = Ground(served, changes)
+        if ground.fork.reuse != "none" and claimed.parent is not None:
+            ground.add(self._queue.past_outcomes(claimed.parent, claimed.parent_seq), self._payload)
+        return ground
 
     def _commands_of(self, claimed: list[ClaimedRun]) -> dict[RunId, list[Command]]:
         """Return what the inboxes of `claimed` hold already: a run that was cancelled must not begin to execute."""
