@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import msgspec
+from psycopg import errors as pg
 
 from kronos.core.graph import encode_graph
 from kronos.kernel.ids import DefinitionId, RunId
@@ -92,8 +93,14 @@ class Submission:
         return [RunId(str(row[0])) for row in rows]
 
     def send(self, run_id: RunId, kind: str, body: bytes, *, command_id: uuid.UUID | None = None) -> bool:
-        """Put a command into a run's inbox; return whether the run was open (or had it already)."""
+        """Put a command into a run's inbox; return whether it is new there and the run open."""
         at = {"run": run_id, "command": command_id or uuid.uuid4(), "kind": kind, "body": body}
+        try:
+            return self._send(at)
+        except pg.UniqueViolation:  # its first sending was committed while this one waited for the run: it sees it now
+            return self._send(at)
+
+    def _send(self, at: dict[str, object]) -> bool:
         with self._session.transaction() as connection:
             sent = connection.execute(statement("send_to_inbox"), at).fetchone() is not None
             connection.execute("NOTIFY kronos_work")

@@ -8,6 +8,7 @@ Rule 3: whoever ends a backend waits until it is gone, so that what follows does
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -16,20 +17,24 @@ from typing import Any, Final, cast
 
 import psycopg
 from psycopg import errors as pg
+from psycopg import pq
 
 from kronos.errors import Unavailable
 from kronos.storage.database import Connection, Link, take_role
 from kronos.storage.statements import statement, statement_names
 from kronos.testing.clock import FakeClock
-from kronos.testing.scheduling import Actor, Killed, TurnLock, current_actor
+from kronos.testing.scheduling import LOCK_TIMEOUT_S, Actor, Killed, TurnLock, current_actor
 
 __all__ = ["COMMIT", "CONNECT", "Network", "Observer", "SimulatedConnection", "Watched"]
 
 COMMIT: Final = "COMMIT"
 SLOW_S: Final = 0.2
 CONNECT: Final = "connect"
+_FAILED: Final = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
 _QUIET: Final = ("SET ", "RESET ")
 """Statements that concern the connection alone: no boundary."""
+_LIMIT: Final = re.compile(r"SET (?P<local>LOCAL )?(?P<name>\w+_timeout) = (?P<ms>\d+)")
+"""How long the server may wait: in the scheduler's time, so the server is not told."""
 _OPTIONS: Final = (
     "-c lock_timeout=0 -c timezone=UTC -c jit=off -c synchronous_commit=off -c client_min_messages=warning"
 )
@@ -97,6 +102,9 @@ class SimulatedCursor(psycopg.Cursor[tuple[object, ...]]):
         if text == "BEGIN":
             connection.begin()
             return self
+        if limit := _LIMIT.fullmatch(text):
+            connection.limit(limit["name"], int(limit["ms"]) / 1000, only_now=bool(limit["local"]))
+            return self
         if text.startswith(_QUIET):
             with connection.sending():
                 return super().execute(query, params, **options)
@@ -124,12 +132,18 @@ class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
     process: object
     purpose: str
     in_transaction: bool
+    must_begin: bool
+    """Whether the BEGIN of its transaction is still to be sent."""
     severed: bool
     pid: int
     """Its backend."""
+    transactions: int = 0
+    """How many it has begun."""
     said_now: str | None
     snapshot_early: bool
     """Whether each transaction takes its snapshot long before its first statement: as if that took long itself."""
+    lock_timeout_s: tuple[float, float]
+    """Of this transaction, and of those that come."""
     fate: str | None
     """The fault that strikes once the server has answered."""
 
@@ -169,12 +183,14 @@ class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
         if self.severed:
             raise _lost()
         self.in_transaction = True
+        self.transactions += 1
+        self.lock_timeout_s = self.lock_timeout_s[1], self.lock_timeout_s[1]
         if self.snapshot_early:
-            self.network.raw(self, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+            self.network.raw(self, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")  # it is a query that takes it
             self.network.tell_time(self)
             _pause(SLOW_S)
         else:
-            self.network.raw(self, "BEGIN")
+            self.must_begin = True
 
     def send_commit(self) -> None:
         """Stand at the boundary before COMMIT, and send it."""
@@ -189,9 +205,16 @@ class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
 
     def rollback(self) -> None:
         self.in_transaction = False
-        if not self.severed:
+        if self.must_begin:
+            self.must_begin = False
+        elif not self.severed:
             self.said_now = None  # what was set in it is taken back
             self.network.raw(self, "ROLLBACK")
+
+    def limit(self, name: str, seconds: float, *, only_now: bool) -> None:
+        """Let waits for a lock run out after so long; other limits concern what does not happen here."""
+        if name == "lock_timeout":
+            self.lock_timeout_s = seconds, self.lock_timeout_s[1] if only_now else seconds
 
     # ── boundaries ──
 
@@ -222,6 +245,7 @@ class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
         if actor is None:
             yield
             return
+        actor.lock_timeout_s = self.lock_timeout_s[0]
         actor.executing = self.pid
         try:
             yield
@@ -269,11 +293,13 @@ class Network:
         opened = self._open()
         opened.network, opened.process, opened.purpose = self, process, purpose
         opened.pid = opened.info.backend_pid
-        opened.in_transaction = opened.severed = False
+        opened.in_transaction = opened.must_begin = opened.severed = False
         opened.snapshot_early = getattr(process, "is_slow", False)
         opened.said_now = opened.fate = None
+        opened.lock_timeout_s = LOCK_TIMEOUT_S, LOCK_TIMEOUT_S
         self._opened.append(opened)
-        self.raw(opened, "SELECT set_config('kronos.seed', %s, false)", (f"{self._seed}/{len(self._opened)}",))
+        seed = f"{self._seed}/{len(self._opened)}".replace("'", "''")
+        self.raw(opened, f"SET kronos.seed = '{seed}'")
         if role:
             take_role(opened)
         self.watched.before(opened, CONNECT, None)
@@ -292,16 +318,22 @@ class Network:
         self.raw(used, "RESET ROLE")
         return used
 
-    def raw(self, connection: SimulatedConnection, text: str, params: Any = None) -> None:
-        """Execute without a boundary."""
-        psycopg.Cursor(connection).execute(text, params)
+    def raw(self, connection: SimulatedConnection, text: str) -> None:
+        """Execute without a boundary, and without what a driver does around it: two of three round trips come here."""
+        answer = connection.pgconn.exec_(text.encode())
+        if answer.status in _FAILED:
+            raise psycopg.OperationalError(answer.error_message.decode())
 
     def tell_time(self, connection: SimulatedConnection) -> None:
-        """Let the server know what time it is."""
+        """Let the server know what time it is, in one round trip with a BEGIN that is due."""
         now = self._clock.now().isoformat()
+        begin = "BEGIN; " if connection.must_begin else ""
+        connection.must_begin = False
         if connection.said_now != now:
-            self.raw(connection, "SELECT set_config('kronos.now', %s, false)", (now,))
+            self.raw(connection, f"{begin}SET kronos.now = '{now}'")
             connection.said_now = now
+        elif begin:
+            self.raw(connection, begin)
 
     def sever(self, connection: SimulatedConnection) -> None:
         """Break a connection; its backend ends at once, and rolls back."""
@@ -349,14 +381,21 @@ class Network:
         """Free what is left of the connections, nobody uses them any more; keep whole ones for another network."""
         if not keep:
             self._whole.clear()
-        for connection in self._whole:
-            self.raw(connection, "SELECT pg_advisory_unlock_all()")
+        self._whole = [each for each in self._whole if self._is_clean(each)]
         self._idle.extend(self._whole)
         for connection in self._opened:
             if connection not in self._whole:
                 connection.pgconn.finish()
         self._opened.clear()
         self._whole.clear()
+
+    def _is_clean(self, connection: SimulatedConnection) -> bool:
+        """Let go of its session's locks; False where its backend was ended and nobody has used it since."""
+        try:
+            self.raw(connection, "SELECT pg_advisory_unlock_all()")
+        except psycopg.OperationalError:
+            return False
+        return True
 
 
 def _pause(seconds: float) -> None:

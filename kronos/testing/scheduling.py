@@ -21,7 +21,7 @@ from kronos.testing.clock import FakeClock
 __all__ = ["Actor", "Killed", "Scheduler", "StuckError", "TurnLock", "current_actor"]
 
 LOCK_TIMEOUT_S: Final = 2.0
-"""What `lock_timeout` is in storage/database.py; here it passes in the scheduler's time."""
+"""What `lock_timeout` is in storage/database.py where a statement does not set its own; it passes in our time."""
 STEP_NS_MAX: Final = 400_000
 """How much time a turn costs, at most."""
 PATIENCE_S: Final = 30.0
@@ -79,6 +79,8 @@ class Actor:
         self.is_ready: Callable[[], bool] | None = None
         self.executing: int | None = None
         """The backend whose answer is awaited."""
+        self.lock_timeout_s = LOCK_TIMEOUT_S
+        """How long its statement may wait for a lock."""
         self.timed_out = False
         self._scheduler = scheduler
         self._body = body
@@ -154,8 +156,8 @@ class Actor:
                 return False
             self._aside = True
             self._back.clear()
-        self.state = State.BLOCKED
-        self._since_ns = self._scheduler.clock.now_ns()
+            self.state = State.BLOCKED
+            self._since_ns = self._scheduler.clock.now_ns()
         return True
 
     @property
@@ -170,11 +172,11 @@ class Actor:
     @property
     def lock_due_ns(self) -> int:
         """When its wait for a lock runs out."""
-        return self._since_ns + int(LOCK_TIMEOUT_S * 1e9)
+        return self._since_ns + int(self.lock_timeout_s * 1e9)
 
     def can_go(self, now_ns: int) -> bool:
         """Whether it may be given the turn now."""
-        if self.process is not None and self.process.paused_until_ns > now_ns:
+        if self._aside or (self.process is not None and self.process.paused_until_ns > now_ns):
             return False
         if self.state is State.READY:
             return True

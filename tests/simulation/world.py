@@ -53,7 +53,8 @@ from tests.simulation.reach import LED, PRELUDES, SWEPT
 STRUCK_MAX: Final = 100
 """Statements after which nothing goes wrong any more."""
 STATEMENTS_MAX: Final = 1_500
-LEASE_S: Final = 1.0
+LEASE_S: Final = 1.5
+POLL_S: Final = 1.0
 AGES: Final = (timedelta(minutes=5), timedelta(minutes=45), timedelta(hours=3))
 """How long ago somebody touched the blobs that nobody refers to."""
 RULES: Final = Rules(flows.EXPECTED, flows.NEEDS)
@@ -184,7 +185,7 @@ class Client:
         if world.is_led:
             self._schedule(wanted[0].workflow)
         mine: list[str] = []
-        for _ in range(rng.randint(1, 3)):
+        for _ in range(rng.choice((1, 2, 3) if world.is_swept else (1, 1, 2))):
             definition = rng.choice(wanted)
             numbers = [rng.randint(0, 50) for _ in range(rng.choice((1, 1, 1, 3)))]
             mine += self._start(definition.id, numbers)
@@ -308,6 +309,7 @@ class Sweeper:
     def __init__(self, world: World) -> None:
         self.paused_until_ns = 0
         self._sweep = Sweep(Session(world.arena.url, purpose="sweep", link=world.network.link(self)))
+        self._begins_s = world.scheduler.rng.choice((0.0, 0.3, 0.6, 1.0, 1.4))
         self._actor = world.scheduler.spawn(self.name, self, self._act)
 
     def die(self) -> None:
@@ -317,6 +319,7 @@ class Sweeper:
     def _act(self) -> None:
         actor = current_actor()
         assert actor is not None
+        actor.wait(self._begins_s)  # what nobody refers to is gone after the first time
         while True:
             with suppress(Unavailable, pg.SerializationFailure):
                 self._sweep.turn()
@@ -334,21 +337,21 @@ class Judging(FaultPlan):
         self._mutation = mutation
         self.schedule: list[tuple[str, str]] = []
         self.visited: set[str] = set()
+        self._acting: dict[int, tuple[int, int | None, int | None]] = {}
+        """Backend -> number of its transaction, and for whom it acts: an incarnation, or a leader by its epoch."""
 
     def before(self, connection: SimulatedConnection, name: str, params: Any) -> None:
         self.schedule.append((getattr(current_actor(), "name", "?"), name))
-        if name == "insert_flush":
-            connection.incarnation = params["incarnation"]  # type: ignore[attr-defined]
-        if name == "hold_epoch":
-            connection.epoch = params["epoch"]  # type: ignore[attr-defined]
+        if name in {"insert_flush", "hold_epoch"}:
+            self._acting[connection.pid] = connection.transactions, params.get("incarnation"), params.get("epoch")
         super().before(connection, name, params)
         if self.struck and self.struck[-1][0] == self.statements:
             self.visited.add(name)
         connection.wrong = ""  # type: ignore[attr-defined]
         if name == COMMIT and not connection.severed:
-            connection.wrong = self._world.watch.commit(  # type: ignore[attr-defined]
-                connection.__dict__.pop("incarnation", None), connection.__dict__.pop("epoch", None)
-            )
+            transaction, *who = self._acting.pop(connection.pid, (0, None, None))
+            if transaction == connection.transactions:  # one that was rolled back says nothing of the next
+                connection.wrong = self._world.watch.commit(*who)  # type: ignore[attr-defined]
 
     def after(self, connection: SimulatedConnection, name: str, params: Any) -> None:
         if name == COMMIT and connection.wrong:  # type: ignore[attr-defined]
@@ -381,7 +384,7 @@ class World:
         self.seed = seed
         rng = random.Random(f"{seed}/world")
         aim = rng.choice(aims)
-        self.is_led = mutation.needs == "leader" or aim in LED or rng.random() < 0.1
+        self.is_led = mutation.needs == "leader" or aim in LED or rng.random() < 0.05
         """Whether the nodes campaign for the lead, and somebody keeps a schedule."""
         self.is_swept = mutation.needs == "sweep" or aim in SWEPT or rng.random() < 0.1
         self.clock = FakeClock(START - timedelta(seconds=rng.choice((0.8, 1.5))) if self.is_led else START)
@@ -405,7 +408,7 @@ class World:
             idle=arena.idle,
         )
         self.plan.network, self.plan.scheduler = self.network, self.scheduler
-        self.nodes = {f"node-{n}": self._node(f"node-{n}") for n in range(rng.choice((2, 2, 3)))}
+        self.nodes = {f"node-{n}": self._node(f"node-{n}") for n in range(rng.choice((2, 2, 2, 3)))}
         if self.is_swept:
             self._leave_blobs(rng)
             Sweeper(self)
@@ -462,7 +465,7 @@ class World:
             slots=node.slots,
             tell=lambda _ids: None,
             lease_s=LEASE_S,
-            poll_s=0.5,
+            poll_s=POLL_S,
             claim_max=20,
             clock=lambda database_ns: RunClock(database_ns, clock.now_ns),
             chance=self.scheduler.rng.random,
@@ -471,7 +474,7 @@ class World:
     def _died(self, process: Any) -> None:
         if isinstance(process, Node):
             again = self.nodes[process.name] = self._node(process.name)
-            delay_s = self.scheduler.rng.choice((0.1, 0.5, 2.0))
+            delay_s = self.scheduler.rng.choice((0.1, 0.5, 1.0))
 
             def boot() -> None:
                 actor = current_actor()
