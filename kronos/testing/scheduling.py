@@ -305,16 +305,14 @@ class Scheduler:
             self._look_after(actor)
 
     def _look_after(self, actor: Actor) -> None:
-        if actor.lock_due_ns <= self.clock.now_ns() and not actor.has_returned and not actor.timed_out:
-            pid = actor.executing
-            if pid is not None:
-                actor.timed_out = True
-                self._backends.cancel(pid)
         began = time.monotonic()
         while not actor.has_returned:
             pid = actor.executing
             if pid is not None and not actor.timed_out and not actor.killed and self._backends.blockers(pid):
-                return
+                if actor.lock_due_ns > self.clock.now_ns():
+                    return
+                actor.timed_out = True  # only who still waits: who has just been let through is not raced
+                self._backends.cancel(pid)
             if time.monotonic() - began > PATIENCE_S:
                 raise StuckError(f"{actor.name} does not come back (backend {pid})")
             time.sleep(0.0003)

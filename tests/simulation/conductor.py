@@ -95,6 +95,7 @@ def lines(url: str, seeds: range, mutation: str = "") -> Iterator[dict[str, Any]
                 [sys.executable, "-m", "tests.simulation.player", at, *map(str, _part(seeds, number)), mutation],
                 stdout=subprocess.PIPE,
                 text=True,
+                start_new_session=True,  # a Ctrl-C is for us to hear
             )
             for number, at in enumerate(urls)
         ]

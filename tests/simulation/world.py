@@ -383,7 +383,7 @@ class World:
         self.served = served
         self.seed = seed
         rng = random.Random(f"{seed}/world")
-        aim = rng.choice(aims)
+        aim = aims[seed % len(aims)]  # in turn: each statement has its seeds
         self.is_led = mutation.needs == "leader" or aim in LED or rng.random() < 0.05
         """Whether the nodes campaign for the lead, and somebody keeps a schedule."""
         self.is_swept = mutation.needs == "sweep" or aim in SWEPT or rng.random() < 0.1
