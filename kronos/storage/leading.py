@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
+import psycopg
 from psycopg import errors as pg
 
 from kronos.errors import LeaseLost, Unavailable
@@ -88,8 +89,11 @@ class PostgresLeadership:
 
     def _end_old_leader(self) -> None:
         own = self._backends["leader"][1]
-        with self._link.connect(self._url, purpose="maintenance", role=False) as connection:
-            connection.execute(statement("end_leader"), {"own": own})
+        try:
+            with self._link.connect(self._url, purpose="maintenance", role=False) as connection:
+                connection.execute(statement("end_leader"), {"own": own})
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise Unavailable(f"the old leader's connections could not be ended ({type(error).__name__})") from error
 
     def renew(self, term: Term, lease_s: float) -> bool:
         at = {"epoch": term.epoch, "node": term.node, "lease_s": lease_s}

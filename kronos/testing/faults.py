@@ -69,6 +69,7 @@ class FaultPlan(Watched):
         self._on_death = on_death
         self._counts: dict[str, int] = {}
         self.armed = True
+        self.is_aim_struck = False
         self.statements = 0
         self.struck: list[tuple[int, str, str, str]] = []
         """(number of the statement, process, statement, kind of fault)."""
@@ -107,7 +108,7 @@ class FaultPlan(Watched):
         if self._prelude is not None and self._prelude[0] == label:
             kind, self._prelude = self._prelude[1], None
         elif label == self.aim and count == self._aim_at:
-            kind = self._aim_kind
+            kind, self.is_aim_struck = self._aim_kind, True
         elif self._rng.random() < self._chance:
             kind = self._rng.choice(self._kinds)
         else:

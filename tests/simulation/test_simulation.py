@@ -14,7 +14,7 @@ from tests.simulation.reach import AIMS, OUT_OF_REACH
 
 pytestmark = [pytest.mark.simulation, pytest.mark.timeout(240)]
 
-SEEDS = range(240)
+SEEDS = range(480)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,8 @@ def test_no_seed_breaks_a_rule(summary):
 def test_every_statement_is_aimed_at_or_listed_with_the_reason_why_not(summary):
     assert set(statement_names()) - set(OUT_OF_REACH) <= set(AIMS)
     assert sorted(set(OUT_OF_REACH) - set(statement_names())) == [], "these are gone: take them off the list"
-    assert len(summary.visited) > len(AIMS) / 2, "faults strike at too few statements"
+    missed = set(AIMS) - summary.visited
+    assert len(missed) <= len(AIMS) / 10, f"no fault struck at {sorted(missed)}"
 
 
 def test_an_equal_seed_gives_an_equal_history(postgres_url, summary):

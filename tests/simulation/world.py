@@ -52,6 +52,8 @@ from tests.simulation.reach import LED, PRELUDES, SWEPT
 
 STRUCK_MAX: Final = 100
 """Statements after which nothing goes wrong any more."""
+AIM_MAX: Final = 250
+"""The same while the statement that the seed aims at has not come."""
 STATEMENTS_MAX: Final = 1_500
 LEASE_S: Final = 1.5
 POLL_S: Final = 1.0
@@ -528,7 +530,8 @@ class World:
         while True:
             self.scheduler.turn()
             said = all(client.is_over for client in self.clients)
-            if self.plan.armed and self.plan.statements >= STRUCK_MAX:
+            patience = STRUCK_MAX if self.plan.is_aim_struck else AIM_MAX
+            if self.plan.armed and self.plan.statements >= patience:
                 self.plan.disarm()
             if janitor is None and said and not self.plan.armed:
                 janitor = Janitor(self)
