@@ -116,3 +116,16 @@ def test_the_checkpoint_key_is_made_once_and_is_its_owners_alone(database_url, t
         assert app.checkpoint_key == key
         (made,) = [path for path in Path(tmp_path / "data").iterdir() if path.is_file()]
         assert stat.S_IMODE(made.stat().st_mode) == 0o600
+
+
+def test_who_starts_a_run_without_its_code_leaves_defaults_to_the_workflow(database_url, tmp_path):
+    from kronos import Engine
+    from tests.definitions.test_inputs_without_code import by_names
+
+    with (
+        Engine(workflows=[by_names], database_url=database_url, data_dir=tmp_path) as engine,
+        Kronos.open(database_url=database_url, data_dir=tmp_path) as stranger,
+    ):
+        run = stranger.wait(stranger.start_json("by_names", '{"symbol": "A"}'), 30)
+        assert run.phase == "completed"
+        assert run.input == engine.app.history.run(engine.start(by_names, {"symbol": "A"}).run_id).input

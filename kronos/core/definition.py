@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
@@ -174,7 +175,7 @@ class WorkflowDefinition(Generic[P, R]):
             typed = canonical.decode(data, self.input_type)
         except InvalidInput as error:
             if "[...]" in str(error.facts.get("field", "")):  # a key of a mapping: the schema knows which
-                check_against(canonical.encode(self.graph.input_schema), data)
+                check_against(json.dumps(self.graph.input_schema).encode(), data)
             raise
         return canonical.encode(canonical.settle(typed))
 

@@ -5,6 +5,9 @@ Rule: it is the one record parameter whole, or a record of all parameters by nam
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -12,6 +15,7 @@ import msgspec
 from kronos.core.fields import is_object
 from kronos.core.proxies import refuse
 from kronos.core.signature import EMPTY, Parameter, Signature
+from kronos.kernel import canonical
 
 __all__ = ["input_type", "schema_of", "takes_whole_input"]
 
@@ -44,6 +48,32 @@ def _record_field(parameter: Parameter) -> tuple[str, Any] | tuple[str, Any, Any
 def schema_of(kind: Any) -> dict[str, Any]:
     """Return the JSON Schema of an input type; refuse one that cannot be read from JSON."""
     try:
-        return msgspec.json.schema(kind)
+        schema = msgspec.json.schema(kind)
     except (TypeError, NotImplementedError) as error:
         refuse(f"the input type {kind!r} cannot be read from JSON: {error}")
+    properties = _root(schema).get("properties", {})
+    for name, default in _defaults(kind):
+        properties.get(name, {})["default"] = json.loads(canonical.encode(default))
+    return schema
+
+
+def _root(schema: dict[str, Any]) -> dict[str, Any]:
+    reference = schema.get("$ref", "").removeprefix("#/$defs/")
+    found: dict[str, Any] = schema.get("$defs", {}).get(reference, schema)
+    return found
+
+
+def _defaults(kind: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the defaults of a record's fields: a schema of msgspec's has no made ones, and infinities as null."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        for field in msgspec.structs.fields(kind):
+            if field.default_factory is not msgspec.NODEFAULT:
+                yield field.encode_name, field.default_factory()
+            elif field.default is not msgspec.NODEFAULT and field.default is not msgspec.UNSET:
+                yield field.encode_name, field.default
+    elif dataclasses.is_dataclass(kind):
+        for each in dataclasses.fields(kind):
+            if each.default_factory is not dataclasses.MISSING:
+                yield each.name, each.default_factory()
+            elif each.default is not dataclasses.MISSING:
+                yield each.name, each.default
