@@ -81,6 +81,11 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 "budget: no limit is set: give usd=, tokens=, attempts= or time=", field="budget", value=None
             )
 
+    @property
+    def is_spent_late(self) -> bool:
+        """Whether only the end of an attempt tells what it used up; how many there are is known before."""
+        return any(limit is not None for limit in (self.usd, self.tokens, self.time))
+
     def used_up_by(self, spent: Spent) -> str | None:
         """Return which limit `spent` has reached, with the sum; None while there is something left."""
         if self.usd is not None and Decimal(spent.costs.usd) >= Decimal(self.usd):

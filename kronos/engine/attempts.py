@@ -5,11 +5,14 @@ Rule: an attempt is known by step and number; an outcome of any other than the o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from kronos.core.events import Failure, Kind, RunFacts, StepFacts
 from kronos.core.graph import node_name
+from kronos.core.inputs import UNDO
+from kronos.core.options import Executor
 from kronos.core.plan import Plan
 from kronos.core.state import StepStatus
 from kronos.engine.runlog import RunLog
@@ -19,7 +22,10 @@ from kronos.kernel.hashing import input_digest
 from kronos.kernel.ids import IncarnationId, StepName
 from kronos.ports.queue import ClaimedRun, DeadLetter
 
-__all__ = ["TAKEOVERS_MAX", "Attempts"]
+__all__ = ["ROOM_MAX", "TAKEOVERS_MAX", "Attempts"]
+
+ROOM_MAX: Final = 16
+"""Attempts in hand at most, of each executor, where a budget is known to be used up only when attempts have ended."""
 
 TAKEOVERS_MAX: Final = 3
 """Takeovers without progress after which a run is suspected of killing its workers: each attempt is made in a process
@@ -39,6 +45,8 @@ class Attempts:
         "_left_to_undo",
         "_now_ns",
         "_probation",
+        "_rationed",
+        "_room",
         "_served",
         "_takeovers",
         "_undoing",
@@ -62,7 +70,9 @@ class Attempts:
         worker: IncarnationId,
         now_ns: Callable[[], int],
         chance: Callable[[], float],
+        room: Mapping[Executor, int],
     ) -> None:
+        """`room` is how many slots this worker has of each executor."""
         self.claimed: Final = claimed
         self.id: Final = claimed.id
         self.log: Final = RunLog(claimed, now_ns)
@@ -79,6 +89,9 @@ class Attempts:
         self._served = served
         self._graph: Final = served.graph
         self._worker = worker
+        self._room = room
+        self._rationed: dict[Executor, deque[str]] = {}
+        """Steps that are ready and wait until fewer attempts are in hand: a run spends at most its budget and those."""
         self._now_ns = now_ns
         self._chance = chance
         self._failing: tuple[str, Failure] | None = None
@@ -127,6 +140,27 @@ class Attempts:
         """Record that an attempt runs: its outcome will come in a later flush."""
         if self.log.status(task.step) is not StepStatus.RUNNING:
             self.log.append(Kind.STEP_INPUT_RECORDED, self._started(task, started_ns), task.step, task.attempt)
+
+    def _has_room(self, executor: Executor) -> bool:
+        """Whether one more attempt may be in hand without adding more to what is spent than the slots can run."""
+        nodes = self._graph.by_name
+        in_hand = sum(nodes[node_name(step)].options.executor == executor for step in self.active)
+        return in_hand < max(1, min(self._room.get(executor, ROOM_MAX), ROOM_MAX))
+
+    def _must_wait(self, step: str) -> bool:
+        """Put a step aside that is ready, where the budget leaves no room for it now; return whether it was."""
+        budget, executor = self._graph.budget, self._graph.by_name[node_name(step)].options.executor
+        if budget is None or not budget.is_spent_late or step.startswith(UNDO) or self._has_room(executor):
+            return False
+        self._rationed.setdefault(executor, deque()).append(step)
+        return True
+
+    def _next_rationed(self) -> str | None:
+        """Return a step that was put aside and for which there is room now."""
+        for executor, steps in self._rationed.items():
+            if steps and self._has_room(executor):
+                return steps.popleft()
+        return None
 
     def begin_on_record(self, task: Task) -> None:
         """Record that an attempt runs before it does."""

@@ -13,13 +13,14 @@ import random
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from kronos.core.events import Event, Failure, Kind
 from kronos.core.families import decode_child_ended, encode_child_ended
+from kronos.core.options import Executor
 from kronos.core.state import Run, StepStatus, fold
 from kronos.engine.clock import RunClock
 from kronos.engine.commands import COMMANDS
@@ -61,9 +62,10 @@ class Intake:
         reports: Reports,
         held: Callable[[], set[RunId]],
         on_lost: Callable[[BaseException], None],
+        room: Mapping[Executor, int],
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`chance` draws from [0, 1): jitter only, it keeps a crowd from coming back together."""
+        """`room` counts slots; `chance` draws from [0, 1): jitter only, it keeps a crowd from coming back together."""
         self._queue = queue
         self._blobs = blobs
         self._serving = serving
@@ -75,6 +77,7 @@ class Intake:
         self._reports = reports
         self._on_lost = on_lost
         self._chance = chance
+        self._room = room
         self._wanted = 0
         self._reloads: deque[tuple[OwnedRun, str]] = deque()
         self.wake: Final = threading.Event()
@@ -189,7 +192,12 @@ class Intake:
 
     def _own(self, claimed: ClaimedRun) -> OwnedRun:
         served = self._serving.get(claimed.definition)
-        around: Any = {"worker": self._incarnation, "now_ns": self._clock.now_ns, "chance": self._chance}
+        around: Any = {
+            "worker": self._incarnation,
+            "now_ns": self._clock.now_ns,
+            "chance": self._chance,
+            "room": self._room,
+        }
         if claimed.changes is None:
             return OwnedRun(claimed, served, **around)
         return ForkedRun(claimed, served, self._ground(claimed, served, claimed.changes), **around)

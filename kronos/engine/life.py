@@ -88,6 +88,7 @@ class Life:
             clock=clock,
             inbox=self.inbox,
             poll_s=around.poll_s,
+            room=around.capacity,
             chance=around.chance,
             reports=services.reports,
             held=lambda: self.loop.held(),  # noqa: PLW0108 - the loop comes after the intake

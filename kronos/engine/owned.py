@@ -13,6 +13,7 @@ from typing import Final
 from kronos.core.asking import is_waiting
 from kronos.core.events import Failure, Kind, RunFacts
 from kronos.core.inputs import RunOutputs
+from kronos.core.options import Executor
 from kronos.core.plan import Plan, is_open
 from kronos.core.state import Run, StepState, StepStatus
 from kronos.engine.attempts import TAKEOVERS_MAX
@@ -47,8 +48,9 @@ class OwnedRun(Compensation):
         worker: IncarnationId,
         now_ns: Callable[[], int],
         chance: Callable[[], float],
+        room: Mapping[Executor, int],
     ) -> None:
-        super().__init__(claimed, served, worker=worker, now_ns=now_ns, chance=chance)
+        super().__init__(claimed, served, worker=worker, now_ns=now_ns, chance=chance, room=room)
         self.flushing = False
         self.parking = False
         """Whether a flush under way gives this run back: nothing of it counts any more unless that is refused."""

@@ -52,6 +52,8 @@ class Progress(Attempts):
                 self._close(plan.ended.popleft())
             elif held:
                 break
+            elif (rationed := self._next_rationed()) is not None:
+                tasks += self.begin_step(rationed)
             elif plan.ready:
                 tasks += self.begin_step(plan.ready.popleft())
             elif not plan.more():
@@ -69,9 +71,11 @@ class Progress(Attempts):
     def attempt(self, step: str) -> list[Task]:
         """Return the next attempt; one that must be on record before it runs goes behind the next commit.
 
-        Where the budget is used up there is none, and the run fails.
+        Where the budget is used up there is none, and the run fails; where attempts in hand may use it up it waits.
         """
         if self._graph.budget is not None and self._is_broke(step):
+            return []
+        if self._must_wait(step):
             return []
         task = self._task(step, self._next_attempt(step))
         self.active[step] = task.attempt
@@ -194,6 +198,7 @@ class Progress(Attempts):
         if outcome.failure is not None:
             facts = msgspec.structs.replace(facts, effects=outcome.effects, costs=outcome.costs)
             self._after_failure(task.step, task.attempt, facts, outcome.failure, outcome.finished_ns)
+            self.log.buffer.after_commit += self.advance() if self._rationed else []
         else:
             assert outcome.output is not None, "an outcome has an output or a failure"
             self._completed(task, facts, outcome, outcome.output)

@@ -53,7 +53,7 @@ def claimed(clock: FakeClock, flow=doubled) -> OwnedRun:
         RunId(str(uuid.uuid4())), 1, definition.id, flow.name, "1", b'{"number":3}', 1, 1, None, 0, 0, 0, None, 0, 0
     )
     served = Served(flow, definition)
-    return OwnedRun(run, served, worker=IncarnationId(1), now_ns=clock.now_ns, chance=lambda: 0.5)
+    return OwnedRun(run, served, worker=IncarnationId(1), now_ns=clock.now_ns, chance=lambda: 0.5, room={})
 
 
 def test_a_beginning_lingers_for_the_first_outcome_and_goes_with_it(clock, gathering):

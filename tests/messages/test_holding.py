@@ -13,10 +13,12 @@ import pytest
 
 from kronos import Budget, StepContext, step, wait_for_signal, workflow
 from kronos.core.state import Phase
+from kronos.engine.attempts import ROOM_MAX
 from kronos.errors import Cancelled, InvalidInput
 from kronos.ports.history import RunFilter
 from kronos.storage.statements import statement
 
+SLOTS = 4  # of the engine of these tests
 gates: dict[str, threading.Event] = {}
 seen: dict[str, object] = {}
 
@@ -266,6 +268,55 @@ def test_attempts_are_limited_too(talk):
     run = talk.end(talk.start(once))
     assert (run.phase, run.failed_step, run.failure.type) == (Phase.FAILED, "ask_model", "BudgetExceeded")
     assert "budget attempts=1 is used up: 1 attempts were made" in run.failure.message
+
+
+@step
+def pay(element: int, ctx: StepContext) -> int:
+    ctx.cost(usd="0.30")
+    return element
+
+
+@step(executor="async")
+async def pay_async(element: int, ctx: StepContext) -> int:
+    ctx.cost(usd="0.30")
+    await asyncio.sleep(0.001)
+    return element
+
+
+@step(retries=1, backoff="5ms")
+def pay_twice(element: int, ctx: StepContext) -> int:
+    ctx.cost(usd="0.01")
+    if ctx.attempt == 1:
+        raise ValueError("once more")
+    return element
+
+
+@workflow(version="1", budget=Budget(usd="1"))
+def wide(elements: list[int]) -> list[int]:
+    return pay.map(elements)
+
+
+@workflow(version="1", budget=Budget(usd="1"))
+def wide_async(elements: list[int]) -> list[int]:
+    return pay_async.map(elements)
+
+
+@workflow(version="1", budget=Budget(usd="100"))
+def wide_within(elements: list[int]) -> list[int]:
+    return pay_twice.map(elements)
+
+
+@pytest.mark.parametrize(("flow", "slots"), [(wide, SLOTS), (wide_async, ROOM_MAX)])
+def test_a_wide_map_spends_at_most_its_budget_and_what_the_slots_are_at(talk, flow, slots):
+    run = talk.end(talk.start(flow, {"elements": list(range(100))}))
+    assert (run.phase, run.failure.type) == (Phase.FAILED, "BudgetExceeded")
+    assert Decimal(1) <= Decimal(run.spent.costs.usd) <= 1 + slots * Decimal("0.30")
+
+
+def test_a_wide_map_within_its_budget_ends_whole_though_each_element_fails_once(talk):
+    run = talk.start(wide_within, {"elements": list(range(60))})
+    assert talk.result(run) == list(range(60))
+    assert talk.app.history.run(run).spent.costs.usd == "1.2"
 
 
 @step
