@@ -232,6 +232,8 @@ class RunLog:
             self.append(Kind.RUN_CONTINUED, RunFacts(successor=str(successor.run)))
             self.buffer.beside.starts.append(successor)
         self.append(kind, facts)
+        finished = self.state.finished
+        assert finished is not None, "the run has ended"
         if dead is not None:
             self.buffer.beside.dead.append(dead)
         self.buffer.ended = Head(
@@ -239,7 +241,7 @@ class RunLog:
             self.state.seq,
             self.head,
             self.inbox_seen,
-            self._now_ns(),
+            finished,
             phase=self.state.phase.value,
             output=None if self.state.output is msgspec.UNSET else bytes(self.state.output),
             failure=None if facts.failure is None else msgspec.json.encode(facts.failure),

@@ -91,6 +91,17 @@ def without_foreign_keys(statement: str, check: str, row: str) -> Fault:
     return Fault(plant, check, row)
 
 
+def of_runs(change: str, which: str, check: str) -> Fault:
+    """One column of rows of `runs`, with the triggers of foreign keys asleep."""
+
+    def plant(owner, run, seqs):
+        owner.execute("SET LOCAL session_replication_role = replica")
+        sql(f"UPDATE kronos.runs SET {change} WHERE {which}", check, "").plant(owner, run, seqs)
+        owner.execute("SET LOCAL session_replication_role = origin")
+
+    return Fault(plant, check, "runs: RUN" if which == "id = RUN" else "runs: ")
+
+
 BLOB_OF_RUN = "(SELECT blob FROM kronos.blob_refs WHERE kind = 'run' AND owner = RUN LIMIT 1)"
 FAULTS = {
     "an edited output": sql(
@@ -126,6 +137,35 @@ FAULTS = {
         "UPDATE kronos.runs SET phase = 'running', finished_at = NULL WHERE id = RUN", "end", "runs: RUN"
     ),
     "another result on the row": sql("UPDATE kronos.runs SET output = '1' WHERE id = RUN", "result", "runs: RUN"),
+    "another input on the row": of_runs("input = '{\"size\":1}'", "id = RUN", "beginning"),
+    "another input on a fork's row": of_runs("input = '{\"size\":1}'", "parent_run IS NOT NULL", "beginning"),
+    "another workflow on the row": of_runs("workflow = 'failing'", "id = RUN", "beginning"),
+    "another version on the row": of_runs("version = '2'", "id = RUN", "beginning"),
+    "another version on the row of a run that has not begun": of_runs(
+        "version = '2'", "phase = 'pending'", "beginning"
+    ),
+    "another definition on the row": of_runs(
+        "definition = (SELECT id FROM kronos.definitions WHERE workflow = 'failing')", "id = RUN", "beginning"
+    ),
+    "another start on the row": of_runs("started_at = started_at - interval '1 hour'", "id = RUN", "beginning"),
+    "a start on the row after the first event": of_runs(
+        "started_at = started_at + interval '1 hour'", "id = RUN", "beginning"
+    ),
+    "another parent on a fork's row": of_runs(
+        "parent_run = (SELECT id FROM kronos.runs WHERE phase = 'failed')", "parent_run IS NOT NULL", "beginning"
+    ),
+    "a parent of a run that started a child": of_runs(
+        "child_of = id, child_step = 'length', child_attempt = 1", "id = RUN", "beginning"
+    ),
+    "a predecessor on the row": of_runs("continues = id", "id = RUN", "beginning"),
+    "a successor on the row": of_runs("continued_by = gen_random_uuid()", "id = RUN", "result"),
+    "a failure that is gone from the row": of_runs("failure = NULL", "phase = 'failed'", "result"),
+    "another failure on the row": of_runs('failure = \'{"type":"A","message":"b"}\'', "phase = 'failed'", "result"),
+    "a failure on the row of a run that completed": of_runs("failure = '{'", "id = RUN", "result"),
+    "costs on the row that nobody reported": of_runs("spent = '{\"attempts\":9}'", "id = RUN", "result"),
+    "another end on the row": of_runs("finished_at = finished_at + interval '1 second'", "id = RUN", "result"),
+    "an end on the row that never comes": of_runs("finished_at = 'infinity'", "id = RUN", "result"),
+    "a result on the row of an open run": of_runs("output = '1'", "phase = 'pending'", "result"),
     "a command that was never counted": sql(
         "INSERT INTO kronos.run_inbox (run_id, command_id, kind, body) VALUES (RUN, gen_random_uuid(), 'cancel', '{}')",
         "inbox",

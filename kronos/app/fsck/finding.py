@@ -49,6 +49,10 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "head": Meaning("the history up to here was replaced as a whole", _TAMPERED),
     "end": Meaning("the run's row and its history disagree on whether and how it ended", _TAMPERED),
     "result": Meaning("lists show another result than the history holds", "believe the history: `kronos runs events`"),
+    "beginning": Meaning(
+        "forks, replays and lists would believe another beginning than the one that is on record",
+        "believe the history: `kronos runs events`; restore the row from a backup",
+    ),
     "anchor": Meaning("history that was exported earlier is no longer the same", _TAMPERED),
     "run": Meaning("events that belong to no run are seen by nobody", "restore the run's row from a backup"),
     "class": Meaning("readers look for these events in another partition and miss them", "restore the row's class"),

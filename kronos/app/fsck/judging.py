@@ -3,7 +3,8 @@
 Rule 1: hashes and sequence are computed here anew (`fsck.chaining`); the decoders of facts and the table of legal
         transitions are those that every reader uses (`core.events`, `core.state`).
 Rule 2: one fault is one finding: after it, judging goes on from what the row says.
-Rule 3: recorded values are dropped as soon as they are judged: memory does not grow with their size.
+Rule 3: a run's row is held against a history whose rows match their hashes: another is no witness.
+Rule 4: recorded values are dropped as soon as they are judged: memory does not grow with their size.
 """
 
 from __future__ import annotations
@@ -17,29 +18,17 @@ import msgspec
 
 from kronos.app.fsck.chaining import GENESIS, successor
 from kronos.app.fsck.finding import Finding
-from kronos.core.events import LEADING, Event, RunFacts, read_event
+from kronos.app.fsck.rows import RunLine, other_beginning, other_end
+from kronos.core.events import LEADING, Event, Kind, RunFacts, read_event
 from kronos.core.state import Phase, Run, apply
 from kronos.errors import CorruptHistory, TransitionError
 
-__all__ = ["EventLine", "Judge", "RunLine", "blobs_in", "light"]
+__all__ = ["EventLine", "Judge", "blobs_in", "light"]
 
 _BLOB: Final = re.compile(rb'"\$blob":"([0-9a-f]{64})"')
 
 
-class RunLine(NamedTuple):
-    """A row of `runs`, as far as fsck reads it; `inbox` is how many rows of `run_inbox` it has."""
-
-    id: uuid.UUID
-    phase: str
-    head_seq: int
-    head_hash: bytes | None
-    inbox_n: int
-    inbox_seen: int
-    inbox: int
-    output: bytes | None
-    failed_step: str | None
-    expired: bool
-    parent_seq: int
+_BEGINNINGS: Final = frozenset({Kind.RUN_STARTED, Kind.RUN_FORKED})
 
 
 class EventLine(NamedTuple):
@@ -71,6 +60,9 @@ class Judge:
         self._heads: tuple[bytes, ...] = (head,)
         self._first = self._last = after
         self._state = state
+        self._holds = True
+        self._begun = False
+        self._successor: str | None = None
         self._seen_head = after == run.head_seq and run.head_hash in (None, head)
 
     def expect(self, seq: int, head: bytes) -> None:
@@ -93,6 +85,7 @@ class Judge:
         heads = [successor(head, *columns) for head in self._heads]
         if line.hash not in heads:
             yield self._at(line, "chain", "the row does not match its hash")
+            self._holds = False
         # where a hash alone was edited, the next row still follows the one that was computed
         self._heads = (line.hash,) if line.hash in heads else (line.hash, *heads[:1])
 
@@ -112,6 +105,9 @@ class Judge:
                 self._state = None
             if self._state is not None:
                 self._state = apply(self._state, light(event))
+            self._begun = self._begun or event.kind in _BEGINNINGS
+            if event.kind is Kind.RUN_CONTINUED and isinstance(event.facts, RunFacts):
+                self._successor = event.facts.successor
         except CorruptHistory as error:
             yield self._at(line, "body", error.message)
             self._state = None
@@ -142,12 +138,17 @@ class Judge:
             return
         if state.phase.is_final != Phase(run.phase).is_final or (state.phase.is_final and state.phase != run.phase):
             yield self._of_run("end", f"the run's row says {run.phase}, its events lead to {state.phase}")
-        elif state.phase.is_final:
-            output = None if state.output is msgspec.UNSET else bytes(state.output)
-            if output != run.output or state.failed_step != run.failed_step:
-                yield self._of_run("result", "the run's row holds another result than its last event")
-            if self._last > run.head_seq:
-                yield self._of_run("end", f"events after seq {run.head_seq} were added after the end")
+            return
+        if state.phase.is_final and self._last > run.head_seq:
+            yield self._of_run("end", f"events after seq {run.head_seq} were added after the end")
+        if not self._holds:
+            return
+        ends = ", ".join(other_end(run, state, self._successor))
+        if ends:
+            yield self._of_run("result", f"its {ends} are not what its events say")
+        begins = ", ".join(other_beginning(run, state, begun=self._begun))
+        if begins:
+            yield self._of_run("beginning", f"its {begins} are not what its events say")
 
     def _at(self, line: EventLine, check: str, what: str) -> Finding:
         return Finding(check=check, row=f"events: run {line.run} seq {line.seq}", what=what)

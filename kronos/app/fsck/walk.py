@@ -12,9 +12,10 @@ from typing import Final, NamedTuple, cast
 
 from kronos.app.fsck.anchor import Anchors, Head
 from kronos.app.fsck.finding import Finding
-from kronos.app.fsck.judging import EventLine, Judge, RunLine, blobs_in
+from kronos.app.fsck.judging import EventLine, Judge, blobs_in
 from kronos.app.fsck.prefixes import Prefixes
 from kronos.app.fsck.reading import Reader
+from kronos.app.fsck.rows import RunLine
 from kronos.core.state import new_run
 from kronos.kernel.ids import RunId
 

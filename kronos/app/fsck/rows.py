@@ -1,0 +1,155 @@
+"""A run's row, held against the fold of its history: what lists show, and what forks and replays believe.
+
+Rule 1: a column is judged only where the history knows it: an open run's end is not there yet, a run that was given up
+        before it began has no beginning on record, and a fork begins with its own `run_forked`.
+Rule 2: times are judged as exactly as they are written: the end to a millisecond; `started_at` is when the run was
+        first claimed, by the database's clock, so it lies between the run's creation and its first event.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+
+from kronos.core.costs import NO_COSTS, Spent
+from kronos.core.events import Failure
+from kronos.core.state import Run
+
+__all__ = ["RunLine", "other_beginning", "other_end"]
+
+END_NS: Final = 1_000_000
+CLOCK_NS: Final = 60_000_000_000
+"""How far apart the clocks of the database and of a worker are taken to be: that one asks every 30 s."""
+
+_REF: Final = re.compile(rb'\{"\$blob":"([0-9a-f]{64})","size":[0-9]+\}')
+_T = TypeVar("_T")
+
+
+class RunLine(NamedTuple):
+    """A row of `runs`, as far as fsck reads it; `inbox` is how many rows of `run_inbox` it has.
+
+    `input` is the SHA-256 of what stands there, times are ns; `named` and `named_version` what its definition is
+    called, `adoption` the wish that waits in its inbox.
+    """
+
+    id: uuid.UUID
+    phase: str
+    head_seq: int
+    head_hash: bytes | None
+    inbox_n: int
+    inbox_seen: int
+    inbox: int
+    output: bytes | None
+    failed_step: str | None
+    expired: bool
+    parent_seq: int
+    workflow: str
+    version: str
+    definition: str
+    input: bytes
+    parent_run: uuid.UUID | None
+    child_of: uuid.UUID | None
+    child_step: str | None
+    continues: uuid.UUID | None
+    created: Decimal
+    started: Decimal | None
+    finished: Decimal | None
+    failure: bytes | None
+    spent: bytes | None
+    continued_by: uuid.UUID | None
+    named: str | None
+    named_version: str | None
+    adoption: bytes | None
+
+
+class _Adoption(msgspec.Struct):
+    definition: str = ""
+    version: str = ""
+
+
+def other_beginning(run: RunLine, state: Run, *, begun: bool) -> Iterator[str]:
+    """Yield the columns that say otherwise how the run began than its history; `begun`: it has events of its own that
+    say so.
+    """
+    facts = state.facts
+    if not begun or facts.definition is None:
+        yield from _differing(workflow=(run.workflow, run.named), version=(run.version, run.named_version))
+        return
+    adopted = _read(run.adoption, _Adoption)
+    definition, version = (adopted.definition, adopted.version) if adopted else (facts.definition, facts.version)
+    yield from _differing(
+        workflow=(run.workflow, facts.workflow),
+        version=(run.version, version),
+        definition=(run.definition, definition),
+        parent_run=(_text(run.parent_run), facts.parent),
+        parent_seq=(run.parent_seq, facts.parent_seq or 0),
+        child_of=(_text(run.child_of), facts.child_of),
+        child_step=(run.child_step, facts.child_step),
+        continues=(_text(run.continues), facts.continues),
+    )
+    if facts.input is not msgspec.UNSET and run.input != _digest(bytes(facts.input)):
+        yield "input"
+    if state.started is not None and not _is_between(run.created, run.started, state.started):
+        yield "started_at"
+
+
+def other_end(run: RunLine, state: Run, successor: str | None) -> Iterator[str]:
+    """Yield the columns that say otherwise how the run ended than its history; an open run has no end."""
+    output = None if state.output is msgspec.UNSET or not state.phase.is_final else bytes(state.output)
+    failure, failed_step = (state.failure, state.failed_step) if state.phase.is_final else (None, None)
+    yield from _differing(
+        output=(run.output, output),
+        failed_step=(run.failed_step, failed_step),
+        continued_by=(_text(run.continued_by), successor),
+    )
+    if (run.failure is None) != (failure is None) or _read(run.failure, Failure) != failure:
+        yield "failure"
+    if not _is_spent(run.spent, state):
+        yield "spent"
+    if not _is_near(run.finished, state.finished):
+        yield "finished_at"
+
+
+def _is_near(ours: Decimal | None, theirs: int | None) -> bool:
+    if ours is None or theirs is None:
+        return ours is None and theirs is None
+    return abs(ours - theirs) <= END_NS
+
+
+def _is_spent(spent: bytes | None, state: Run) -> bool:
+    if spent is None:
+        return not state.phase.is_final or state.costs == NO_COSTS
+    return state.phase.is_final and _read(spent, Spent) == state.spent
+
+
+def _is_between(created: Decimal, started: Decimal | None, begun: int) -> bool:
+    return started is not None and created - CLOCK_NS <= started <= begun + CLOCK_NS
+
+
+def _digest(recorded: bytes) -> bytes:
+    """Return the SHA-256 of a recorded value, which is itself or the name of its blob."""
+    ref = _REF.fullmatch(recorded)
+    return hashlib.sha256(recorded).digest() if ref is None else bytes.fromhex(ref[1].decode())
+
+
+def _differing(**columns: tuple[object, object]) -> Iterator[str]:
+    for name, (ours, theirs) in columns.items():
+        if ours != theirs:
+            yield name
+
+
+def _read(data: bytes | None, kind: type[_T]) -> _T | None:
+    try:
+        return None if data is None else msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _text(run: uuid.UUID | None) -> str | None:
+    return None if run is None else str(run)
