@@ -16,7 +16,7 @@ from kronos.core.definition import WorkflowDefinition
 from kronos.core.forking import Fork, Reuse, check_arguments, check_steps, inherit
 from kronos.core.graph import node_name
 from kronos.core.state import Phase
-from kronos.engine.forking import check_output
+from kronos.engine.forking import check_given, check_output
 from kronos.engine.serving import Serving
 from kronos.errors import Conflict, InvalidInput
 from kronos.kernel import canonical
@@ -173,6 +173,7 @@ class Forks:
                     f"step {step!r} is given an output, so its input is not asked for: give one of them",
                     field=f"inputs.{step}",
                 )
+        self._check_inputs(definition, changes.inputs)
         self._check_outputs(definition, changes.outputs)
         return Fork(
             at=at,
@@ -183,6 +184,14 @@ class Forks:
             reuse=_reuse(at, changes),
             allow_external=changes.allow_external,
         )
+
+    def _check_inputs(self, definition: Definition, inputs: Mapping[str, Mapping[str, object]]) -> None:
+        """Hold given arguments against the types of the steps that execute code, where it is at hand."""
+        served = self._app.definitions.find(definition.id)
+        for step, given in inputs.items():
+            code = None if served is None else served.workflow.steps.get(node_name(step))
+            if code is not None and definition.graph.kind_of(step) == "step":
+                check_given(step, {name: _raw(value) for name, value in given.items()}, code)
 
     def _check_outputs(self, definition: Definition, outputs: Mapping[str, object]) -> None:
         """Hold given outputs against the steps' types, where their code is at hand; else their worker does."""

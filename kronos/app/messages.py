@@ -91,7 +91,8 @@ class Messages:
     def approve(self, run_id: RunId, step: str | None = None, *, by: str, reason: str = "") -> str:
         """Approve what a run waits for, and return the name of the step; `step` may be left out where it is one only.
 
-        Raises `Conflict` when the run does not wait for it, `InvalidInput` when nobody says it (`by`).
+        Raises `Conflict` when the run does not wait for it or somebody has decided already, `InvalidInput` when nobody
+        says it (`by`).
         """
         return self._decide(run_id, step, approved=True, by=by, reason=reason)
 
@@ -134,8 +135,15 @@ class Messages:
     ) -> CancelReport:
         """Ask for the end of every open run that `chosen` describes, and report; with `dry_run` only count them.
 
-        `on_progress` is called with how many were looked at, and how many there were at the beginning.
+        One that names nothing is refused: to end all, name all open phases.  `on_progress` is called with how many were
+        looked at, and how many there were at the beginning.
         """
+        if chosen == RunFilter(before=chosen.before, limit=chosen.limit):
+            raise InvalidInput(
+                "where, workflow and phases are empty, which means every open run: say which runs, "
+                "or name the phases pending, running and waiting to end them all",
+                field="where",
+            )
         open_phases = tuple(phase for phase in Phase if not phase.is_final)
         phases = tuple(phase for phase in chosen.phases or open_phases if not phase.is_final)
         if not phases:
@@ -168,15 +176,24 @@ class Messages:
             raise InvalidInput("by is empty: say who decides", field="by", value=by)
         run = self.history.state_at(run_id)
         chosen = _chosen(run, step or None)
+        once = uuid.uuid5(uuid.UUID(run_id), f"decide/{chosen}/{run.steps[chosen].attempt}")
         decision = Decision(step=chosen, approved=approved, by=_text("by", by), reason=_text("reason", reason))
-        self._send(run_id, "decide", _encode(decision))
+        if not self._send(run_id, "decide", _encode(decision), once):
+            raise Conflict(
+                f"somebody has decided {chosen!r} of run {run_id} already: that word is on its way",
+                run_id=run_id,
+                step=chosen,
+            )
         return chosen
 
-    def _send(self, run_id: RunId, kind: str, body: bytes, command: uuid.UUID | None = None) -> None:
-        if not self._submission.send(run_id, kind, body, command_id=command):
+    def _send(self, run_id: RunId, kind: str, body: bytes, command: uuid.UUID | None = None) -> bool:
+        """Return False where it is in the inbox already; raise `Conflict` when the run has ended."""
+        sent = self._submission.send(run_id, kind, body, command_id=command)
+        if not sent:
             run = self.history.run(run_id)
             if run.phase.is_final:  # else it is in the inbox already
                 raise Conflict(f"run {run_id} is {run.phase} already", run_id=run_id)
+        return sent
 
 
 def pending_approvals(run: Run) -> list[PendingApproval]:
@@ -225,4 +242,8 @@ def _wish(by: str, reason: str) -> Wish:
 def _text(field: str, value: str) -> str:
     if len(value) > TEXT_MAX:
         raise InvalidInput(f"{field}: {len(value)} characters are more than {TEXT_MAX}", field=field, value=len(value))
+    if "\x00" in value:
+        raise InvalidInput(
+            f"{field}={value[:60]!r}: a NUL cannot be kept as text: leave it out", field=field, value=value
+        )
     return value.encode("utf-8", "backslashreplace").decode()

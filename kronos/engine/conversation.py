@@ -1,7 +1,7 @@
 """What a run waits for and what is said to it: timers, messages, decisions, pauses, attributes.
 
 Rule 1: a message is on record before anything comes of it; it is taken by one step, the oldest message first.
-Rule 2: a held run begins nothing; what runs may end, what is due may come due, and both are recorded.
+Rule 2: a held run begins nothing and does not fail; what runs may end, what is due may come due: that is recorded.
 Rule 3: a rejection that no step reads fails the run: what comes after an approval must not happen without it.
 """
 

@@ -8,7 +8,7 @@ Rule 3: everything is in memory before the run is handed to its owner: the loop 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -22,7 +22,7 @@ from kronos.errors import InvalidInput
 from kronos.kernel import canonical
 from kronos.ports.queue import PastOutcome
 
-__all__ = ["Ground", "Reusable", "check_output"]
+__all__ = ["Ground", "Reusable", "check_given", "check_output"]
 
 REUSED_BYTES_MAX: Final = 256 * 1024 * 1024
 """Outputs that are kept at hand for reuse; what does not fit is executed again."""
@@ -112,3 +112,17 @@ def check_output(step: str, data: bytes | msgspec.Raw, code: StepDefinition[Any,
             field=f"outputs.{step}",
             step=step,
         ) from None
+
+
+def check_given(step: str, given: Mapping[str, msgspec.Raw], code: StepDefinition[Any, Any]) -> None:
+    """Raise `InvalidInput` naming the argument that is not of the type that the step declares for it."""
+    types = {parameter.name: parameter.type for parameter in code.signature.parameters}
+    for name in given.keys() & types.keys():
+        try:
+            canonical.decode(given[name], types[name])
+        except InvalidInput as error:
+            raise InvalidInput(
+                f"the argument {name!r} given for step {step!r} is not of its type: {error.message}",
+                field=f"inputs.{step}.{name}",
+                step=step,
+            ) from None

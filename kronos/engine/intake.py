@@ -76,8 +76,7 @@ class Intake:
         self._held = held
         self._reports = reports
         self._on_lost = on_lost
-        self._chance = chance
-        self._room = room
+        self._around: Any = {"worker": incarnation, "now_ns": clock.now_ns, "chance": chance, "room": room}
         self._wanted = 0
         self._reloads: deque[tuple[OwnedRun, str]] = deque()
         self.wake: Final = threading.Event()
@@ -192,15 +191,9 @@ class Intake:
 
     def _own(self, claimed: ClaimedRun) -> OwnedRun:
         served = self._serving.get(claimed.definition)
-        around: Any = {
-            "worker": self._incarnation,
-            "now_ns": self._clock.now_ns,
-            "chance": self._chance,
-            "room": self._room,
-        }
         if claimed.changes is None:
-            return OwnedRun(claimed, served, **around)
-        return ForkedRun(claimed, served, self._ground(claimed, served, claimed.changes), **around)
+            return OwnedRun(claimed, served, **self._around)
+        return ForkedRun(claimed, served, self._ground(claimed, served, claimed.changes), **self._around)
 
     def _ground(self, claimed: ClaimedRun, served: Served, changes: bytes) -> Ground:
         """Return what a fork stands on."""

@@ -181,6 +181,8 @@ class OwnedRun(Compensation):
         if self.active or self.is_over:
             return
         if self._failing is not None:
+            if self.is_held:
+                return  # what its failure sets off waits for resume, as all that follows does
             step, failure = self._failing
             self.conclude(Kind.RUN_FAILED, RunFacts(failure=failure, step=step))
         elif self.plan.is_done:

@@ -480,6 +480,7 @@ def test_a_family_shows_parent_and_children_and_what_each_changed(engine, parent
         (None, None, Changes(outputs={"toal": 1}), InvalidInput, "outputs: no step 'toal'"),
         (None, None, Changes(outputs={"tax": "six"}), InvalidInput, "output given for step 'tax' is not of its type"),
         (None, None, Changes(inputs={"tax": {"rat": 1}}), InvalidInput, "no argument 'rat' .did you mean 'rate'"),
+        (None, None, Changes(inputs={"tax": {"rate": "x"}}), InvalidInput, "'rate' given for step 'tax' is not"),
         (None, None, Changes(input={"amount": "x"}), InvalidInput, "amount"),
         (None, 20, Changes(outputs={"load": 1}), InvalidInput, "step 'load' began at seq"),
         (None, None, Changes(version="nine"), NotFound, "no version 'nine'; known: "),

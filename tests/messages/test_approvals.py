@@ -7,8 +7,10 @@ import contextlib
 import pytest
 
 from kronos import approval, step, when, workflow
+from kronos.app import Engine
 from kronos.core.state import Phase
 from kronos.errors import Conflict, InvalidInput
+from kronos.settings import Settings
 
 ran: list[str] = []
 
@@ -105,6 +107,46 @@ def test_a_decision_needs_a_name_a_place_and_a_run_that_waits_for_it(talk):
     assert talk.result(run) == "placed 1"
     with pytest.raises(Conflict, match="waits for no approval"):
         talk.app.approve(run, by="ada")
+
+
+def test_a_rejection_of_a_held_run_is_recorded_and_fails_it_when_it_is_let_go(talk):
+    run = talk.start(guarded, {"size": 3})
+    talk.parked(run)
+    talk.app.pause(run, by="ops")
+    talk.until(run, lambda state: state.notes.pause)
+    talk.app.reject(run, by="ada", reason="too large")
+    talk.until(run, lambda state: state.steps["risk"].status == "failed")
+    assert talk.parked(run)["phase"] == "waiting"
+    talk.app.resume(run, by="ops")
+    ended = talk.end(run)
+    assert (ended.phase, ended.failed_step, ended.failure.type) == (Phase.FAILED, "risk", "Rejected")
+    assert [kind for kind in talk.kinds(run) if kind in ("run_resumed", "run_failed")] == ["run_resumed", "run_failed"]
+
+
+def test_a_second_decision_is_refused_before_anybody_has_read_the_first(talk, tmp_path):
+    @workflow(version="1")
+    def elsewhere() -> str:
+        gate = approval("risk desk", name="risk")
+        return explain(gate.approved, gate.by, gate.reason)
+
+    with Engine(database_url=talk.url, settings=Settings(data_dir=tmp_path)) as other:
+        run = other.app.start(elsewhere, {})
+        talk.parked(run)
+    talk.app.approve(run, by="ada", reason="first")  # no worker serves it: nobody reads this
+    with pytest.raises(Conflict, match=r"somebody has decided 'risk' of run .* already"):
+        talk.app.reject(run, by="eve", reason="second")
+    with Engine(database_url=talk.url, settings=Settings(data_dir=tmp_path)) as other:
+        other.app.serve(elsewhere)
+        assert talk.result(run) == "True ada first"
+
+
+@pytest.mark.parametrize("said", [{"by": "a\x00da"}, {"by": "ada", "reason": "fi\x00ne"}])
+def test_a_nul_in_who_or_why_is_refused_by_name(talk, said):
+    run = talk.start(explained)
+    talk.parked(run)
+    with pytest.raises(InvalidInput, match=r"(by|reason)='.*': a NUL cannot be kept"):
+        talk.app.approve(run, **said)
+    talk.app.cancel(run)
 
 
 def test_of_two_decisions_at_once_the_first_counts(talk, monkeypatch):

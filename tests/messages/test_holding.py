@@ -367,6 +367,15 @@ def test_runs_are_found_by_their_attributes_and_cancelled_in_bulk(talk):
     assert {talk.end(run).phase for run in left} == {Phase.COMPLETED}
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_bulk_cancel_that_names_no_runs_is_refused_and_ends_none(talk, dry_run):
+    run = talk.start(idle, {"name": "kept"})
+    with pytest.raises(InvalidInput, match="means every open run: say which"):
+        talk.app.cancel_all(RunFilter(), dry_run=dry_run)
+    talk.app.signal(run, "go", 1)
+    assert talk.end(run).phase is Phase.COMPLETED
+
+
 @pytest.mark.parametrize("attributes", [{"": 1}, {"a=b": 1}, {"a": [1]}, {"a": float("nan")}, {"a": "nul\x00"}])
 def test_an_attribute_that_cannot_be_searched_is_refused_by_name(talk, attributes):
     with pytest.raises(InvalidInput, match="attribute"):

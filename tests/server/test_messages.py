@@ -71,6 +71,8 @@ def test_runs_are_found_and_cancelled_by_attributes_over_grpc(client, app):
     assert {run.run_id for run in client.list(where={"symbol": "BTC"}).runs} == set(runs)
     assert client.list(where={"symbol": "BTC", "n": "1"}).runs[0].attributes == {"symbol": "BTC", "n": 1}
     assert client.messages.cancel_all(where={"symbol": "BTC"}, dry_run=True).matched == 3
+    with pytest.raises(InvalidInput, match="means every open run"):
+        client.messages.cancel_all(where={})
     report = client.messages.cancel_all(where={"symbol": "BTC"}, reason="enough", by="ada")
     assert (report.matched, report.asked, report.ended_meanwhile) == (3, 3, 0)
     assert {client.result(run, 10).phase for run in runs} == {"cancelled"}
