@@ -20,7 +20,7 @@ from kronos.engine.forking import check_given, check_output
 from kronos.engine.serving import Serving
 from kronos.errors import Conflict, InvalidInput
 from kronos.kernel import canonical
-from kronos.kernel.ids import RunId
+from kronos.kernel.ids import RunId, parse_run_id
 from kronos.kernel.schema import check_against
 from kronos.ports.history import Definition, History, RunFilter, RunSummary
 from kronos.ports.lineage import Family, ForkWish, Lineage
@@ -69,7 +69,7 @@ class Forks:
         changes all that depends on `at` does, with changes only that for which something changed, by content hash.
         Raises `NotFound`, `InvalidInput`, and `Conflict` for a position that cannot be gone back to.
         """
-        changes = changes or Changes()
+        changes, run_id = changes or Changes(), parse_run_id(run_id)
         parent = self._app.history.run(run_id)
         definition = self._definition(parent, changes)
         own = self._fork(parent, definition, at, at_seq, changes)
@@ -91,6 +91,7 @@ class Forks:
 
         Raises `Conflict` for a run that completed or is still open.
         """
+        run_id = parse_run_id(run_id)
         parent = self._app.history.run(run_id)
         if parent.phase not in RETRIABLE:
             todo = (
@@ -131,7 +132,7 @@ class Forks:
 
     def family(self, run_id: RunId) -> Family:
         """Return the runs that a run comes from, and those that come from it."""
-        return self._lineage.family(run_id)
+        return self._lineage.family(parse_run_id(run_id))
 
     # ── checks ──
 
@@ -167,6 +168,12 @@ class Forks:
         check_steps(graph, changes.inputs, "inputs")
         check_steps(graph, changes.outputs, "outputs")
         for step, given in changes.inputs.items():
+            if not isinstance(given, Mapping):
+                raise InvalidInput(
+                    f'inputs.{step} is {given!r}: give arguments by name, such as {{"threshold": 3}}',
+                    field=f"inputs.{step}",
+                    value=given,
+                )
             check_arguments(graph.by_name[node_name(step)], given, f"inputs.{step}")
             if step in changes.outputs:
                 raise InvalidInput(
@@ -251,6 +258,8 @@ class Forks:
 
 
 def _checked_seq(parent: RunSummary, seq: int, last: int) -> int:
+    if type(seq) is not int:
+        raise InvalidInput(f"at_seq {seq!r} is not a whole number: give 0 to {last}", field="at_seq", value=seq)
     if not 0 <= seq <= last:
         end = f" (its end, {parent.head_seq}, is shared with nobody)" if parent.phase.is_final else ""
         raise InvalidInput(

@@ -6,6 +6,7 @@ Rule: everything is checked before it is recorded; what was recorded is durable 
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -16,14 +17,16 @@ from kronos.app.waiting import WAIT_FOREVER_S
 from kronos.core.definition import StepDefinition
 from kronos.core.fields import closest
 from kronos.core.jobs import PRIORITY_DEFAULT, JobState
-from kronos.core.options import QUEUE_NAME, Duration, parse_duration
+from kronos.core.options import QUEUE_NAME, Duration, duration_s
 from kronos.engine.execution import invocation_of
+from kronos.engine.listing import EFFECT_KEYWORD, QUEUE_KEYWORD
 from kronos.engine.news import Watch
 from kronos.engine.serving import Serving
 from kronos.errors import Conflict, InvalidInput, KronosError, NotFound
 from kronos.kernel import canonical
 from kronos.kernel.ids import JobId
 from kronos.kernel.schema import check_against
+from kronos.kernel.texts import check_text
 from kronos.ports.jobbook import FailedAttempt, JobFilter, JobRecord, NewJob
 from kronos.storage.jobbook import JobBook
 
@@ -70,7 +73,7 @@ class Jobs:
     ) -> JobId:
         """Ask for one call of `step` (or of the target "module:name") with `arguments` by name; return the job's id.
 
-        It goes to `queue`, else to the step's own, else to "default".
+        It goes to `queue`, else to the step's own (a step named by its target was listed with it), else to "default".
         `priority` 10 goes first, 1 last, one step is worth a minute of waiting.  It does not begin before `delay` has
         passed or before `at` (aware); what has not begun by `deadline` expires.  One `idempotency_key` is one job
         until that has ended and was kept for `keep`.  `key` is what limits and fairness within a queue count by.
@@ -142,10 +145,9 @@ class Jobs:
         """Ask for one call of `step` for each of `arguments`, in one transaction; return their ids in that order."""
         checked = [self._checked(step, canonical.encode(dict(each))) for each in arguments]
         key, priority, keep_ms = _text(key, "key"), _priority(priority), _ms(keep, "keep")
+        own = {target: self._queue(target, queue) for target in {target for target, _ in checked}}
         jobs = [
-            NewJob(
-                target=target, input=data, queue=self._queue(target, queue), key=key, priority=priority, keep_ms=keep_ms
-            )
+            NewJob(target=target, input=data, queue=own[target], key=key, priority=priority, keep_ms=keep_ms)
             for target, data in checked
         ]
         return self._book.submit(jobs, conn=conn) if jobs else []
@@ -170,6 +172,9 @@ class Jobs:
         wanted = wanted or JobFilter()
         if not 1 <= wanted.limit <= LIST_MAX:
             raise InvalidInput(f"limit {wanted.limit}: give 1 to {LIST_MAX}", field="limit", value=wanted.limit)
+        for field in ("queue", "key", "target"):
+            if (given := getattr(wanted, field)) is not None:
+                check_text(given, field)
         if wanted.before is not None:
             parse_job_id(wanted.before)
         return self._book.find(wanted)
@@ -177,7 +182,7 @@ class Jobs:
     def cancel(self, job_id: str, *, reason: str = "") -> JobRecord:
         """End a job that waits, ask for the end of one that runs; raise `Conflict` when it has ended already."""
         found = self.get(job_id)
-        if self._book.cancel(found.id, reason) is None:
+        if self._book.cancel(found.id, check_text(reason, "reason")) is None:
             state = self.get(job_id).state
             raise Conflict(f"job {job_id} is {state} already", job_id=job_id, state=state.value)
         return self.get(job_id)
@@ -196,19 +201,34 @@ class Jobs:
 
     def _queue(self, target: str, queue: str | None) -> str:
         """Return the queue that is given, or the step's own."""
+        if queue is not None and queue != "":
+            return check_queue(queue)
         step = self._serving.targets.get(target)
-        own = None if step is None else step.options.queue
-        return check_queue(queue or own or "default")
+        return (self._listed_queue(target) if step is None else step.options.queue) or "default"
+
+    def _listed_queue(self, target: str) -> str | None:
+        """Return the queue of its own that a step was listed with."""
+        listed = json.loads(self._book.schema_of(target) or b"{}").get(QUEUE_KEYWORD)
+        return None if listed is None else str(listed)
 
     def _checked(self, step: Step | str, data: bytes) -> tuple[str, bytes]:
         """Return the target and the canonical arguments."""
         if len(data) > PAYLOAD_MAX:
             raise InvalidInput(f"the arguments have {len(data):,} bytes: at most {PAYLOAD_MAX:,}", field="arguments")
         if isinstance(step, StepDefinition):
+            _refuse_database_step(step.options.effect, step.target)
             self._serve(step)
             return step.target, invocation_of(step).checked(data)
-        served = self._serving.targets.get(step)
+        if not isinstance(step, str):
+            raise InvalidInput(
+                f"a {type(step).__name__} is no job: give a step or its target, such as 'shop.work:pack'; "
+                "a workflow is started with `start`",
+                field="target",
+                value=getattr(step, "name", repr(step)),
+            )
+        served = self._serving.targets.get(check_text(step, "target"))
         if served is not None:
+            _refuse_database_step(served.options.effect, step)
             return step, invocation_of(served).checked(data)
         schema = self._book.schema_of(step)
         if schema is None:
@@ -219,6 +239,7 @@ class Jobs:
                 field="target",
                 value=step,
             )
+        _refuse_database_step(str(json.loads(schema).get(EFFECT_KEYWORD, "")), step)
         return step, check_against(schema, data)
 
 
@@ -255,19 +276,19 @@ class JobFailedError(KronosError):
         self.job = job
 
 
-def parse_job_id(text: str) -> JobId:
+def parse_job_id(text: object) -> JobId:
     """Return `text` as a job id; raise `InvalidInput` naming it when it is none."""
     try:
-        return JobId(str(uuid.UUID(text)))
+        if isinstance(text, str):
+            return JobId(str(uuid.UUID(text)))
     except ValueError:
-        raise InvalidInput(
-            f"job id {text!r} is not a UUID: `kronos jobs list` prints them", field="job_id", value=text
-        ) from None
+        pass
+    raise InvalidInput(f"job id {text!r} is not a UUID: `kronos jobs list` prints them", field="job_id", value=text)
 
 
 def check_queue(name: str) -> str:
     """Return the name of a queue; raise `InvalidInput` when it cannot be one."""
-    if QUEUE_NAME.fullmatch(name) is None:
+    if QUEUE_NAME.fullmatch(check_text(name, "queue")) is None:
         raise InvalidInput(
             f"queue {name!r}: write it in small letters, digits, '_', '.' or '-', at most 63 of them",
             field="queue",
@@ -276,10 +297,18 @@ def check_queue(name: str) -> str:
     return name
 
 
+def _refuse_database_step(effect: str, target: str) -> None:
+    if effect == "tx":
+        raise InvalidInput(
+            f'{target} is a database step (effect="tx"), whose transaction is that of a run: '
+            "call it in a workflow and start that, or declare another effect",
+            field="target",
+            value=target,
+        )
+
+
 def _text(value: str, field: str, *, least: int = 0) -> str:
-    if not least <= len(value) <= KEY_MAX or "\0" in value:
-        raise InvalidInput(f"{field} {value[:40]!r}: give {least} to {KEY_MAX} characters", field=field, value=value)
-    return value
+    return check_text(value, field, least=least, most=KEY_MAX)
 
 
 def _priority(value: int) -> int:
@@ -289,10 +318,12 @@ def _priority(value: int) -> int:
 
 
 def _ms(value: Duration, field: str) -> int:
-    return max(1, round(parse_duration(value, field=field) * 1000))
+    return max(1, round(duration_s(value, field=field) * 1000))
 
 
 def _ns(value: datetime, field: str) -> int:
+    if not isinstance(value, datetime):
+        raise InvalidInput(f"{field} {value!r} is no datetime: give an aware one", field=field, value=value)
     if value.tzinfo is None:
         raise InvalidInput(f"{field} {value.isoformat()} has no time zone: give an aware datetime", field=field)
     return int(value.timestamp() * 1_000_000) * 1000

@@ -14,15 +14,16 @@ import msgspec
 
 from kronos.core.asking import AskApproval, asked_of, is_waiting
 from kronos.core.attributes import checked_attributes
-from kronos.core.events import Attribute
+from kronos.core.events import Attribute, RunFacts
 from kronos.core.fields import closest
 from kronos.core.graph import Graph
 from kronos.core.state import Phase, Run
 from kronos.engine.commands import Decision, Message, Wish
 from kronos.errors import Conflict, InvalidInput
 from kronos.kernel import canonical
-from kronos.kernel.ids import RunId
+from kronos.kernel.ids import RunId, parse_run_id
 from kronos.kernel.schema import check_against
+from kronos.kernel.texts import check_text
 from kronos.ports.history import History, RunFilter
 from kronos.storage.submission import Submission
 
@@ -35,7 +36,6 @@ __all__ = [
 ]
 
 SIGNAL_BYTES_MAX: Final = 65_536
-TEXT_MAX: Final = 1_000
 PAGE: Final = 500
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -68,16 +68,17 @@ class Messages:
     def signal(self, run_id: RunId, name: str, value: object = None, *, by: str = "", key: str = "") -> None:
         """Send a run the message `name`; the step that waits for it takes it, now or when it comes to that.
 
-        Messages are taken in the order in which they were accepted, each once.  With a `key` sending again is
-        harmless.  Raises `NotFound`, `Conflict` when the run has ended, `InvalidInput` when its workflow waits for no
-        such message or the value does not fit.
+        Messages are taken in the order in which they were accepted, each once.  With a `key` sending the same again is
+        harmless.  Raises `NotFound`, `Conflict` when the run has ended or the key is that of another message,
+        `InvalidInput` when its workflow waits for no such message or the value does not fit.
         """
         self.signal_json(run_id, name, canonical.encode(value), by=by, key=key)
 
     def signal_json(self, run_id: RunId, name: str, value: bytes, *, by: str = "", key: str = "") -> None:
         """`signal` with a value that is JSON text already."""
+        run_id = parse_run_id(run_id)
         graph = self.history.definition(self.history.run(run_id).definition).graph
-        checked = check_against(_schema_of(graph, name), value)
+        checked = check_against(_schema_of(graph, check_text(name, "name")), value)
         if len(checked) > SIGNAL_BYTES_MAX:
             raise InvalidInput(
                 f"value: {len(checked):,} bytes are more than {SIGNAL_BYTES_MAX:,}: send the name of a dataset or file",
@@ -87,6 +88,8 @@ class Messages:
         message = Message(name=name, value=msgspec.Raw(checked), by=_text("by", by), key=_text("key", key))
         command = uuid.uuid5(uuid.UUID(run_id), f"signal/{key}") if key else None
         self._send(run_id, "signal", _encode(message), command)
+        if command is not None:
+            self._check_same(run_id, message, command)
 
     def approve(self, run_id: RunId, step: str | None = None, *, by: str, reason: str = "") -> str:
         """Approve what a run waits for, and return the name of the step; `step` may be left out where it is one only.
@@ -172,12 +175,13 @@ class Messages:
             chosen = msgspec.structs.replace(chosen, before=page.next_before)
 
     def _decide(self, run_id: RunId, step: str | None, *, approved: bool, by: str, reason: str) -> str:
-        if not by:
+        if by == "":
             raise InvalidInput("by is empty: say who decides", field="by", value=by)
+        run_id, by, reason = parse_run_id(run_id), _text("by", by), _text("reason", reason)
         run = self.history.state_at(run_id)
-        chosen = _chosen(run, step or None)
+        chosen = _chosen(run, check_text(step, "step") if step else None)
         once = uuid.uuid5(uuid.UUID(run_id), f"decide/{chosen}/{run.steps[chosen].attempt}")
-        decision = Decision(step=chosen, approved=approved, by=_text("by", by), reason=_text("reason", reason))
+        decision = Decision(step=chosen, approved=approved, by=by, reason=reason)
         if not self._send(run_id, "decide", _encode(decision), once):
             raise Conflict(
                 f"somebody has decided {chosen!r} of run {run_id} already: that word is on its way",
@@ -188,12 +192,44 @@ class Messages:
 
     def _send(self, run_id: RunId, kind: str, body: bytes, command: uuid.UUID | None = None) -> bool:
         """Return False where it is in the inbox already; raise `Conflict` when the run has ended."""
+        run_id = parse_run_id(run_id)
         sent = self._submission.send(run_id, kind, body, command_id=command)
         if not sent:
             run = self.history.run(run_id)
             if run.phase.is_final:  # else it is in the inbox already
                 raise Conflict(f"run {run_id} is {run.phase} already", run_id=run_id)
         return sent
+
+    def _check_same(self, run_id: RunId, message: Message, command: uuid.UUID) -> None:
+        """Raise `Conflict` where the key of a message is that of another one.
+
+        It was sent before this looks: the one that came first is on record then, or in the inbox, or was just taken.
+        """
+        key = message.key
+        known = self._recorded(run_id, key) or self._waiting(command) or self._recorded(run_id, key)
+        if known is not None and known != (message.name, bytes(message.value)):
+            raise Conflict(
+                f"key {message.key!r} belongs to the message {known[0]!r} of run {run_id} with "
+                f"{'another value' if known[0] == message.name else 'its own value'}: use another key",
+                field="key",
+                value=message.key,
+            )
+
+    def _waiting(self, command: uuid.UUID) -> tuple[str, bytes] | None:
+        body = self._submission.sent(command)
+        if body is None:
+            return None
+        sent = msgspec.json.decode(body, type=Message)
+        return sent.name, bytes(sent.value)
+
+    def _recorded(self, run_id: RunId, key: str) -> tuple[str, bytes] | None:
+        seq = self.history.state_at(run_id).notes.keys.get(key)
+        if seq is None:
+            return None
+        facts = self.history.events(run_id, after=seq - 1, limit=1)[0].facts
+        assert isinstance(facts, RunFacts), "a message is an event about its run"
+        assert facts.value is not msgspec.UNSET, "a message has a value"
+        return facts.signal or "", self.history.payload(facts.value)
 
 
 def pending_approvals(run: Run) -> list[PendingApproval]:
@@ -240,10 +276,6 @@ def _wish(by: str, reason: str) -> Wish:
 
 
 def _text(field: str, value: str) -> str:
-    if len(value) > TEXT_MAX:
-        raise InvalidInput(f"{field}: {len(value)} characters are more than {TEXT_MAX}", field=field, value=len(value))
-    if "\x00" in value:
-        raise InvalidInput(
-            f"{field}={value[:60]!r}: a NUL cannot be kept as text: leave it out", field=field, value=value
-        )
-    return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, str):  # a login or a text of the command line need not be Unicode
+        value = value.encode("utf-8", "backslashreplace").decode()
+    return check_text(value, field)

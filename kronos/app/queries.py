@@ -18,7 +18,8 @@ from kronos.core.state import Run
 from kronos.engine.serving import Serving
 from kronos.errors import InvalidInput, NotFound
 from kronos.kernel import canonical
-from kronos.kernel.ids import RunId
+from kronos.kernel.ids import RunId, parse_run_id
+from kronos.kernel.texts import check_text
 from kronos.ports.history import History
 
 __all__ = ["BUILT_IN", "Queries"]
@@ -35,7 +36,8 @@ class Queries:
 
         Raises `NotFound` for another name, and where the workflow's code is not served by this process.
         """
-        if name == "progress":
+        run_id = parse_run_id(run_id)
+        if check_text(name, "name") == "progress":
             return _progress(self.history, run_id)
         run = self.history.state_at(run_id)
         if name in BUILT_IN:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from kronos.app.jobs import LIST_MAX, check_queue, parse_job_id
-from kronos.core.options import Duration, parse_duration
+from kronos.core.options import Duration, duration_s
 from kronos.errors import Conflict, InvalidInput, NotFound
 from kronos.ports.jobbook import DeadGroup, DeadItem, KeyState, QueueState
 from kronos.storage.jobbook import JobBook
@@ -67,7 +67,7 @@ class Queues:
             "concurrency": _limit(concurrency, "concurrency"),
             "key_concurrency": _limit(key_concurrency, "key_concurrency"),
             "rate": _limit(rate, "rate"),
-            "rate_ms": None if rate is None else max(1, round(parse_duration(per, field="per") * 1000)),
+            "rate_ms": None if rate is None else max(1, round(duration_s(per, field="per") * 1000)),
         }
         self._book.change("limit", at)
         return self.get(queue)

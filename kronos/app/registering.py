@@ -11,11 +11,12 @@ from typing import Any
 
 from kronos.app.upkeep import Upkeep
 from kronos.core.definition import StepDefinition, WorkflowDefinition
-from kronos.engine.execution import invocation_of
+from kronos.engine.listing import listed
 from kronos.engine.registration import define, served_in
 from kronos.engine.serving import Serving
-from kronos.errors import NotFound
+from kronos.errors import InvalidInput, NotFound
 from kronos.kernel.schema import check_against
+from kronos.kernel.texts import check_text
 from kronos.ports.history import Definition
 from kronos.storage.history import PostgresHistory
 from kronos.storage.jobbook import JobBook
@@ -51,7 +52,7 @@ class Registering:
                     self.definitions.add(found, definition)
 
     def _serve_steps(self, steps: Iterable[Step]) -> None:
-        schemas = {step.target: invocation_of(step).schema() for step in self.definitions.add_steps(steps)}
+        schemas = {step.target: listed(step) for step in self.definitions.add_steps(steps)}
         if schemas:
             self._book.register(schemas)
 
@@ -82,7 +83,14 @@ class Registering:
         """Return the definition that runs would refer to, and what checks their input."""
         if isinstance(workflow, WorkflowDefinition):
             self.serve(workflow)
-        name = workflow if isinstance(workflow, str) else workflow.name
+        elif not isinstance(workflow, str):
+            raise InvalidInput(
+                f"workflow is a {type(workflow).__name__}: give a workflow or the name of one",
+                field="workflow_name",
+                value=repr(workflow),
+            )
+        name = check_text(workflow, "workflow_name") if isinstance(workflow, str) else workflow.name
+        version = None if version is None else check_text(version, "version")
         served = self.definitions.named(name) if isinstance(workflow, str) else self.definitions.holds(workflow)
         if served is not None and version in (None, served.definition.version):
             return served.definition, served.workflow.check_input

@@ -13,12 +13,12 @@ import msgspec
 
 from kronos.core.cron import parse_cron
 from kronos.core.definition import WorkflowDefinition
-from kronos.core.options import Duration
-from kronos.core.options import parse_duration as parse
+from kronos.core.options import Duration, duration_s
 from kronos.core.schedules import CatchUp, Overlap, Schedule, check_choice
 from kronos.errors import Conflict, InvalidInput
 from kronos.kernel import canonical
 from kronos.kernel.ids import RunId
+from kronos.kernel.texts import check_text
 from kronos.ports.history import Definition
 from kronos.storage.schedules import Firing, PostgresSchedules, unknown
 
@@ -91,7 +91,7 @@ class Schedules:
         timeout: Duration | None = None,
     ) -> Schedule:
         """`add` with an input that is JSON text already."""
-        if not name.strip() or len(name) > NAME_MAX:
+        if not _name(name).strip():
             raise InvalidInput(f"name {name!r}: give 1 to {NAME_MAX} characters", field="name", value=name)
         times = parse_cron(cron, zone)
         check_choice("catch_up", catch_up, CatchUp)
@@ -108,8 +108,8 @@ class Schedules:
             input=checked,
             catch_up=catch_up,  # type: ignore[arg-type]
             overlap=overlap,  # type: ignore[arg-type]
-            jitter_s=parse(jitter, field="jitter") if jitter else 0.0,
-            timeout_s=None if timeout is None else parse(timeout, field="timeout"),
+            jitter_s=duration_s(jitter, field="jitter") if jitter else 0.0,
+            timeout_s=None if timeout is None else duration_s(timeout, field="timeout"),
             created_at=_EPOCH,
             paused_at=None,
             next_at=times.next_after(self._store.now()),
@@ -129,28 +129,28 @@ class Schedules:
 
     def get(self, name: str) -> Schedule:
         """Return one; raise `NotFound`."""
-        found = self._store.find(name)
+        found = self._store.find(_name(name))
         if not found:
             raise unknown(name)
         return found[0]
 
     def pause(self, name: str) -> Schedule:
         """Fire no slot until it is resumed; those that pass meanwhile are not caught up."""
-        self._store.pause(name)
+        self._store.pause(_name(name))
         return self.get(name)
 
     def resume(self, name: str) -> Schedule:
         """Fire again, from the next slot on."""
-        self._store.resume(name)
+        self._store.resume(_name(name))
         return self.get(name)
 
     def trigger(self, name: str) -> RunId:
         """Start a run now, paused or not, and return its id."""
-        return self._store.trigger(name)
+        return self._store.trigger(_name(name))
 
     def delete(self, name: str) -> None:
         """Forget a schedule; its runs stay."""
-        self._store.delete(name)
+        self._store.delete(_name(name))
 
     def upcoming(self, name: str, count: int = 5) -> list[datetime]:
         """Return the next `count` slots, in UTC; none of a paused schedule."""
@@ -168,6 +168,10 @@ class Schedules:
     def list(self) -> list[Schedule]:
         """Return all schedules, by name."""
         return self._store.find()
+
+
+def _name(name: str) -> str:
+    return check_text(name, "name", least=1, most=NAME_MAX)
 
 
 _FOREVER: Final = datetime.max.replace(tzinfo=UTC)

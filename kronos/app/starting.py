@@ -13,7 +13,7 @@ import msgspec
 from kronos.app.registering import Registering, Workflow
 from kronos.core.attributes import checked_attributes
 from kronos.core.events import Attribute
-from kronos.errors import InvalidInput
+from kronos.core.options import duration_s
 from kronos.kernel import canonical
 from kronos.kernel.ids import RunId
 
@@ -66,8 +66,8 @@ class Starting(Registering):
         definition, checked = self._checked(workflow, data, version)
         if timeout_s is None:
             timeout_s = definition.graph.timeout_s
-        if timeout_s is not None and timeout_s <= 0:
-            raise InvalidInput(f"timeout {timeout_s} is not positive", field="timeout", value=timeout_s)
+        if timeout_s is not None:
+            timeout_s = duration_s(timeout_s, field="timeout")
         if retention is not None:
             self.upkeep.retention.check(retention)
         given = msgspec.json.encode(checked_attributes(attributes)) if attributes else None

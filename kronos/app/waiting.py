@@ -12,7 +12,7 @@ from typing import Final
 from kronos.core.events import Event
 from kronos.engine.news import RunNews, Watch
 from kronos.errors import Unavailable
-from kronos.kernel.ids import RunId
+from kronos.kernel.ids import RunId, parse_run_id
 from kronos.ports.history import RunSummary
 from kronos.storage.history import PostgresHistory
 from kronos.storage.notices import Listener
@@ -63,6 +63,7 @@ class Waiting:
 
         A database that restarts meanwhile is waited for, PATIENCE_S at most; then `Unavailable`.
         """
+        run_id = parse_run_id(run_id)
         until = time.monotonic() + (WAIT_FOREVER_S if timeout_s is None else timeout_s)
         answered = time.monotonic()
         with self._news.watch(run_id) as watch:
@@ -83,6 +84,7 @@ class Waiting:
 
     def events_since(self, run_id: RunId, after: int, *, wait_s: float = 0.0) -> list[Event]:
         """Return stored events after `after`; when there are none, wait up to `wait_s` for some."""
+        run_id = parse_run_id(run_id)
         until = time.monotonic() + wait_s
         with self._news.watch(run_id) as watch:
             while True:

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from kronos.errors import InvalidInput
 
-__all__ = ["read_assignments", "read_input"]
+__all__ = ["check_duration", "read_assignments", "read_input"]
+
+
+def check_duration(text: str | None, option: str) -> str:
+    """Return a duration that was typed, "" where none was; raise `InvalidInput` naming the option."""
+    from kronos.core.options import duration_s
+
+    if text is not None:
+        duration_s(text, field=option)
+    return text or ""
 
 
 def read_input(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from kronos.cli.forks import add_forks
-from kronos.cli.inputs import read_input
+from kronos.cli.inputs import check_duration, read_input
 from kronos.cli.messages import add_messages
 from kronos.cli.options import Address, Json, RunArgument, Token, Where
 from kronos.cli.output import note, print_fields, print_json, print_rows, text_of
@@ -31,7 +31,7 @@ def start(
         str, typer.Option("--input", metavar="JSON|@FILE", help="The run's input; @- reads stdin.")
     ] = "{}",
     version: Annotated[str, typer.Option(help="Default: the one registered last.")] = "",
-    timeout: Annotated[str, typer.Option(help='How long the run may take, such as "10m".')] = "",
+    timeout: Annotated[str | None, typer.Option(help='How long the run may take, such as "10m".')] = None,
     retention: Annotated[str, typer.Option(help="The class that says how long it is kept.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit 1 unless it completes.")] = False,
     address: Address = None,
@@ -44,7 +44,9 @@ def start(
 
     with server_client(address, token) as client:
         text = read_input(run_input)
-        run_id = client.start_json(workflow, text, version=version, timeout=timeout, retention=retention)
+        run_id = client.start_json(
+            workflow, text, version=version, timeout=check_duration(timeout, "timeout"), retention=retention
+        )
         if not wait:
             print_json({"run_id": run_id}) if json else print(run_id)
             return

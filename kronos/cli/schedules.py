@@ -37,18 +37,19 @@ def add(
         str, typer.Option(help="Slots that were due while nobody led: latest, all or none.")
     ] = "latest",
     overlap: Annotated[str, typer.Option(help="While the last run is open: allow, skip, cancel_previous.")] = "allow",
-    jitter: Annotated[str, typer.Option(help='Up to this is added to each start, such as "30s".')] = "",
-    timeout: Annotated[str, typer.Option(help='How long each run may take, such as "10m".')] = "",
+    jitter: Annotated[str | None, typer.Option(help='Up to this is added to each start, such as "30s".')] = None,
+    timeout: Annotated[str | None, typer.Option(help='How long each run may take, such as "10m".')] = None,
     address: Address = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
     """Start a run at each time that CRON names; adding the same again changes nothing."""
-    from kronos.cli.inputs import read_input
+    from kronos.cli.inputs import check_duration, read_input
 
+    durations = {"jitter": check_duration(jitter, "jitter"), "timeout": check_duration(timeout, "timeout")}
     options = {"zone": zone, "version": version, "catch_up": catch_up, "overlap": overlap}
     with _schedules(address, token) as schedules:
-        added = schedules.add(name, cron, workflow, read_input(run_input), jitter=jitter, timeout=timeout, **options)
+        added = schedules.add(name, cron, workflow, read_input(run_input), **durations, **options)
     print_json(added) if json else print_fields(added)
 
 

@@ -19,6 +19,7 @@ import msgspec
 from croniter import CroniterBadDateError, CroniterError, croniter
 
 from kronos.errors import InvalidInput
+from kronos.kernel.texts import check_text
 
 __all__ = ["Cron", "parse_cron"]
 
@@ -39,8 +40,14 @@ _FIELDS: Final = {
     "month": "1 to 12 or jan to dec",
     "day of the week": "0 to 7 or sun to sat",
 }
+_MONTH: Final = 4
+_WEEKDAY: Final = 5
+_MONTHS: Final = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_WEEKDAYS: Final = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 _PART: Final = r"(\*|(\d+|[a-z]{3})(-(\d+|[a-z]{3}))?)(/\d+)?"
 _FIELD: Final = re.compile(f"{_PART}(,{_PART})*", re.IGNORECASE)
+_MACHINES_OWN: Final = frozenset({"localtime", "posixrules"})
+"""Files beside the zones that mean another zone on each machine."""
 _DAY: Final = timedelta(days=1)
 _SHIFT_MAX: Final = timedelta(hours=3)
 """No zone has set its clocks by more since 1972, but for days that were skipped whole."""
@@ -110,13 +117,8 @@ class Cron(msgspec.Struct, frozen=True, dict=True):
 
 def parse_cron(text: str, zone: str) -> Cron:
     """Return the expression; raise `InvalidInput` naming the field that cannot be used."""
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput(
-            f"zone {zone!r} is no IANA time zone: write it as Europe/Zurich or UTC", field="zone", value=zone
-        ) from None
-    fields = _fields_of(text)
+    _check_zone(check_text(zone, "zone"))
+    fields = _fields_of(check_text(text, "cron"))
     for position, (name, field) in enumerate(zip(_FIELDS, fields, strict=True)):
         _check_field(text, fields, position, name, field)
     cron = Cron(text, zone)
@@ -125,13 +127,25 @@ def parse_cron(text: str, zone: str) -> Cron:
     return cron
 
 
+def _check_zone(zone: str) -> None:
+    try:
+        if zone.lower() not in _MACHINES_OWN:
+            ZoneInfo(zone)
+            return
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    raise InvalidInput(
+        f"zone {zone!r} is no IANA time zone: write it as Europe/Zurich or UTC", field="zone", value=zone
+    )
+
+
 def _check_field(text: str, fields: list[str], position: int, name: str, field: str) -> None:
     if _is_known(field, position, len(fields)):
         return
     place = position if len(text.split()) == 5 else position + 1
     raise InvalidInput(
         f"cron {text!r}: field {place}, the {name}, is {field!r}: "
-        f"give {_FIELDS[name]}, a list (1,2), a range (1-5), a step (*/5) or *",
+        f"give {_FIELDS[name]}, a list (1,2), a range (1-5, never backwards), a step (*/5) or *",
         field="cron",
         value=text,
         position=place,
@@ -139,6 +153,8 @@ def _check_field(text: str, fields: list[str], position: int, name: str, field: 
 
 
 def _is_known(field: str, position: int, count: int) -> bool:
+    if any(_is_backwards(part, position) for part in field.split(",")):
+        return False
     alone = ["*"] * count
     alone[position] = field
     if not _FIELD.fullmatch(field):
@@ -148,6 +164,22 @@ def _is_known(field: str, position: int, count: int) -> bool:
     except (CroniterError, ValueError, KeyError, AttributeError):
         return False
     return True
+
+
+def _is_backwards(part: str, position: int) -> bool:
+    """Tell whether a range ends before it begins; a week may end on its Sunday."""
+    first, _, last = part.lower().partition("/")[0].partition("-")
+    if not last:
+        return False
+    end = 7 if position == _WEEKDAY and last in ("0", "sun") else _number(last, position)
+    return _number(first, position) > end
+
+
+def _number(text: str, position: int) -> int:
+    names = {_MONTH: _MONTHS, _WEEKDAY: _WEEKDAYS}.get(position, [])
+    if text in names:
+        return names.index(text) + (position == _MONTH)
+    return int(text) if text.isdigit() else -1  # what is neither is refused by croniter
 
 
 def _fields_of(text: str) -> list[str]:

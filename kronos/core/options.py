@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-from kronos.errors import WorkflowDefinitionError
+from kronos.errors import InvalidInput, WorkflowDefinitionError
 from kronos.kernel.durations import seconds_of
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Effect",
     "Executor",
     "StepOptions",
+    "duration_s",
     "may_retry",
     "parse_duration",
     "parse_errors",
@@ -96,9 +97,21 @@ def may_retry(options: StepOptions, error: BaseException) -> bool:
 
 def parse_duration(value: Duration, *, field: str) -> float:
     """Return `value` in seconds; raise `WorkflowDefinitionError` naming `field` when it is no positive duration."""
+    try:
+        return duration_s(value, field=field)
+    except InvalidInput as error:
+        raise WorkflowDefinitionError(error.message, **error.facts) from None
+
+
+def duration_s(value: Duration, *, field: str) -> float:
+    """Return `value`, given with a wish and not in a definition, in seconds; raise `InvalidInput` naming `field`."""
     seconds = _seconds(value)
     if seconds is None or not 0 < seconds <= DURATION_S_MAX:
-        raise _refused(field, value, 'a positive duration such as "10m", "1.5s", "250ms", at most 366d')
+        raise InvalidInput(
+            f'{field}={value!r}: expected a positive duration such as "10m", "1.5s", "250ms", at most 366d',
+            field=field,
+            value=value,
+        )
     return seconds
 
 

@@ -26,11 +26,11 @@ BlobHash = NewType("BlobHash", str)
 DatasetId = NewType("DatasetId", str)
 
 
-def parse_run_id(text: str) -> RunId:
+def parse_run_id(text: object) -> RunId:
     """Return `text` as a run id; raise `InvalidInput` naming it when it is none."""
     try:
-        return RunId(str(uuid.UUID(text)))
+        if isinstance(text, str):
+            return RunId(str(uuid.UUID(text)))
     except ValueError:
-        raise InvalidInput(
-            f"run id {text!r} is not a UUID: `kronos runs list` prints them", field="run_id", value=text
-        ) from None
+        pass
+    raise InvalidInput(f"run id {text!r} is not a UUID: `kronos runs list` prints them", field="run_id", value=text)

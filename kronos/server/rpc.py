@@ -17,6 +17,7 @@ from kronos._proto.v1 import service_pb2 as pb
 from kronos._proto.v1 import service_pb2_grpc
 from kronos.app import Kronos
 from kronos.core.events import Attribute, Event, encode_facts, expand
+from kronos.core.options import duration_s
 from kronos.errors import InvalidInput
 from kronos.ports.history import RunFilter, RunSummary
 from kronos.server.reading import Reading
@@ -27,7 +28,6 @@ from kronos.server.rpc_messages import MessageCalls
 from kronos.server.rpc_schedules import ScheduleCalls
 from kronos.server.rpc_upkeep import UpkeepCalls
 from kronos.server.status import Busy, public
-from kronos.settings import parse_duration
 
 __all__ = ["KronosServicer"]
 
@@ -182,7 +182,4 @@ def _attributes(text: str) -> dict[str, Attribute] | None:
 def _timeout(text: str) -> float | None:
     if not text:
         return None
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise InvalidInput(f"timeout is {text!r}, which cannot be used: {error}", field="timeout", value=text) from None
+    return duration_s(text, field="timeout")

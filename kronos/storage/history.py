@@ -17,7 +17,7 @@ from kronos.core.graph import decode_graph
 from kronos.core.state import Phase, Run, apply
 from kronos.errors import InvalidInput, NotFound
 from kronos.kernel.hashing import GENESIS
-from kronos.kernel.ids import BlobHash, DefinitionId, RunId
+from kronos.kernel.ids import BlobHash, DefinitionId, RunId, parse_run_id
 from kronos.ports.blobs import Blobs
 from kronos.ports.history import Definition, unknown_run
 from kronos.ports.lineage import Scope
@@ -47,6 +47,7 @@ class PostgresHistory(Listing):
 
     def phase(self, run_id: RunId) -> Phase:
         """Return where a run stands; raise `NotFound`.  A tenth of the price of `run`."""
+        run_id = parse_run_id(run_id)
         with self._session.connection() as connection:
             row = connection.execute(statement("read_phase"), {"run": run_id}).fetchone()
         if row is None:
@@ -55,6 +56,7 @@ class PostgresHistory(Listing):
 
     def events(self, run_id: RunId, *, after: int = 0, limit: int = PAGE_MAX) -> list[Event]:
         """Return stored events with `seq` > `after`, in order, at most `limit`; raise `NotFound`."""
+        run_id = parse_run_id(run_id)
         found = [row.event for row in self._pages.page(run_id, after, limit)]
         if not found and after == 0:
             self.run(run_id)
@@ -62,6 +64,7 @@ class PostgresHistory(Listing):
 
     def state_at(self, run_id: RunId, seq: int | None = None) -> Run:
         """Return the run as of `seq` (None: now)."""
+        run_id = parse_run_id(run_id)
         if seq is not None and seq < 0:
             raise InvalidInput(f"seq {seq} is negative", field="seq", value=seq)
         run = self._fold(run_id, seq)
@@ -87,6 +90,7 @@ class PostgresHistory(Listing):
 
     def scopes(self, run_id: RunId) -> list[Scope]:
         """Return under what each part of a run's history was recorded, oldest first: of a fork, several."""
+        run_id = parse_run_id(run_id)
         with self._session.connection() as connection:
             rows = cast(
                 "list[tuple[Any, ...]]", connection.execute(statement("read_scopes"), {"run": run_id}).fetchall()
@@ -118,6 +122,7 @@ class PostgresHistory(Listing):
 
     def progress(self, run_id: RunId) -> list[tuple[str, int, int, bytes]]:
         """Return how far attempts say they are: step, attempt, when (ns), JSON; raise `NotFound`."""
+        run_id = parse_run_id(run_id)
         with self._session.connection() as connection:
             rows = connection.execute(statement("read_progress"), {"run": run_id}).fetchall()
         if not rows:
@@ -147,6 +152,7 @@ class PostgresHistory(Listing):
 
     def verify(self, run_id: RunId) -> int:
         """Recompute the chained hashes of a run and return its last seq; raise `CorruptHistory` at the first fault."""
+        run_id = parse_run_id(run_id)
         noted_seq, noted_hash, is_over = self._noted(run_id)
         head, last = GENESIS, 0
         for event, body, stored in self._all(run_id):

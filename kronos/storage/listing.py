@@ -16,7 +16,7 @@ from kronos.core.costs import Spent
 from kronos.core.events import Failure
 from kronos.core.state import Phase
 from kronos.errors import InvalidInput
-from kronos.kernel.ids import DefinitionId, RunId
+from kronos.kernel.ids import DefinitionId, RunId, parse_run_id
 from kronos.ports.history import RunFilter, RunPage, RunSummary, unknown_run
 from kronos.storage.database import Connections
 
@@ -84,7 +84,7 @@ class Listing:
 
     def run(self, run_id: RunId) -> RunSummary:
         """Return one run's line; raise `NotFound`."""
-        found = self._lines(_LINE.where(_runs.c.id == uuid.UUID(run_id)))
+        found = self._lines(_LINE.where(_runs.c.id == uuid.UUID(parse_run_id(run_id))))
         if not found:
             raise unknown_run(run_id)
         return found[0]

@@ -106,6 +106,12 @@ class Submission:
             connection.execute("NOTIFY kronos_work")
         return sent
 
+    def sent(self, command_id: uuid.UUID) -> bytes | None:
+        """Return the body of a command that waits in an inbox."""
+        with self._session.connection() as connection:
+            row = connection.execute(statement("read_command"), {"command": command_id}).fetchone()
+        return None if row is None else cast("bytes", row[0])
+
     def send_all(self, runs: Sequence[RunId], kind: str, body: bytes) -> list[RunId]:
         """Put one command into many inboxes; return which runs were open and took it."""
         at = {"runs": [uuid.UUID(run) for run in runs], "kind": kind, "body": body}

@@ -161,3 +161,38 @@ def test_jitter_is_the_same_for_a_slot_and_spread_over_slots():
     assert delays == [delay_of(schedule, at(2026, 1, day)).total_seconds() for day in range(1, 29)]
     assert 0 <= min(delays) < 20
     assert 40 < max(delays) < 60
+
+
+@pytest.mark.parametrize("zone", ["localtime", "posixrules", "LocalTime", "", "Mars/Base", "a\0b", 5, None])
+def test_a_zone_that_is_none_or_differs_from_machine_to_machine_is_refused(zone):
+    with pytest.raises(InvalidInput) as refused:
+        parse_cron("* * * * *", zone)
+    assert refused.value.facts["field"] == "zone"
+
+
+@pytest.mark.parametrize(
+    ("cron", "place", "name"),
+    [
+        ("5-1 * * * *", 1, "the minute"),
+        ("0 1,22-4/2 * * *", 2, "the hour"),
+        ("0 0 1 dec-feb *", 4, "the month"),
+        ("0 0 * * fri-mon", 5, "the day of the week"),
+    ],
+)
+def test_a_range_that_runs_backwards_is_refused_with_its_field(cron, place, name):
+    with pytest.raises(InvalidInput, match=f"field {place}, {name}.*never backwards") as refused:
+        parse_cron(cron, "UTC")
+    assert refused.value.facts["position"] == place
+
+
+def test_a_week_may_end_on_its_sunday():
+    for days in ("sat-sun", "6-7", "6-0"):
+        found = parse_cron(f"0 0 * * {days}", "UTC").slots(at(2026, 1, 1), at(2026, 1, 12), 10)
+        assert [slot.day for slot in found] == [3, 4, 10, 11]
+
+
+@pytest.mark.parametrize("cron", [None, 5, "* * * * \0"])
+def test_a_cron_expression_that_is_no_text_is_refused(cron):
+    with pytest.raises(InvalidInput) as refused:
+        parse_cron(cron, "UTC")
+    assert refused.value.facts["field"] == "cron"

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from kronos.app import JobFailedError
-from kronos.core.decorators import step
+from kronos.app import JobFailedError, Kronos
+from kronos.core.decorators import step, workflow
 from kronos.core.jobs import JobState
-from kronos.errors import Conflict, InvalidInput, NotFound, WorkflowDefinitionError
+from kronos.errors import Conflict, InvalidInput, NotFound
 from kronos.ports.jobbook import JobFilter
 from tests.jobs import work
 
@@ -214,6 +214,12 @@ def test_a_connection_that_is_none_or_leads_elsewhere_is_refused(engine, postgre
         ({"at": datetime(2030, 1, 1)}, "has no time zone"),
         ({"at": datetime(2030, 1, 1, tzinfo=UTC), "delay": "1s"}, "exclude each other"),
         ({"idempotency_key": ""}, "idempotency_key ''"),
+        ({"idempotency_key": 5}, "idempotency_key 5 is a int: give a text"),
+        ({"idempotency_key": "a\0"}, "idempotency_key .* has a NUL"),
+        ({"key": 5}, "key 5 is a int: give a text"),
+        ({"key": "\ud800"}, "key .* surrogate"),
+        ({"queue": 5}, "queue 5 is a int: give a text"),
+        ({"at": "tomorrow"}, "at 'tomorrow' is no datetime"),
     ],
 )
 def test_a_wrong_wish_is_refused_naming_field_and_value(engine, options, says):
@@ -222,8 +228,56 @@ def test_a_wrong_wish_is_refused_naming_field_and_value(engine, options, says):
 
 
 def test_a_wrong_delay_is_refused(engine):
-    with pytest.raises(WorkflowDefinitionError, match="delay='soon'"):
-        engine.submit(work.echo, {"number": 1}, delay="soon")
+    for options in ({"delay": "soon"}, {"delay": "99999999999d"}, {"deadline": ""}, {"keep": -1}):
+        (field,) = options
+        with pytest.raises(InvalidInput, match=f"{field}=.*at most 366d") as refused:
+            engine.submit(work.echo, {"number": 1}, **options)
+        assert (type(refused.value), refused.value.facts["field"]) == (InvalidInput, field)
+
+
+@workflow(version="1")
+def echoing(number: int) -> int:
+    return work.echo(number)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda jobs: jobs.submit(echoing, {"number": 1}), "a WorkflowDefinition is no job"),
+        (lambda jobs: jobs.submit(5), "a int is no job"),
+        (lambda jobs: jobs.submit("a\0b"), "target .* has a NUL"),
+        (lambda jobs: jobs.get(5), "job id 5 is not a UUID"),
+        (lambda jobs: jobs.cancel(None), "job id None is not a UUID"),
+        (lambda jobs: jobs.list(JobFilter(queue="a\0")), "queue .* has a NUL"),
+    ],
+)
+def test_what_is_no_job_is_refused_before_the_database_is_asked(engine, call, says):
+    with pytest.raises(InvalidInput, match=says):
+        call(engine.app.jobs)
+
+
+def test_a_database_step_is_refused_as_a_job_by_itself_and_by_its_name(app, engine):
+    with pytest.raises(InvalidInput, match=r"is a database step.*call it in a workflow"):
+        engine.app.jobs.submit(work.in_the_database)
+    app.serve(work.in_the_database)
+    with Kronos.open(database_url=app.url, data_dir=app.settings.data_dir) as elsewhere:
+        with pytest.raises(InvalidInput, match="is a database step"):
+            elsewhere.jobs.submit(work.in_the_database.target)
+        assert elsewhere.jobs.list() == []
+
+
+def test_a_job_by_name_goes_to_the_queue_of_its_step_from_a_process_that_does_not_serve_it_too(app):
+    @step(queue="gpu")
+    def heavy(number: int) -> int:
+        return number
+
+    app.serve(heavy)
+    with Kronos.open(database_url=app.url, data_dir=app.settings.data_dir) as elsewhere:
+        jobs = elsewhere.jobs
+        assert jobs.get(jobs.submit(heavy.target, {"number": 1})).queue == "gpu"
+        assert jobs.get(jobs.submit_many(heavy.target, [{"number": 1}])[0]).queue == "gpu"
+        assert jobs.get(jobs.submit(heavy.target, {"number": 1}, queue="slow")).queue == "slow"
+        assert jobs.get(jobs.submit(work.echo.target, {"number": 1})).queue == "default"
 
 
 def test_a_target_that_nobody_serves_is_refused_with_the_nearest(engine):

@@ -66,6 +66,11 @@ def test_what_is_wrong_is_named_over_the_wire(client):
         client.jobs.submit(work.echo.target, {"number": 1}, priority=12)
     with pytest.raises(InvalidInput, match="target is empty"):
         client.jobs.submit("", {})
+    for field in ("key", "queue", "idempotency_key"):
+        with pytest.raises(InvalidInput, match=f"{field} .* has a NUL"):
+            client.jobs.submit(work.echo.target, {"number": 1}, **{field: "a\0"})
+    with pytest.raises(InvalidInput, match=r"target .* has a NUL"):
+        client.jobs.submit("a\0", {})
     with pytest.raises(InvalidInput, match="state 'lost' is unknown; known: pending"):
         client.jobs.list(states=["lost"])
     with pytest.raises(NotFound, match="nothing is known of queue 'void'"):

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from kronos import StepContext, step
+from kronos import StepContext, Transaction, step
 from kronos.core.definition import StepDefinition
 
 STEP: Final = StepDefinition
@@ -92,3 +92,8 @@ def kill_the_process(path: str) -> None:
 @step
 def who(ctx: StepContext) -> tuple[str, int]:
     return ctx.run_id, ctx.attempt
+
+
+@step(effect="tx")
+def in_the_database(tx: Transaction) -> int:
+    return tx.execute("SELECT 1").fetchone()[0]

@@ -247,3 +247,29 @@ def test_a_schedule_that_cannot_be_read_is_paused_with_the_reason_and_costs_the_
     (firing,) = app.schedules.firings("broken")
     assert (firing.outcome, firing.run_id) == ("refused", None)
     assert "Mars/Olympus" in firing.detail
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\0", None, 5, "x" * 201])
+def test_a_name_that_cannot_be_one_is_refused_by_everything_that_takes_a_name(app, name):
+    schedules = app.schedules
+    calls = [lambda: schedules.add(name, "@daily", echoed, {"number": 1})]
+    if name != " ":
+        calls += [
+            lambda by=by: by(name)
+            for by in (schedules.get, schedules.pause, schedules.resume, schedules.trigger, schedules.delete)
+        ]
+    for call in calls:
+        with pytest.raises(InvalidInput) as refused:
+            call()
+        assert refused.value.facts["field"] == "name"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("zone", 5), ("zone", "localtime"), ("cron", None), ("jitter", "soon"), ("timeout", "99999999999d")],
+)
+def test_a_wrong_value_of_a_schedule_is_refused_as_bad_input_naming_its_field(app, field, value):
+    given = {"cron": "@daily", field: value}
+    with pytest.raises(InvalidInput) as refused:
+        app.schedules.add("wrong", given.pop("cron"), echoed, {"number": 1}, **given)
+    assert (type(refused.value), refused.value.facts["field"]) == (InvalidInput, field)

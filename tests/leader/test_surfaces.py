@@ -150,3 +150,17 @@ def test_the_leader_is_visible_from_a_terminal_and_on_metrics(
     figures = httpx.get(f"http://{server.metrics_address}/metrics").text
     assert f'kronos_leader{{kind="server",name="{node["name"]}",node="{node["node"]}"}} 1.0' in figures
     assert f"kronos_leader_epoch {float(node['epoch'])}" in figures
+
+
+def test_a_name_with_a_nul_is_bad_input_over_the_wire(client):
+    schedules = client.schedules
+    for call in (schedules.pause, schedules.resume, schedules.trigger, schedules.delete, schedules.get):
+        with pytest.raises(InvalidInput, match=r"name .* has a NUL"):
+            call("a\0b")
+
+
+def test_a_duration_that_is_empty_or_endless_is_refused_from_a_terminal(kronos):
+    for option in ("--timeout", "--jitter"):
+        for text in ("", "99999999999d"):
+            said = kronos("schedules", "add", "odd", "@daily", "echoed", option, text, code=2)
+            assert f"{option[2:]}={text!r}: expected a positive duration" in str(said)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from kronos import sleep, step, wait_for_signal, when, workflow
+from kronos.app import Changes, Kronos
 from kronos.core.asking import is_waiting
 from kronos.core.state import Phase
 from kronos.errors import Conflict, InvalidInput, WorkflowDefinitionError
@@ -235,3 +236,90 @@ def test_what_cannot_be_waited_for_is_refused_where_it_is_written():
         @workflow(version="1")
         def never() -> int:
             return wait_for_signal("n", int, default=3)
+
+
+def test_a_key_that_is_used_with_another_value_is_refused_and_the_same_again_is_harmless(talk):
+    run = talk.start(paired)
+    talk.app.signal(run, "n", 1, key="k")
+    talk.app.signal(run, "n", 1, key="k")
+    with pytest.raises(Conflict, match=r"key 'k' belongs to the message 'n'.*another value"):
+        talk.app.signal(run, "n", 2, key="k")
+    talk.until(run, lambda state: "k" in state.notes.keys)
+    talk.app.signal(run, "n", 1, key="k")
+    with pytest.raises(Conflict, match=r"key 'k'.*use another key"):
+        talk.app.signal(run, "n", 2, key="k")
+    talk.app.signal(run, "n", 2, key="other")
+    assert talk.result(run) == [1, 2]
+
+
+def test_a_key_is_held_to_its_message_while_it_waits_in_the_inbox_too(database_url, tmp_path):
+    with Kronos.open(database_url=database_url, data_dir=tmp_path, workflows=[paired]) as app:
+        run = app.start(paired)
+        app.signal(run, "n", 1, key="k")
+        app.signal(run, "n", 1, key="k")
+        with pytest.raises(Conflict, match=r"key 'k' belongs to the message 'n'"):
+            app.signal(run, "n", 2, key="k")
+
+
+NO_IDS = ("x", "", 5, None, True, "a\0")
+
+
+@pytest.mark.parametrize("no_id", NO_IDS)
+def test_what_is_no_run_id_is_refused_by_every_question_and_every_message(talk, no_id):
+    app = talk.app
+    calls = [
+        lambda: app.cancel(no_id),
+        lambda: app.pause(no_id),
+        lambda: app.resume(no_id),
+        lambda: app.signal(no_id, "n", 1),
+        lambda: app.approve(no_id, by="me"),
+        lambda: app.approvals(no_id),
+        lambda: app.attributes(no_id),
+        lambda: app.set_attributes(no_id, {"a": 1}),
+        lambda: app.query(no_id, "steps"),
+        lambda: app.wait(no_id, 0.1),
+        lambda: app.events_since(no_id, 0),
+        lambda: app.fork(no_id, at_seq=1),
+        lambda: app.forks.retry(no_id),
+        lambda: app.forks.family(no_id),
+        lambda: app.history.run(no_id),
+        lambda: app.history.phase(no_id),
+        lambda: app.history.events(no_id),
+        lambda: app.history.state_at(no_id),
+        lambda: app.history.scopes(no_id),
+        lambda: app.history.progress(no_id),
+        lambda: app.history.verify(no_id),
+    ]
+    calls += [] if no_id is None else [lambda: app.doctor(no_id)]
+    for call in calls:
+        with pytest.raises(InvalidInput, match="is not a UUID") as refused:
+            call()
+        assert refused.value.facts["field"] == "run_id"
+
+
+def test_texts_that_cannot_be_kept_are_refused_naming_their_field(talk):
+    run, app = talk.start(paired), talk.app
+    wrong = [
+        ("name", lambda: app.signal(run, "n\0", 1)),
+        ("name", lambda: app.signal(run, 5, 1)),
+        ("key", lambda: app.signal(run, "n", 1, key="a\0")),
+        ("key", lambda: app.signal(run, "n", 1, key=5)),
+        ("by", lambda: app.signal(run, "n", 1, by="x" * 1_001)),
+        ("reason", lambda: app.cancel(run, reason=5)),
+        ("by", lambda: app.pause(run, by=None)),
+        ("reason", lambda: app.resume(run, reason="a\0")),
+        ("by", lambda: app.approve(run, by=5)),
+        ("at_seq", lambda: app.fork(run, at_seq=True)),
+        ("at_seq", lambda: app.fork(run, at_seq=2.5)),
+        ("inputs.pair", lambda: app.fork(run, changes=Changes(inputs={"pair": [1]}))),
+        ("workflow_name", lambda: app.start(5)),
+        ("workflow_name", lambda: app.start("a\0")),
+        ("version", lambda: app.start("paired", version="1\0")),
+        ("timeout", lambda: app.start(paired, timeout_s=float("nan"))),
+        ("timeout", lambda: app.start(paired, timeout_s=1e15)),
+    ]
+    for field, call in wrong:
+        with pytest.raises(InvalidInput) as refused:
+            call()
+        assert refused.value.facts["field"] == field
+    app.cancel(run)

@@ -14,7 +14,7 @@ from kronos.app.doctor.database import examine
 from kronos.app.doctor.explaining import QueueLine, RunEvidence, WorkerLine, explain
 from kronos.app.doctor.pooling import look_for_pooler
 from kronos.app.doctor.remark import Remark
-from kronos.kernel.ids import DefinitionId, RunId
+from kronos.kernel.ids import DefinitionId, RunId, parse_run_id
 from kronos.ports.history import History, unknown_run
 from kronos.storage.database import Connection, Connections, connect
 from kronos.storage.statements import statement
@@ -54,6 +54,7 @@ class Doctor:
         """Return why a run is not moving, or without one what is wrong around all of them; raise `NotFound`."""
         if run_id is None:
             return [*examine(self._ask, self._data_dir), look_for_pooler(self._url)]
+        run_id = parse_run_id(run_id)
         rows = self._ask("doctor/read_run", {"run": run_id})
         if not rows:
             raise unknown_run(run_id)
