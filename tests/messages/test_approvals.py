@@ -144,7 +144,7 @@ def test_a_second_decision_is_refused_before_anybody_has_read_the_first(talk, tm
 def test_a_nul_in_who_or_why_is_refused_by_name(talk, said):
     run = talk.start(explained)
     talk.parked(run)
-    with pytest.raises(InvalidInput, match=r"(by|reason)='.*': a NUL cannot be kept"):
+    with pytest.raises(InvalidInput, match=r"(by|reason) '.*' has a NUL"):
         talk.app.approve(run, **said)
     talk.app.cancel(run)
 
