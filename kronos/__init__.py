@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kronos.app import Changes, Engine, Handle, Kronos, RunFailedError
+    from kronos.app.notebook import NotebookResult, backtest
     from kronos.client import Client
     from kronos.core.children import child, continue_as_new
     from kronos.core.control import repeat_until, when
@@ -37,12 +38,14 @@ __all__ = [
     "Kronos",
     "KronosError",
     "NonRetryable",
+    "NotebookResult",
     "RunFailedError",
     "RunView",
     "StepContext",
     "Strategy",
     "Transaction",
     "approval",
+    "backtest",
     "child",
     "continue_as_new",
     "repeat_until",
@@ -66,12 +69,14 @@ _HOMES = {
     "Kronos": "kronos.app",
     "KronosError": "kronos.errors",
     "NonRetryable": "kronos.core.retry",
+    "NotebookResult": "kronos.app.notebook",
     "RunFailedError": "kronos.app",
     "RunView": "kronos.core.queries",
     "StepContext": "kronos.engine.context",
     "Strategy": "kronos.trading.strategy",
     "Transaction": "kronos.engine.transactions",
     "approval": "kronos.core.waiting",
+    "backtest": "kronos.app.notebook",
     "child": "kronos.core.children",
     "continue_as_new": "kronos.core.children",
     "repeat_until": "kronos.core.control",

@@ -7,7 +7,7 @@ Rule 2: importing the same rows twice gives the same id; nothing about a dataset
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,20 +18,20 @@ import pyarrow.parquet
 
 from kronos.errors import CorruptHistory, InvalidInput, NotFound
 from kronos.kernel import canonical
-from kronos.kernel.ids import BlobHash, DatasetId
+from kronos.kernel.ids import BlobHash
 from kronos.market.cache import map_columns, write_columns
 from kronos.market.columns import Place
-from kronos.market.dataset import CHUNK_ROWS, Chunk, Dataset, Manifest, chunk_leaf, dataset_id
+from kronos.market.dataset import CHUNK_ROWS, Chunk, Dataset, Manifest, chunk_leaf, dataset_id, leaves_of
 from kronos.market.importing import ImportOptions, prepare_bars
 from kronos.market.prepared import Prepared
 from kronos.market.quality import GAPS_LISTED_MAX
 from kronos.market.readers import CSV, file_hash, read_table
 from kronos.ports import Blobs, DatasetIndex, DatasetRow
-from kronos.trading.bars import Bars
+from kronos.trading.bars import Bars, Split
 from kronos.trading.columns import Int64s
 from kronos.trading.streams import COLUMNS_OF, Depth, Quotes, Stream, Trades
 
-__all__ = ["Catalog", "Progress"]
+__all__ = ["Catalog", "Progress", "stream_of"]
 
 Progress = Callable[[int, int], None]
 
@@ -65,24 +65,7 @@ class Catalog:
     def add(self, prepared: Prepared, progress: Progress | None = None) -> Manifest:
         """Store columns that have passed the gate, list them, and return the manifest."""
         chunks = self._store(prepared, progress)
-        start_ns, end_ns = prepared.span
-        splits = list(prepared.splits)
-        dataset = Dataset(
-            id=DatasetId(""),
-            name=prepared.name,
-            kind=prepared.kind,
-            instrument=prepared.instrument,
-            tick=prepared.tick,
-            volume_step=prepared.volume_step,
-            rows=prepared.rows,
-            start_ns=start_ns,
-            end_ns=end_ns,
-            interval_ns=prepared.interval_ns,
-            calendar=prepared.calendar,
-        )
-        dataset = msgspec.structs.replace(
-            dataset, id=dataset_id([chunk.leaf for chunk in chunks], dataset, splits=splits)
-        )
+        dataset, splits = prepared.dataset([chunk.leaf for chunk in chunks]), list(prepared.splits)
         gaps = [gap for gap in prepared.gaps if gap.explained < gap.missing]
         manifest = Manifest(
             dataset=dataset,
@@ -163,7 +146,9 @@ class Catalog:
             columns = map_columns(self._path(manifest.dataset.id), COLUMNS_OF[manifest.dataset.kind])
             if columns is None or not _matches(columns, manifest):
                 columns = self._rebuild(manifest)
-            self._opened[key] = _stream(manifest, columns)
+            self._opened[key] = stream_of(
+                manifest.dataset, columns, splits=manifest.splits, price_max=manifest.price_max
+            )
         return self._opened[key]
 
     def _rebuild(self, manifest: Manifest) -> dict[str, Int64s]:
@@ -184,8 +169,9 @@ class Catalog:
         return self._cache_dir / f"{dataset}.arrow"
 
 
-def _stream(manifest: Manifest, columns: dict[str, Any]) -> Stream:
-    found = manifest.dataset
+def stream_of(found: Dataset, given: dict[str, Int64s], *, splits: Sequence[Split], price_max: int | None) -> Stream:
+    """Return the columns of a dataset as what a session reads."""
+    columns: dict[str, Any] = given
     grid: dict[str, Any] = {
         "dataset": found.id,
         "instrument": found.instrument,
@@ -195,13 +181,7 @@ def _stream(manifest: Manifest, columns: dict[str, Any]) -> Stream:
     kind = _KINDS.get(found.kind)
     if kind is not None:
         return kind(**grid, **columns)
-    return Bars(
-        **grid,
-        interval_ns=found.interval_ns,
-        splits=tuple(manifest.splits),
-        price_max=manifest.price_max,
-        **columns,
-    )
+    return Bars(**grid, interval_ns=found.interval_ns, splits=tuple(splits), price_max=price_max, **columns)
 
 
 def _matches(columns: dict[str, Int64s], manifest: Manifest) -> bool:
@@ -209,9 +189,7 @@ def _matches(columns: dict[str, Int64s], manifest: Manifest) -> bool:
     found = manifest.dataset
     if any(len(column) != found.rows for column in columns.values()):
         return False
-    starts = range(0, found.rows, CHUNK_ROWS)
-    leaves = [chunk_leaf(found.kind, columns, start, min(start + CHUNK_ROWS, found.rows)) for start in starts]
-    return found.id == dataset_id(leaves, found, splits=manifest.splits)
+    return found.id == dataset_id(leaves_of(found.kind, columns), found, splits=manifest.splits)
 
 
 def _parquet(columns: dict[str, Int64s]) -> bytes:

@@ -31,6 +31,7 @@ __all__ = [
     "Source",
     "chunk_leaf",
     "dataset_id",
+    "leaves_of",
 ]
 
 CHUNK_ROWS: Final = 65_536
@@ -133,6 +134,12 @@ def chunk_leaf(kind: str, columns: dict[str, Int64s], start: int, stop: int) -> 
     """Return the hash of rows start..stop-1 of the canonical columns of `kind`, column after column."""
     names = COLUMNS_OF[kind]
     return content_hash(b"".join(columns[name][start:stop].astype("<i8", copy=False).tobytes() for name in names))
+
+
+def leaves_of(kind: str, columns: dict[str, Int64s]) -> list[str]:
+    """Return the hash of every chunk of the columns, in order."""
+    rows = len(columns[COLUMNS_OF[kind][0]])
+    return [chunk_leaf(kind, columns, at, min(at + CHUNK_ROWS, rows)) for at in range(0, rows, CHUNK_ROWS)]
 
 
 def dataset_id(leaves: list[str], dataset: Dataset, *, splits: list[Split]) -> DatasetId:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from kronos.market.dataset import Dividend, Finding, Gap, Jump, Source
+import msgspec
+
+from kronos.kernel.ids import DatasetId
+from kronos.market.dataset import Dataset, Dividend, Finding, Gap, Jump, Source, dataset_id
 from kronos.trading.bars import Split
 from kronos.trading.columns import Int64s
 
@@ -34,6 +37,24 @@ class Prepared:
     gaps: list[Gap] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     derived: str = ""
+
+    def dataset(self, leaves: list[str]) -> Dataset:
+        """Return the handle of what these columns become; `leaves` are `dataset.leaves_of` them."""
+        start_ns, end_ns = self.span
+        found = Dataset(
+            id=DatasetId(""),
+            name=self.name,
+            kind=self.kind,
+            instrument=self.instrument,
+            tick=self.tick,
+            volume_step=self.volume_step,
+            rows=self.rows,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            interval_ns=self.interval_ns,
+            calendar=self.calendar,
+        )
+        return msgspec.structs.replace(found, id=dataset_id(leaves, found, splits=list(self.splits)))
 
     @property
     def rows(self) -> int:
