@@ -9,25 +9,25 @@ import sys
 
 import pytest
 
+from tests.terminal import Typed, type_here
+
 RUN = "019a0000-0000-7000-8000-000000000000"
 
 
 @pytest.fixture
-def kronos(database_url, tmp_path):
-    """Type a command in a folder of its own."""
+def kronos(module_database_url, tmp_path):
+    """Type a command in a folder of its own; `apart` gives it a process of its own."""
 
-    def type_command(*arguments: str, typed: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-        own = {"DATABASE_URL": database_url, "KRONOS_DATA_DIR": str(tmp_path / "data"), **environment}
-        return subprocess.run(
-            [sys.executable, "-m", "kronos", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, **own},
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+    def type_command(*arguments: str, apart: bool = False, **environment: str) -> Typed:
+        own = {**os.environ, "DATABASE_URL": module_database_url, "KRONOS_DATA_DIR": str(tmp_path / "data")}
+        if not apart:
+            return type_here(*arguments, folder=tmp_path, environment=own | environment)
+        command = [sys.executable, "-m", "kronos", *arguments]
+        pipe = subprocess.PIPE
+        done = subprocess.run(
+            command, cwd=tmp_path, env=own | environment, stdout=pipe, stderr=pipe, text=True, timeout=60, check=False
         )
+        return Typed(done.returncode, done.stdout, done.stderr)
 
     return type_command
 
@@ -77,16 +77,17 @@ def test_a_mistake_is_one_line_on_standard_error(kronos, arguments, message):
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["here", "apart"])
 @pytest.mark.parametrize("arguments", [["frobnicate"], ["runs", "show"], ["replay", RUN, "--nonsense"]])
-def test_a_command_that_does_not_exist_is_a_usage_error(kronos, arguments):
-    done = kronos(*arguments)
+def test_a_command_that_does_not_exist_is_a_usage_error(kronos, arguments, apart):
+    done = kronos(*arguments, apart=apart)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 
 def test_an_unreachable_database_is_named_without_its_password(kronos):
-    done = kronos("runs", "list", DATABASE_URL="postgresql://me:hush@127.0.0.1:1/none")
+    done = kronos("runs", "list", DATABASE_URL="postgresql://me:hush@127.0.0.1:1/none", apart=True)
     assert done.returncode == 1
     assert "127.0.0.1" in done.stderr
     assert "hush" not in done.stderr
@@ -137,8 +138,9 @@ def test_bad_data_names_the_row_and_nothing_is_listed(kronos, tmp_path):
     rows = [f"2024-01-{day:02d},{day},{day + 1},{day - 1},{day},10" for day in range(2, 12)]
     rows[4] = "2024-01-06,6,4,5,6,10"
     (tmp_path / "bars.csv").write_text("\n".join(["time,open,high,low,close,volume", *rows]) + "\n")
+    before = kronos("data", "list", "--json").stdout
     done = kronos("data", "import", "bars.csv")
     assert done.returncode == 1
     assert "row" in done.stderr
     assert "Traceback" not in done.stderr
-    assert json.loads(kronos("data", "list", "--json").stdout) == []
+    assert kronos("data", "list", "--json").stdout == before

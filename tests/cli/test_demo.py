@@ -1,4 +1,4 @@
-"""`kronos demo`, `backtest`, `dev`, `worker` and the client, as they are typed on a fresh data folder."""
+"""`kronos demo`, and what is asked of its run, as it is typed on a fresh data folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,8 +16,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from kronos.client import Client
-from kronos.errors import InvalidInput, NotFound, Unauthenticated
+from tests.terminal import Typed, type_here
 
 KRONOS = [sys.executable, "-m", "kronos"]
 
@@ -29,16 +27,8 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     return {**own, "KRONOS_DATA_DIR": str(folder), **more}
 
 
-def type_command(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*KRONOS, *arguments],
-        env=environment(folder, **more),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+def type_command(folder: Path, *arguments: str, **more: str) -> Typed:
+    return type_here(*arguments, folder=folder, environment=environment(folder, **more))
 
 
 def processes_of(folder: Path) -> list[str]:
@@ -53,14 +43,31 @@ def processes_of(folder: Path) -> list[str]:
 class Shown(NamedTuple):
     """What a command printed, how long it took, and what it left running."""
 
-    done: subprocess.CompletedProcess[str]
+    done: Typed
     seconds: float
     left: list[str]
 
 
+def run(folder: Path, command: list[str] | str) -> Typed:
+    """Run a command in a process of its own; one that is text as a shell reads it."""
+    pipe, is_text = subprocess.PIPE, isinstance(command, str)
+    done = subprocess.run(
+        command,
+        shell=is_text,
+        env=environment(folder),
+        cwd=folder,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    return Typed(done.returncode, done.stdout, done.stderr)
+
+
 def show(folder: Path, *arguments: str) -> Shown:
     started = time.monotonic()
-    done = type_command(folder, *arguments)
+    done = run(folder, [*KRONOS, *arguments])
     return Shown(done, time.monotonic() - started, processes_of(folder))
 
 
@@ -81,7 +88,7 @@ def demo():
     folder = Path(tempfile.mkdtemp(prefix="kronos-demo-"))
     folder.chmod(0o755)
     first, second = show(folder, "demo", "--exit", "--json"), show(folder, "demo")
-    kept = type_command(folder, "db", "start")
+    kept = run(folder, [*KRONOS, "db", "start"])
     assert kept.returncode == 0, kept.stderr
     yield Demo(folder, first, second, kept.stdout.strip())
     assert type_command(folder, "db", "stop").returncode == 0
@@ -117,16 +124,7 @@ def test_the_second_demo_is_quicker_and_prints_for_people_without_json(demo):
 
 def test_the_replay_command_works_as_printed_and_every_outcome_is_equal(demo):
     found = json.loads(demo.first.done.stdout)
-    replayed = subprocess.run(
-        found["replay_command"],
-        shell=True,
-        env=environment(demo.folder),
-        cwd=demo.folder,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    replayed = run(demo.folder, found["replay_command"])
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
     assert len(replayed.stdout.splitlines()) == found["steps"]
 
@@ -209,123 +207,3 @@ def test_a_backtest_that_cannot_be_is_refused_in_one_line(demo, arguments, messa
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
-
-
-@pytest.fixture
-def dev(demo):
-    """`kronos dev` on free ports: its process, the gRPC address, the debugger's URL."""
-    folder = demo.folder
-    ports = dict.fromkeys(("GRPC_ADDR", "ADMIN_ADDR", "METRICS_ADDR"), "127.0.0.1:0")
-    process = subprocess.Popen(
-        [*KRONOS, "dev"], env=environment(folder, **ports), cwd=folder, stderr=subprocess.PIPE, text=True
-    )
-    told = ""
-    while "worker serves" not in told:
-        line = process.stderr.readline()
-        assert line, told
-        told += line
-    address = re.search(r"gRPC +(\S+)", told)
-    url = re.search(r"debugger +(\S+)", told)
-    assert address is not None, told
-    assert url is not None, told
-    yield process, address[1], url[1]
-    if process.poll() is None:
-        process.kill()
-    process.communicate()
-
-
-def test_a_client_starts_follows_and_reads_a_run(demo, dev):
-    folder = demo.folder
-    _, address, _ = dev
-    token = type_command(folder, "token").stdout.strip()
-    with Client(address, token) as client:
-        run_id = client.start("sma_research", {"cash": "50000"})
-        seen = [event.seq for event in client.follow(run_id, timeout_s=60)]
-        assert seen == list(range(1, len(seen) + 1))
-        run = client.result(run_id, timeout_s=60)
-        assert (run.phase, run.head_seq) == ("completed", len(seen))
-        assert run.output["name"].startswith("sma-")
-        assert [event.seq for event in client.events(run_id, after=3)] == seen[3:]
-        first = client.list(limit=1)
-        assert first.runs[0].run_id == run_id
-        second = client.list(limit=1, cursor=first.next_cursor)
-        assert second.runs[0].run_id != run_id
-        with pytest.raises(NotFound, match="workflow 'nothing' is not registered; known: "):
-            client.start("nothing")
-        with pytest.raises(InvalidInput) as refused:
-            client.start("sma_research", {"cash": [1]})
-        assert refused.value.facts["field"] == "$.cash"
-    with Client(address, "wrong") as stranger, pytest.raises(Unauthenticated):
-        stranger.get(run_id)
-
-
-def test_start_with_wait_prints_the_run_and_the_server_lists_it(demo, dev):
-    folder = demo.folder
-    _, address, _ = dev
-    done = type_command(folder, "start", "sma_research", "--wait", "--json", "--address", address)
-    assert done.returncode == 0, done.stderr
-    run = json.loads(done.stdout)
-    assert run["phase"] == "completed"
-    by_server = type_command(folder, "runs", "show", run["run_id"], "--json", "--address", address)
-    by_database = type_command(folder, "runs", "show", run["run_id"], "--json")
-    assert json.loads(by_server.stdout) == json.loads(by_database.stdout)
-    events = json.loads(type_command(folder, "runs", "events", run["run_id"], "--json").stdout)
-    assert [event["seq"] for event in events] == list(range(1, run["events"] + 1))
-    refused = type_command(folder, "start", "sma_research", "--input", '{"cash": true}', "--address", address)
-    assert refused.returncode == 2
-    assert "$.cash" in refused.stderr
-
-
-def test_sigterm_ends_everything_in_order(dev):
-    process, _, _ = dev
-    process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=30)
-    assert process.returncode == 0, told
-    assert told.rstrip().endswith("stopped")
-
-
-def test_a_worker_finishes_what_runs_before_it_leaves(demo):
-    folder = demo.folder
-    (folder / "slowly.py").write_text(
-        "import time\n"
-        "from kronos import step, workflow\n\n\n"
-        "@step\ndef sleep(seconds: float) -> str:\n"
-        "    open('began', 'w').close()\n    time.sleep(seconds)\n    return 'slept'\n\n\n"
-        "@workflow(version='1')\ndef slowly(seconds: float) -> str:\n    return sleep(seconds)\n"
-    )
-    began = folder / "began"
-    worker = subprocess.Popen(
-        [*KRONOS, "worker", "--workflows", "slowly"],
-        env=environment(folder),
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert worker.stderr is not None
-        assert "slowly" in worker.stderr.readline()
-        program = "from kronos import Kronos; import sys; k = Kronos.open(); print(k.start('slowly', {'seconds': 2}))"
-        submitted = subprocess.run(
-            [sys.executable, "-c", program + "; k.close()"],
-            env=environment(folder), cwd=folder, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        deadline = time.monotonic() + 10
-        while not began.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        worker.send_signal(signal.SIGTERM)
-        _, told = worker.communicate(timeout=30)
-        assert worker.returncode == 0, told
-    finally:
-        worker.kill()
-    shown = json.loads(type_command(folder, "runs", "show", submitted.stdout.strip(), "--json").stdout)
-    assert (shown["phase"], shown["output"]) == ("completed", "slept")
-
-
-def test_a_busy_port_names_the_setting(demo, dev):
-    folder = demo.folder
-    _, address, _ = dev
-    done = type_command(folder, "server", GRPC_ADDR=address, ADMIN_ADDR="127.0.0.1:0", METRICS_ADDR="127.0.0.1:0")
-    assert done.returncode == 1
-    assert f"GRPC_ADDR is {address}, but port" in done.stderr
-    assert "Traceback" not in done.stderr
