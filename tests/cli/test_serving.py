@@ -72,7 +72,7 @@ def test_a_client_starts_follows_and_reads_a_run(place, dev):
     _, address, _ = dev
     token = place.type("token").stdout.strip()
     with Client(address, token) as client:
-        earlier = client.start("sma_research")
+        earlier = client.start("sma_research", {"cash": "40000"})
         run_id = client.start("sma_research", {"cash": "50000"})
         seen = [event.seq for event in client.follow(run_id, timeout_s=60)]
         assert seen == list(range(1, len(seen) + 1))

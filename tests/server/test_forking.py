@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import grpc
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from kronos._proto.v1 import service_pb2 as pb
 from kronos.client import Client
 from kronos.errors import Conflict, InvalidInput
+from tests.terminal import type_here
 
 BIG = "9007199254740993"
 
@@ -25,17 +24,11 @@ def client(server):
 
 @pytest.fixture
 def kronos(app, server, tmp_path):
-    """Type a command in this process' folder of tests, where the workflow's code is."""
+    """Type a command in this process, where the workflow's code is."""
 
     def type_command(*arguments: str) -> tuple[int, str, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "kronos", *arguments],
-            env={**os.environ, "DATABASE_URL": app.url, "KRONOS_DATA_DIR": str(app.settings.data_dir)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        own = {"DATABASE_URL": app.url, "KRONOS_DATA_DIR": str(app.settings.data_dir)}
+        done = type_here(*arguments, folder=tmp_path, environment=os.environ | own)
         return done.returncode, done.stdout.strip(), done.stderr
 
     return type_command
