@@ -10,7 +10,7 @@ Rule 4: a cash contract exchanges its value for money; a margined one exchanges 
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -28,6 +28,15 @@ RATE_SCALE: Final = 10**8
 """Rates (margin, funding, borrow) are integers in 1e-8."""
 
 Income = Literal["funding", "borrow", "dividends"]
+
+
+class Valued(Protocol):
+    """What a value is reckoned with."""
+
+    @property
+    def unit(self) -> int: ...
+    @property
+    def inverse(self) -> bool: ...
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +94,7 @@ def new_account(deposits: dict[str, int], *, method: str = "average") -> Account
     return Account(cash=dict(deposits), deposited=dict(deposits), method=method)
 
 
-def value_of(contract: Contract, price: int, quantity: int) -> int:
+def value_of(contract: Valued, price: int, quantity: int) -> int:
     """Return the signed value (1e-8) of `quantity` lots at `price` ticks (> 0), as rule 2 has it."""
     if contract.inverse:
         return -round_half_up(quantity * contract.unit, price)
