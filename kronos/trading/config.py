@@ -16,10 +16,10 @@ from kronos.kernel import canonical
 from kronos.trading.bars import Bars, Split
 from kronos.trading.instruments import Instrument, instrument
 from kronos.trading.money import to_decimal, to_units
-from kronos.trading.path import FORWARD
 from kronos.trading.risk import Limits
 from kronos.trading.strategy import Strategy
 from kronos.trading.venue import VenueRules
+from kronos.trading.venue.path import FORWARD
 
 __all__ = ["BacktestConfig", "identity_of", "instrument_of", "limits_of", "rows_of", "splits_of", "venue_rules_of"]
 

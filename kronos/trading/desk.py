@@ -28,10 +28,10 @@ from kronos.trading.events import (
     SplitApplied,
 )
 from kronos.trading.instruments import Instrument
-from kronos.trading.matching import split_cash, split_lots
 from kronos.trading.orders import Phase
 from kronos.trading.positions import cause_id
 from kronos.trading.risk import Limits, Question, judge
+from kronos.trading.splits import split_cash, split_lots
 from kronos.trading.state import Holding
 from kronos.trading.strategy import Strategy
 from kronos.trading.tape import Tape

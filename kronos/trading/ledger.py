@@ -32,8 +32,8 @@ from kronos.trading.events import (
 from kronos.trading.instruments import BOUND, Instrument
 from kronos.trading.journal import decode_segment
 from kronos.trading.ledger_rows import FillRow, OrderRow, Trade
-from kronos.trading.matching import split_lots
 from kronos.trading.money import MONEY_SCALE, from_money
+from kronos.trading.splits import split_lots
 from kronos.trading.terms import MARKET, words_of
 
 __all__ = ["FillRow", "Ledger", "OrderRow", "Trade", "read_ledger"]

@@ -1,16 +1,11 @@
-"""What a split makes of lots and money, and the oldest assumption of all.
+"""What a split makes of lots and money.
 
 Rule: a split changes resting orders before that row's open, as it changes what is held.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
-__all__ = ["NEXT_OPEN", "split_cash", "split_lots"]
-
-NEXT_OPEN: Final = "next_open"
-"""The whole order at the open of the first bar after its cause; liquidity and slippage are not modelled."""
+__all__ = ["split_cash", "split_lots"]
 
 
 def split_lots(lots: int, numerator: int, denominator: int) -> tuple[int, int]:

@@ -27,19 +27,21 @@ from kronos.trading.events import (
     OrderTriggered,
 )
 from kronos.trading.instruments import Instrument
-from kronos.trading.matching import NEXT_OPEN
 from kronos.trading.orders import Order, Phase
-from kronos.trading.path import path_of
 from kronos.trading.positions import cause_id
 from kronos.trading.state import Holding
 from kronos.trading.tape import Tape
 from kronos.trading.terms import Terms
-from kronos.trading.wakes import Wakes, expiry_of
+from kronos.trading.venue.path import path_of
+from kronos.trading.venue.wakes import Wakes, expiry_of
 
 __all__ = ["BarVenue", "Fees", "VenueRules"]
 
 Fees = Callable[[int], int]
 Filled = Callable[[OrderFilled], None]
+
+NEXT_OPEN: Final = "next_open"
+"""The whole order at the open of the first bar after its cause."""
 
 _WORKING: Final = frozenset({Phase.ACCEPTED, Phase.PARTIALLY_FILLED})
 
