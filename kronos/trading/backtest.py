@@ -13,6 +13,7 @@ from collections.abc import Callable
 from itertools import starmap
 
 from kronos.errors import Conflict, InvalidInput
+from kronos.trading.accounts import Contract, new_account
 from kronos.trading.bars import COLUMNS, Bar, Bars
 from kronos.trading.checkpoint import Payload, open_checkpoint, pickle_memory, seal_checkpoint, unpickle_memory
 from kronos.trading.config import (
@@ -69,7 +70,8 @@ class Backtest:
         self._identity = identity_of(bars, strategy, config)
         self._started = False
         cash = to_money(config.cash, field="cash")
-        state = TradingState(cash=cash, deposited=cash, units={0: self.instrument.unit})
+        contract = Contract(unit=self.instrument.unit, currency=config.currency)
+        state = TradingState(accounts=[new_account({config.currency: cash})], contracts={0: contract})
         origin = Origin(
             strategy_id=self.strategy_id,
             execution_id=config.execution_id,
@@ -244,7 +246,7 @@ class Backtest:
             rows=self.row - self.config.first_row,
             finished=self.row == self.stop_row,
             currency=self.config.currency,
-            initial_cash=from_money(self._tape.state.deposited),
+            initial_cash=from_money(self._tape.state.accounts[0].deposited[self.config.currency]),
             cash=account.cash,
             equity=account.equity,
             position=account.position,

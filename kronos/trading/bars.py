@@ -32,7 +32,8 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 class Bar(msgspec.Struct, frozen=True, gc=False):
     """One closed bar: `time` is when it became available (ns UTC), prices in ticks, volume in steps.
 
-    It is a value: keeping it, comparing it or pickling it is safe.
+    `row` is its row in its own stream, `instrument` and `interval_ns` say which one that is.  It is a value: keeping
+    it, comparing it or pickling it is safe.
     """
 
     row: int
@@ -42,6 +43,8 @@ class Bar(msgspec.Struct, frozen=True, gc=False):
     low: int
     close: int
     volume: int
+    instrument: str = ""
+    interval_ns: int = 0
 
 
 class Bars(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from kronos.errors import InvalidInput
 from kronos.trading.bars import Bars, Int64s
 from kronos.trading.instruments import Instrument
 from kronos.trading.money import from_money
-from kronos.trading.state import Holding, TradingState
+from kronos.trading.state import TradingState
 
 __all__ = ["WISHES_MAX", "Asked", "Bracket", "Column", "Context", "LookAhead", "Quantity", "Wish"]
 
@@ -48,7 +48,6 @@ WISHES_MAX: Final = 10_000
 """Requests that one call of a handler may make: more is a flood."""
 
 _ID_MAX: Final = 2**62
-_NOTHING = Holding()
 
 
 class Bracket(NamedTuple):
@@ -153,12 +152,12 @@ class Context:
     @property
     def position_lots(self) -> int:
         """Return what is held, in lots."""
-        return self._state.holdings.get(0, _NOTHING).quantity
+        return self._state.held(0, 0)
 
     @property
     def cash(self) -> Decimal:
         """Return the cash of the account."""
-        return from_money(self._state.cash)
+        return from_money(self._state.accounts[0].cash[self._instrument.currency])
 
     @property
     def open_orders(self) -> tuple[int, ...]:

@@ -32,7 +32,6 @@ from kronos.trading.orders import Phase
 from kronos.trading.positions import cause_id
 from kronos.trading.risk import Limits, Question, judge
 from kronos.trading.splits import split_cash, split_lots
-from kronos.trading.state import Holding
 from kronos.trading.strategy import Strategy
 from kronos.trading.tape import Tape
 from kronos.trading.terms import MARKET, Terms, read_terms
@@ -91,7 +90,7 @@ class Desk:
     def split(self, split: Split) -> None:
         """Apply a split before its row opens: to what is held, then to resting orders, then tell the strategy."""
         tape, state, row = self._tape, self._tape.state, split.row
-        held = state.holdings.get(0, Holding()).quantity
+        held = state.held(0, 0)
         _, rest = split_lots(held, split.numerator, split.denominator)
         price = int(self._bars.close[row - 1]) if row else 0
         cash = split_cash(rest, split.numerator, price, self._traded.unit)

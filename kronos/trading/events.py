@@ -98,9 +98,10 @@ class OrderSubmitted(_Fact, frozen=True, tag=4):
 
 
 class OrderAccepted(_Fact, frozen=True, tag=5):
-    """The venue has the order."""
+    """The venue has the order, since `at` (ns UTC)."""
 
     order_id: int
+    at: int = 0
 
 
 class OrderRejected(_Fact, frozen=True, tag=6):

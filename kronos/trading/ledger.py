@@ -34,6 +34,7 @@ from kronos.trading.journal import decode_segment
 from kronos.trading.ledger_rows import FillRow, OrderRow, Trade
 from kronos.trading.money import MONEY_SCALE, from_money
 from kronos.trading.splits import split_lots
+from kronos.trading.state import decode_state
 from kronos.trading.terms import MARKET, words_of
 
 __all__ = ["FillRow", "Ledger", "OrderRow", "Trade", "read_ledger"]
@@ -271,8 +272,8 @@ def read_ledger(
     for data in segments:
         segment = decode_segment(data)
         if cash is None:
-            state = msgspec.json.decode(segment.state)
-            cash, first_row = int(state["cash"]), segment.first_row
+            account = decode_state(segment.state).accounts[0]
+            cash, first_row = account.cash.get(traded.currency, 0), segment.first_row
         records.extend(segment.decode())
         last = segment.last_row + 1
     if cash is None:

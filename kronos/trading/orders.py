@@ -83,8 +83,9 @@ TERMINAL: Final = frozenset(phase for phase, exits in ALLOWED.items() if not exi
 class Order(msgspec.Struct, kw_only=True):
     """An order that is not finished; `quantity` and `filled` in lots, signed alike (buy > 0).
 
-    `row` is the row whose event caused it: it never meets that row.  `cause` names the record that a fill follows.
-    `held` orders wait for their parent; `triggered` stops have met their price.
+    `row` is the row in whose step the venue got it: it never meets that row, nor a bar that opened before `since`
+    (ns UTC).  `cause` names the record that a fill follows.  `held` orders wait for their parent; `triggered` stops
+    have met their price.
     """
 
     id: int
@@ -98,6 +99,7 @@ class Order(msgspec.Struct, kw_only=True):
     terms: Terms = MARKET
     held: bool = False
     triggered: bool = False
+    since: int = 0
 
     @property
     def left(self) -> int:

@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 
+from kronos.trading.accounts import Holding
 from kronos.trading.bars import Bars
 from kronos.trading.instruments import Instrument
 from kronos.trading.money import from_money
-from kronos.trading.state import Holding, TradingState
+from kronos.trading.state import TradingState
 from kronos.trading.terms import words_of
 
 __all__ = ["OrderView", "Portfolio", "Result", "StateView", "open_orders", "portfolio"]
@@ -90,7 +91,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 def portfolio(state: TradingState, instrument: Instrument, bars: Bars, row: int) -> Portfolio:
     """Return the account before `row`, marked at the close of row - 1."""
-    holding = state.holdings.get(0, Holding())
+    account = state.accounts[0]
+    holding, cash = account.holdings.get(0, Holding()), account.cash[instrument.currency]
     close = int(bars.close[row - 1]) if row > 0 else None
     worth = instrument.value(close, holding.quantity) if close is not None else 0
     average = None
@@ -99,8 +101,8 @@ def portfolio(state: TradingState, instrument: Instrument, bars: Bars, row: int)
         average = (per_tick * instrument.tick).quantize(Decimal("0.00000001"))
     return Portfolio(
         currency=instrument.currency,
-        cash=from_money(state.cash),
-        equity=from_money(state.cash + worth),
+        cash=from_money(cash),
+        equity=from_money(cash + worth),
         position=instrument.quantity(holding.quantity),
         average_price=average,
         price=instrument.price(close) if close is not None else None,

@@ -132,8 +132,7 @@ def _position_limit(question: Question) -> Operands | None:
 
 
 def _held(question: Question) -> int:
-    holding = question.state.holdings.get(question.intent.instrument)
-    return holding.quantity if holding else 0
+    return question.state.held(question.intent.origin, question.intent.instrument)
 
 
 def _reduce_only(question: Question) -> Operands | None:
@@ -169,7 +168,8 @@ def _cash(question: Question) -> Operands | None:
         for order in question.state.orders.values()
         if order.quantity > 0 and order.phase is not Phase.INTENDED and order.id != intent.order_id
     )
-    available = question.state.cash - reserved
+    state = question.state
+    available = state.accounts[state.owners[intent.origin]].cash.get(instrument.currency, 0) - reserved
     if needed <= available:
         return None
     return {"needed": str(from_money(needed)), "available": str(from_money(available))}

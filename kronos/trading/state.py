@@ -2,7 +2,7 @@
 
 Rule 1: `State = fold(records, config)`: every change of a trading state happens in `apply`, which may not choose.
 Rule 2: every field is part of the canonical bytes that the core chain covers; there is no field beside them.
-Rule 3: money is conserved at every record: cash + cost of what is held = deposits + realised - fees.
+Rule 3: money is conserved at every record, in every account and currency (`accounts.imbalance`).
 
 `apply` works in place: replacing an immutable state was measured at 1.5 µs a record, a third of a whole bar.
 """
@@ -16,6 +16,7 @@ import msgspec
 
 from kronos.errors import TransitionError
 from kronos.kernel import canonical
+from kronos.trading.accounts import Account, Contract, book_fill, book_split, imbalance
 from kronos.trading.events import (
     IntentRaised,
     Noted,
@@ -38,38 +39,30 @@ from kronos.trading.orders import Order, Phase, advance
 from kronos.trading.positions import cause_id
 from kronos.trading.terms import MARKET
 
-__all__ = ["Holding", "TradingState", "apply", "conserved", "decode_state", "encode_state"]
-
-
-class Holding(msgspec.Struct, kw_only=True):
-    """What is held of one instrument: signed lots, what they cost, and what was made so far (money, 1e-8).
-
-    A partial close releases cost pro rata, rounded toward zero: the remainder stays in the position.
-    """
-
-    quantity: int = 0
-    cost: int = 0
-    realised: int = 0
-    fees: int = 0
+__all__ = ["TradingState", "apply", "conserved", "decode_state", "encode_state"]
 
 
 class TradingState(msgspec.Struct, kw_only=True):
-    """The whole core state; `units` maps an instrument to the money of one tick on one lot.
+    """The whole core state; `contracts` says by instrument what a lot is worth, `owners` whose account an origin uses.
 
-    `row, sub` is the position of the last record, `records` how many there were (the snapshot id),
-    `orders` holds unfinished orders by id, `deposited` is what was ever paid in.
+    `row, sub` is the position of the last record, `records` how many there were (the snapshot id), `orders` holds
+    unfinished orders by id.
     """
 
-    cash: int
-    deposited: int
-    units: dict[int, int]
+    accounts: list[Account]
+    contracts: dict[int, Contract]
+    owners: list[int] = msgspec.field(default_factory=lambda: [0])
     row: int = -1
     sub: int = 0
     records: int = 0
     trading_enabled: bool = True
     next_order_id: int = 1
-    holdings: dict[int, Holding] = {}
     orders: dict[int, Order] = {}
+
+    def held(self, origin: int, instrument: int) -> int:
+        """Return the lots that the account of `origin` holds of `instrument`; negative when short."""
+        holding = self.accounts[self.owners[origin]].holdings.get(instrument)
+        return holding.quantity if holding is not None else 0
 
 
 def encode_state(state: TradingState) -> bytes:
@@ -83,9 +76,8 @@ def decode_state(data: bytes) -> TradingState:
 
 
 def conserved(state: TradingState) -> bool:
-    """Return whether money is conserved: cash + cost = deposits + realised - fees."""
-    held = state.holdings.values()
-    return state.cash + sum(h.cost for h in held) == state.deposited + sum(h.realised - h.fees for h in held)
+    """Return whether money is conserved in every account and currency."""
+    return not any(imbalance(account, state.contracts) for account in state.accounts)
 
 
 def apply(state: TradingState, record: Record) -> None:
@@ -160,6 +152,7 @@ def _submitted(state: TradingState, record: OrderSubmitted) -> None:
 def _accepted(state: TradingState, record: OrderAccepted) -> None:
     order = _order(state, record)
     advance(order, record, Phase.ACCEPTED)
+    order.row, order.since = record.row, record.at
     order.cause = cause_id(record.row, record.sub)
 
 
@@ -177,34 +170,8 @@ def _filled(state: TradingState, record: OrderFilled) -> None:
     order.filled = filled
     if done:
         del state.orders[order.id]
-    value = record.price * record.quantity * state.units[record.instrument]
-    holding = state.holdings.get(record.instrument)
-    if holding is None:
-        holding = state.holdings[record.instrument] = Holding()
-    _book(holding, record.quantity, value)
-    holding.fees += record.fee
-    state.cash -= value + record.fee
-
-
-def _book(holding: Holding, quantity: int, value: int) -> None:
-    """Add `quantity` lots bought (or sold, both negative) for `value` at average cost."""
-    held = holding.quantity
-    if held * quantity >= 0:
-        holding.cost += value
-    elif abs(quantity) <= abs(held):
-        released = _pro_rata(holding.cost, abs(quantity), abs(held))
-        holding.cost -= released
-        holding.realised -= value + released
-    else:
-        closing = _pro_rata(value, abs(held), abs(quantity))
-        holding.realised -= closing + holding.cost
-        holding.cost = value - closing
-    holding.quantity = held + quantity
-
-
-def _pro_rata(amount: int, part: int, whole: int) -> int:
-    share = abs(amount) * part // whole
-    return share if amount >= 0 else -share
+    account, contract = state.accounts[state.owners[record.origin]], state.contracts[record.instrument]
+    book_fill(account, contract, record.instrument, record.quantity, record.price, record.fee)
 
 
 def _adjusted(state: TradingState, record: OrderAdjusted) -> None:
@@ -236,14 +203,8 @@ def _triggered(state: TradingState, record: OrderTriggered) -> None:
 
 
 def _split(state: TradingState, record: SplitApplied) -> None:
-    holding = state.holdings.get(record.instrument)
-    if holding is not None:
-        holding.quantity = _pro_rata(holding.quantity, record.numerator, record.denominator)
-        holding.realised += record.cash
-        if not holding.quantity:
-            holding.realised -= holding.cost
-            holding.cost = 0
-    state.cash += record.cash
+    account, contract = state.accounts[state.owners[record.origin]], state.contracts[record.instrument]
+    book_split(account, contract, record.instrument, (record.numerator, record.denominator), record.cash)
 
 
 def _switched(state: TradingState, record: TradingSwitched) -> None:

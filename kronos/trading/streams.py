@@ -17,7 +17,7 @@ from kronos.trading import bars
 from kronos.trading.bars import Bars
 from kronos.trading.columns import Int64s, own_columns
 
-__all__ = ["ASK", "BID", "COLUMNS_OF", "DELTA", "SNAPSHOT", "Depth", "Quotes", "Stream", "Trades"]
+__all__ = ["ASK", "BID", "COLUMNS_OF", "DELTA", "SNAPSHOT", "Depth", "Quotes", "Stream", "Trades", "kind_of_stream"]
 
 BID, ASK = 1, -1
 """Sides of a book; a trade's side is that of its aggressor: BID bought, ASK sold."""
@@ -90,3 +90,8 @@ class Depth(_Rows, frozen=True, kw_only=True):
 
 
 Stream: TypeAlias = Bars | Trades | Quotes | Depth
+
+
+def kind_of_stream(stream: Stream) -> str:
+    """Return which of `COLUMNS_OF` a stream is."""
+    return type(stream).__name__.lower()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kronos.errors import TransitionError
 from kronos.kernel.hashing import GENESIS
+from kronos.trading.accounts import Account, Contract, Holding, Lot, new_account
 from kronos.trading.events import (
     IntentRaised,
     OrderAccepted,
@@ -24,15 +25,17 @@ from kronos.trading.events import (
 )
 from kronos.trading.journal import core_link
 from kronos.trading.orders import ALLOWED, TERMINAL, Order, Phase, advance
-from kronos.trading.state import Holding, TradingState, apply, conserved, decode_state, encode_state
+from kronos.trading.state import TradingState, apply, conserved, decode_state, encode_state
 from kronos.trading.terms import Terms
 
 UNIT = 100
 CASH = 10**15
 
 
-def fresh() -> TradingState:
-    return TradingState(cash=CASH, deposited=CASH, units={0: UNIT})
+def fresh(method: str = "average") -> TradingState:
+    return TradingState(
+        accounts=[new_account({"USD": CASH}, method=method)], contracts={0: Contract(unit=UNIT, currency="USD")}
+    )
 
 
 def trade(state: TradingState, quantity: int, price: int, fee: int) -> None:
@@ -47,9 +50,9 @@ def test_an_order_through_zero_closes_at_cost_and_opens_at_its_own_price() -> No
     state = fresh()
     trade(state, 5, 100, 0)
     trade(state, -8, 110, 0)
-    assert state.holdings[0] == Holding(quantity=-3, cost=-3 * 110 * UNIT, realised=5 * 10 * UNIT)
+    assert state.accounts[0].holdings[0] == Holding(quantity=-3, cost=-3 * 110 * UNIT, realised=5 * 10 * UNIT)
     trade(state, 1, 90, 0)
-    assert state.holdings[0] == Holding(quantity=-2, cost=-2 * 110 * UNIT, realised=(5 * 10 + 20) * UNIT)
+    assert state.accounts[0].holdings[0] == Holding(quantity=-2, cost=-2 * 110 * UNIT, realised=(5 * 10 + 20) * UNIT)
 
 
 fills = st.tuples(st.integers(-(10**6), 10**6).filter(bool), st.integers(1, 10**7), st.integers(0, 10**9))
@@ -61,10 +64,10 @@ def test_money_is_conserved_at_every_fill_long_short_partial_and_through_zero(tr
     for quantity, price, fee in trades:
         trade(state, quantity, price, fee)
         assert conserved(state)
-        holding = state.holdings[0]
+        holding = state.accounts[0].holdings[0]
         assert (holding.quantity == 0) == (holding.cost == 0)
         assert holding.quantity * holding.cost >= 0
-    assert state.cash == CASH - sum(q * p * UNIT + f for q, p, f in trades)
+    assert state.accounts[0].cash["USD"] == CASH - sum(q * p * UNIT + f for q, p, f in trades)
 
 
 @given(st.lists(fills, min_size=1, max_size=8), st.sampled_from([(2, 1), (3, 1), (3, 2), (1, 10)]), st.integers(0, 99))
@@ -77,7 +80,7 @@ def test_money_is_conserved_through_splits(trades, ratio, cash) -> None:
 
 
 def full_state() -> TradingState:
-    state = fresh()
+    state = fresh("fifo")
     trade(state, 5, 100, 7)
     apply(
         state,
@@ -102,6 +105,10 @@ def leaves(value, path=()):
     if isinstance(value, msgspec.Struct):
         for name in value.__struct_fields__:
             yield from leaves(getattr(value, name), (*path, name))
+    elif isinstance(value, list):
+        yield path, value
+        for place, item in enumerate(value):
+            yield from leaves(item, (*path, place))
     elif isinstance(value, dict):
         yield path, value
         for key, item in value.items():
@@ -112,8 +119,8 @@ def leaves(value, path=()):
 
 def put(value, path, new) -> None:
     for part in path[:-1]:
-        value = value[part] if isinstance(value, dict) else getattr(value, part)
-    if isinstance(value, dict):
+        value = value[part] if isinstance(value, dict | list) else getattr(value, part)
+    if isinstance(value, dict | list):
         value[path[-1]] = new
     else:
         msgspec.structs.force_setattr(value, path[-1], new)
@@ -126,8 +133,8 @@ def changed(old):
         return Phase.SUBMITTED if old is not Phase.SUBMITTED else Phase.ACCEPTED
     if isinstance(old, int):
         return old + 1
-    if isinstance(old, dict):
-        return {}
+    if isinstance(old, dict | list):
+        return type(old)()
     if isinstance(old, str):
         return old + "x"
     raise AssertionError(f"how to change {old!r}?")
@@ -141,21 +148,21 @@ def test_changing_any_one_field_of_the_core_state_changes_the_chain() -> None:
         put(state, path, changed(old))
         assert core_link(GENESIS, b"", encode_state(state)) != original, path
         seen += 1
-    fields = sum(len(kind.__struct_fields__) for kind in (TradingState, Holding, Order, Terms))
+    fields = sum(len(kind.__struct_fields__) for kind in (TradingState, Account, Contract, Holding, Lot, Order, Terms))
     assert seen >= fields
 
 
 def test_a_new_holding_or_order_changes_the_chain() -> None:
     state = full_state()
     before = encode_state(state)
-    state.holdings[1] = Holding()
+    state.accounts[0].holdings[1] = Holding()
     assert encode_state(state) != before
 
 
 @given(st.lists(fills, max_size=5))
 def test_canonical_bytes_round_trip_even_beyond_sixty_four_bits(trades) -> None:
     state = fresh()
-    state.cash = state.deposited = 10**30
+    state.accounts[0] = new_account({"USD": 10**30})
     for item in trades:
         trade(state, *item)
     assert decode_state(encode_state(state)) == state

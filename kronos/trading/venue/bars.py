@@ -29,7 +29,6 @@ from kronos.trading.events import (
 from kronos.trading.instruments import Instrument
 from kronos.trading.orders import Order, Phase
 from kronos.trading.positions import cause_id
-from kronos.trading.state import Holding
 from kronos.trading.tape import Tape
 from kronos.trading.terms import Terms
 from kronos.trading.venue.path import path_of
@@ -209,7 +208,7 @@ class BarVenue:
         sign = 1 if order.quantity > 0 else -1
         lots = abs(order.left)
         if order.terms.reduce_only:
-            held = self._tape.state.holdings.get(order.instrument, Holding()).quantity * -sign
+            held = self._tape.state.held(order.origin, order.instrument) * -sign
             lots = min(lots, max(0, held))
             if not lots:
                 self.cancel(order, row, cause_id(row, 0), "reduce_only")

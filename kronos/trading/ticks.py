@@ -1,0 +1,34 @@
+"""One row of a stream of trades or quotes, as a handler is shown it.
+
+Rule: these are values, made only for rows that some strategy subscribes to; prices in ticks, quantities in steps,
+times in nanoseconds UTC.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["QuoteTick", "TradeTick"]
+
+
+class TradeTick(msgspec.Struct, frozen=True, gc=False):
+    """One trade of the market: `time` is when it was known; `side` is streams.BID where the buyer was the aggressor."""
+
+    row: int
+    time: int
+    price: int
+    quantity: int
+    side: int
+    instrument: str = ""
+
+
+class QuoteTick(msgspec.Struct, frozen=True, gc=False):
+    """The best bid and ask after a change; `time` is when it was known."""
+
+    row: int
+    time: int
+    bid: int
+    bid_quantity: int
+    ask: int
+    ask_quantity: int
+    instrument: str = ""
