@@ -15,6 +15,8 @@ from kronos.trading.terms import Terms
 
 __all__ = [
     "RECORD_TYPES",
+    "CommandRefused",
+    "Deferred",
     "IntentRaised",
     "Noted",
     "OrderAccepted",
@@ -29,6 +31,10 @@ __all__ = [
     "OrderSubmitted",
     "OrderTriggered",
     "Origin",
+    "OutboxDiscarded",
+    "OutboxQueued",
+    "OutboxSent",
+    "OutboxWoken",
     "Record",
     "RiskDecided",
     "SplitApplied",
@@ -180,20 +186,75 @@ class OrderTriggered(_Fact, frozen=True, tag=15):
     by: str
 
 
+class OutboxQueued(_Fact, frozen=True, tag=16):
+    """A command waits to be sent for an order: in its own place, or in that of the one that it supersedes.
+
+    `kind` is new, replace or cancel; `quantity` (lots, signed) and `terms` are the order's once the command is done.
+    """
+
+    order_id: int
+    instrument: int
+    kind: str
+    route: int
+    quantity: int
+    terms: Terms
+
+
+class OutboxDiscarded(_Fact, frozen=True, tag=17):
+    """A command will not be sent: `command` is the decision that had allowed it, `reason` says what was in its way."""
+
+    order_id: int
+    kind: str
+    command: int
+    reason: str
+
+
+class OutboxSent(_Fact, frozen=True, tag=18):
+    """The command left by `route` at time `at` (ns UTC), took one token of it, and is in flight until a report."""
+
+    order_id: int
+    kind: str
+    route: int
+    at: int
+
+
+class Deferred(_Fact, frozen=True, tag=19):
+    """The route has no token for the command: it looks again at time `until` (ns UTC)."""
+
+    order_id: int
+    route: int
+    until: int
+
+
+class OutboxWoken(_Fact, frozen=True, tag=20):
+    """Control-time event: time `at` (ns UTC) has come, for which deferred commands waited."""
+
+    at: int
+
+
+class CommandRefused(_Fact, frozen=True, tag=21):
+    """The venue refused a cancel or a replace: the order stands as it stood."""
+
+    order_id: int
+    kind: str
+    reason: str
+
+
 Record: TypeAlias = (
     IntentRaised | RiskDecided | OrderDenied | OrderSubmitted | OrderAccepted | OrderRejected | OrderFilled
     | OrderCancelled | OrderAdjusted | SplitApplied | TradingSwitched | Noted | OrderReplaced | OrderExpired
-    | OrderTriggered
+    | OrderTriggered | OutboxQueued | OutboxDiscarded | OutboxSent | Deferred | OutboxWoken | CommandRefused
 )  # fmt: skip
 
 OrderReport: TypeAlias = (
-    OrderDenied | OrderRejected | OrderReplaced | OrderCancelled | OrderExpired | OrderTriggered
+    OrderDenied | OrderRejected | OrderReplaced | OrderCancelled | OrderExpired | OrderTriggered | CommandRefused
 )  # fmt: skip
 """What a strategy hears of an order beside its fills."""
 
 RECORD_TYPES: Final[tuple[type[Record], ...]] = (
     IntentRaised, RiskDecided, OrderDenied, OrderSubmitted, OrderAccepted, OrderRejected, OrderFilled,
     OrderCancelled, OrderAdjusted, SplitApplied, TradingSwitched, Noted, OrderReplaced, OrderExpired, OrderTriggered,
+    OutboxQueued, OutboxDiscarded, OutboxSent, Deferred, OutboxWoken, CommandRefused,
 )  # fmt: skip
 
 

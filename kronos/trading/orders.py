@@ -24,6 +24,7 @@ from kronos.trading.events import (
     OrderReplaced,
     OrderSubmitted,
     OrderTriggered,
+    OutboxQueued,
     Record,
 )
 from kronos.trading.terms import MARKET, Terms
@@ -32,10 +33,14 @@ __all__ = ["ALLOWED", "TERMINAL", "Order", "Phase", "advance"]
 
 
 class Phase(StrEnum):
-    """Where an order stands."""
+    """Where an order stands.
+
+    What is submitted stays so until the venue says something of it: a fill says as much as an acknowledgement.
+    """
 
     INTENDED = "intended"
     DENIED = "denied"
+    QUEUED = "queued"
     SUBMITTED = "submitted"
     REJECTED = "rejected"
     ACCEPTED = "accepted"
@@ -61,12 +66,18 @@ def _resting(phase: Phase) -> Mapping[type[Record], frozenset[Phase]]:
 ALLOWED: Final[Mapping[Phase, Mapping[type[Record], frozenset[Phase]]]] = {
     Phase.INTENDED: {
         OrderDenied: frozenset({Phase.DENIED}),
+        OutboxQueued: frozenset({Phase.QUEUED}),
         OrderSubmitted: frozenset({Phase.SUBMITTED}),
     },
+    Phase.QUEUED: {
+        OutboxQueued: frozenset({Phase.QUEUED}),
+        OrderSubmitted: frozenset({Phase.SUBMITTED}),
+        OrderCancelled: frozenset({Phase.CANCELLED}),
+    },
     Phase.SUBMITTED: {
+        **_RESTING,
         OrderAccepted: frozenset({Phase.ACCEPTED}),
         OrderRejected: frozenset({Phase.REJECTED}),
-        OrderCancelled: frozenset({Phase.CANCELLED}),
     },
     Phase.ACCEPTED: _resting(Phase.ACCEPTED),
     Phase.PARTIALLY_FILLED: _resting(Phase.PARTIALLY_FILLED),

@@ -30,12 +30,16 @@ from kronos.trading.events import (
     OrderReplaced,
     OrderSubmitted,
     OrderTriggered,
+    OutboxQueued,
     Record,
     RiskDecided,
     SplitApplied,
     TradingSwitched,
 )
 from kronos.trading.orders import Order, Phase, advance
+from kronos.trading.outbox import NEW, REPLACE, Outbox
+from kronos.trading.outbox_fold import APPLY as OUTBOX
+from kronos.trading.outbox_fold import answer, ended
 from kronos.trading.positions import cause_id
 from kronos.trading.terms import MARKET
 
@@ -58,6 +62,7 @@ class TradingState(msgspec.Struct, kw_only=True):
     trading_enabled: bool = True
     next_order_id: int = 1
     orders: dict[int, Order] = {}
+    outbox: Outbox = msgspec.field(default_factory=Outbox)
 
     def held(self, origin: int, instrument: int) -> int:
         """Return the lots that the account of `origin` holds of `instrument`; negative when short."""
@@ -140,9 +145,33 @@ _Ending: TypeAlias = OrderDenied | OrderRejected | OrderCancelled | OrderExpired
 def _finish(phase: Phase) -> Callable[[TradingState, Any], None]:
     def finish(state: TradingState, record: _Ending) -> None:
         advance(_order(state, record), record, phase)
-        del state.orders[record.order_id]
+        _forget(state, record.order_id)
 
     return finish
+
+
+def _forget(state: TradingState, order_id: int) -> None:
+    del state.orders[order_id]
+    if state.outbox.in_flight:
+        ended(state.outbox, order_id)
+
+
+def _queued(state: TradingState, record: OutboxQueued) -> None:
+    """Let a command wait; a new order, and what becomes of it before it is sent, is changed at once."""
+    order = _order(state, record)
+    if record.kind == NEW:
+        advance(order, record, Phase.QUEUED)
+        order.quantity, order.terms = record.quantity, record.terms
+    OUTBOX[OutboxQueued](state.outbox, record)
+
+
+def _of_outbox(kind: type[Record]) -> Callable[[TradingState, Any], None]:
+    fold = OUTBOX[kind]
+
+    def apply_to_outbox(state: TradingState, record: Any) -> None:
+        fold(state.outbox, record)
+
+    return apply_to_outbox
 
 
 def _submitted(state: TradingState, record: OrderSubmitted) -> None:
@@ -154,6 +183,8 @@ def _accepted(state: TradingState, record: OrderAccepted) -> None:
     advance(order, record, Phase.ACCEPTED)
     order.row, order.since = record.row, record.at
     order.cause = cause_id(record.row, record.sub)
+    if state.outbox.in_flight:
+        answer(state.outbox, order.id, NEW)
 
 
 def _filled(state: TradingState, record: OrderFilled) -> None:
@@ -169,7 +200,9 @@ def _filled(state: TradingState, record: OrderFilled) -> None:
     advance(order, record, Phase.FILLED if done else Phase.PARTIALLY_FILLED)
     order.filled = filled
     if done:
-        del state.orders[order.id]
+        _forget(state, order.id)
+    elif state.outbox.in_flight:
+        answer(state.outbox, order.id, NEW)  # what was filled has arrived, whatever became of the acknowledgement
     account, contract = state.accounts[state.owners[record.origin]], state.contracts[record.instrument]
     book_fill(account, contract, record.instrument, record.quantity, record.price, record.fee)
 
@@ -190,6 +223,8 @@ def _replaced(state: TradingState, record: OrderReplaced) -> None:
     advance(order, record, order.phase)
     order.quantity, order.terms = record.quantity, record.terms
     order.cause = cause_id(record.row, record.sub)
+    if state.outbox.in_flight:
+        answer(state.outbox, order.id, REPLACE)
 
 
 def _triggered(state: TradingState, record: OrderTriggered) -> None:
@@ -231,4 +266,6 @@ _APPLY: Final[Mapping[type[Record], Callable[[TradingState, Any], None]]] = {
     OrderReplaced: _replaced,
     OrderExpired: _finish(Phase.EXPIRED),
     OrderTriggered: _triggered,
+    **{kind: _of_outbox(kind) for kind in OUTBOX},
+    OutboxQueued: _queued,
 }

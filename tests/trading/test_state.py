@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kronos.errors import TransitionError
 from kronos.kernel.hashing import GENESIS
 from kronos.trading.accounts import Account, Contract, Holding, Lot, new_account
+from kronos.trading.buckets import Bucket, Rate
 from kronos.trading.events import (
     IntentRaised,
     OrderAccepted,
@@ -25,6 +26,7 @@ from kronos.trading.events import (
 )
 from kronos.trading.journal import core_link
 from kronos.trading.orders import ALLOWED, TERMINAL, Order, Phase, advance
+from kronos.trading.outbox import CANCEL, REPLACE, Command, Outbox, Route, open_route
 from kronos.trading.state import TradingState, apply, conserved, decode_state, encode_state
 from kronos.trading.terms import Terms
 
@@ -98,6 +100,10 @@ def full_state() -> TradingState:
             Terms(kind="limit", limit=90),
         ),
     )
+    terms = Terms(kind="limit", limit=80)
+    waiting = Command(order_id=7, instrument=0, kind=REPLACE, route=0, cause=5, place=4, quantity=2, terms=terms)
+    limits = open_route(orders=Rate(limit=5), cancels=Rate(limit=3))
+    state.outbox = Outbox(queued={7: waiting}, in_flight={8: CANCEL}, routes={0: limits})
     return state
 
 
@@ -148,7 +154,8 @@ def test_changing_any_one_field_of_the_core_state_changes_the_chain() -> None:
         put(state, path, changed(old))
         assert core_link(GENESIS, b"", encode_state(state)) != original, path
         seen += 1
-    fields = sum(len(kind.__struct_fields__) for kind in (TradingState, Account, Contract, Holding, Lot, Order, Terms))
+    kinds = (TradingState, Account, Contract, Holding, Lot, Order, Terms, Outbox, Command, Route, Bucket, Bucket)
+    fields = sum(len(kind.__struct_fields__) for kind in kinds)
     assert seen >= fields
 
 
