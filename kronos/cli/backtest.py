@@ -139,13 +139,25 @@ def _print(found: dict[str, Any]) -> None:
     if failure is not None:
         note(f"step {failure['step']} failed: {failure['type']}: {failure['message']}")
     if result is not None:
-        hidden = ("trades", "curve", "statistics")
+        hidden = ("trades", "curve", "statistics", "analysis")
         print_fields({key: value for key, value in result.items() if key not in hidden})
         print()
         print_fields(result["statistics"])
         print()
+        _print_analysis(result["analysis"])
         _print_trades(result["trades"])
     print_fields({"replay": found["replay_command"]})
+
+
+def _print_analysis(analysis: dict[str, Any]) -> None:
+    for part in ("risk", "trades", "shortfall"):
+        note(part)
+        print_fields(analysis[part])
+        print()
+    titles = list(analysis["costs"][0])
+    note(f"the run at other costs; fees of {analysis['break_even_bps']:.2f} bps a side would eat it up")
+    print_rows(titles, [[level[title] for title in titles] for level in analysis["costs"]])
+    print()
 
 
 def _print_trades(trades: list[dict[str, Any]]) -> None:

@@ -18,12 +18,13 @@ from kronos.flows.charts import Line, chart
 from kronos.flows.tables import as_floats, tables_of
 from kronos.market.frames import frame_of
 from kronos.market.prepared import Prepared
+from kronos.trading.analysis import Analysis, analyse
 from kronos.trading.backtest import Backtest
 from kronos.trading.journal import MemoryRecorder
 from kronos.trading.ledger import Ledger, read_ledger
 from kronos.trading.positions import Position
 from kronos.trading.results import Result, StateView
-from kronos.trading.stats import Statistics, statistics
+from kronos.trading.stats import Statistics
 
 __all__ = ["Outcome"]
 
@@ -55,7 +56,12 @@ class Outcome:
     @cached_property
     def statistics(self) -> Statistics:
         """Every figure, annualised by the calendar of the data."""
-        return statistics(self.ledger, self.prepared.calendar)
+        return self.analysis.statistics
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        """All figures: risk against buying and holding, trades, the shortfall, and the run at other costs."""
+        return analyse(self.ledger, self.prepared.calendar)
 
     @cached_property
     def tables(self) -> dict[str, pa.Table]:

@@ -18,9 +18,10 @@ from kronos.core.decorators import step
 from kronos.engine.context import StepContext
 from kronos.market.dataset import Dataset
 from kronos.market.plans import BacktestPlan, prepare
+from kronos.trading.analysis import Analysis, analyse
 from kronos.trading.journal import MemoryRecorder
 from kronos.trading.ledger import Ledger, Trade, read_ledger
-from kronos.trading.stats import Statistics, statistics
+from kronos.trading.stats import Statistics
 
 __all__ = ["BacktestResult", "CurvePoint", "backtest"]
 
@@ -63,6 +64,8 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     trades: list[Trade]
     core_chain: str
     user_chain: str
+    analysis: Analysis | None = None
+    """Risk against buying and holding, trades, implementation shortfall, the run at other costs."""
 
 
 @step(executor="process")
@@ -81,6 +84,7 @@ def backtest(ctx: StepContext, bars: Dataset, plan: BacktestPlan) -> BacktestRes
     outcome = run.run()
     ledger = read_ledger([segment.data for segment in recorder.segments], run.bars, run.instrument)
     trades = ledger.trades()
+    analysis = analyse(ledger, bars.calendar)
     open_trades = sum(trade.open for trade in trades)
     return BacktestResult(
         dataset=outcome.dataset,
@@ -98,11 +102,12 @@ def backtest(ctx: StepContext, bars: Dataset, plan: BacktestPlan) -> BacktestRes
         open_orders=outcome.open_orders,
         trade_count=len(trades) - open_trades,
         open_trade_count=open_trades,
-        statistics=statistics(ledger, bars.calendar),
+        statistics=analysis.statistics,
         curve=_curve(ledger),
         trades=trades[:TRADES_SHOWN_MAX],
         core_chain=outcome.core_chain,
         user_chain=outcome.user_chain,
+        analysis=analysis,
     )
 
 

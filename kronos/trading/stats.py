@@ -20,8 +20,9 @@ from kronos.errors import InvalidInput
 from kronos.trading.ledger import Ledger, Trade
 
 __all__ = [
-    "CALENDAR_DAYS", "Statistics", "cagr", "exposure", "max_drawdown", "periods_per_year", "profit_factor",
-    "returns", "sharpe", "sortino", "statistics", "total_return", "volatility", "win_rate",
+    "CALENDAR_DAYS", "DAY_NS", "YEAR_DAYS", "Floats", "Statistics", "cagr", "exposure", "max_drawdown",
+    "periods_per_year", "profit_factor", "returns", "sharpe", "sortino", "statistics", "total_return", "volatility",
+    "win_rate",
 ]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]

@@ -1,0 +1,53 @@
+"""Everything that is said about a run at its end, in one value: what tear sheet, artifacts and notebook show."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from kronos.trading.ledger import Ledger
+from kronos.trading.recosting import CostLevel, break_even_bps, cost_levels
+from kronos.trading.shortfall import Shortfall, shortfall
+from kronos.trading.stats import DAY_NS, YEAR_DAYS, Floats, Statistics, statistics
+from kronos.trading.stats_risk import RiskFigures, risk_figures
+from kronos.trading.stats_trades import TradeFigures, trade_figures
+
+__all__ = ["Analysis", "analyse", "held_benchmark"]
+
+
+class Analysis(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of a run; `costs` is the run at other fees and slippage, `break_even_bps` the fee that eats it up."""
+
+    statistics: Statistics
+    risk: RiskFigures
+    trades: TradeFigures
+    shortfall: Shortfall
+    costs: list[CostLevel]
+    break_even_bps: float
+
+
+def held_benchmark(ledger: Ledger) -> Floats:
+    """Return the worth of buying at the first open and holding, splits followed (shape (rows + 1,); begins at 1)."""
+    bars, rows = ledger.bars, slice(ledger.first_row, ledger.stop_row)
+    factor = np.ones(ledger.stop_row - ledger.first_row)
+    for split in bars.splits:
+        if ledger.first_row < split.row < ledger.stop_row:
+            factor[split.row - ledger.first_row :] *= split.numerator / split.denominator
+    return np.concatenate(([1.0], bars.close[rows] * factor / bars.open[ledger.first_row]))
+
+
+def analyse(ledger: Ledger, calendar: str = "24x7", benchmark: Floats | None = None) -> Analysis:
+    """Return all figures of a run; `benchmark` is a curve of shape (rows + 1,) that begins before the first bar."""
+    figures = statistics(ledger, calendar)
+    curve = np.concatenate(([ledger.initial_cash / 10**8], ledger.equity()))
+    times = ledger.times
+    years = float(times[-1] - times[0] + ledger.bars.interval_ns) / (DAY_NS * YEAR_DAYS)
+    other = held_benchmark(ledger) if benchmark is None else benchmark
+    return Analysis(
+        statistics=figures,
+        risk=risk_figures(curve, other, figures.periods_per_year),
+        trades=trade_figures(ledger, years),
+        shortfall=shortfall(ledger),
+        costs=cost_levels(ledger, figures.periods_per_year),
+        break_even_bps=break_even_bps(ledger),
+    )
