@@ -43,8 +43,21 @@ def postgres_url() -> Iterator[str]:
         return
     for folder in _data_folder():
         server = EmbeddedPostgres(folder)
-        yield server.start()
+        url = server.start()
+        trust_the_power(url)
+        yield url
         server.stop()
+
+
+def trust_the_power(url: str, *, trusted: bool = True) -> None:
+    """Have a server not wait for the disk: what processes may lose is tested, a power failure is not.
+
+    A database a test is made and dropped in a third less time; the durability suite takes this back.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        for setting in ("fsync", "full_page_writes"):
+            connection.execute(f"ALTER SYSTEM {'SET ' + setting + ' = off' if trusted else 'RESET ' + setting}")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture(scope="session")

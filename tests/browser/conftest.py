@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -119,24 +120,35 @@ def browser(chromium: str) -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture
-def app(database_url: str, tmp_path: Path) -> Iterator[Kronos]:
+@contextmanager
+def opened_on(url: str, folder: Path) -> Iterator[Kronos]:
     free = Address("127.0.0.1", 0)
-    settings = Settings(
-        database_url=database_url, data_dir=tmp_path, grpc_addr=free, admin_addr=free, metrics_addr=free
-    )
+    settings = Settings(database_url=url, data_dir=folder, grpc_addr=free, admin_addr=free, metrics_addr=free)
     with Kronos.open(settings, workflows=[research]) as opened:
         yield opened
 
 
-@pytest.fixture
-def worker(app: Kronos) -> Iterator[WorkerProcess]:
+@pytest.fixture(scope="module")
+def app(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kronos]:
+    """One for the tests of a module: each looks at runs of its own."""
+    with opened_on(module_database_url, tmp_path_factory.mktemp("browser")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def running_worker(app: Kronos) -> Iterator[WorkerProcess]:
     process = app.worker().start()
     yield process
+    process.stop(5)
+
+
+@pytest.fixture
+def worker(running_worker: WorkerProcess) -> Iterator[WorkerProcess]:
+    """The module's worker; gates that a test leaves closed are opened."""
+    yield running_worker
     for gate in gates.values():
         gate.set()
     gates.clear()
-    process.stop(5)
 
 
 @pytest.fixture
@@ -145,7 +157,7 @@ def hold() -> Callable[[str], threading.Event]:
     return lambda name: gates.setdefault(name, threading.Event())
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(app: Kronos) -> Iterator[RunningServer]:
     with serve(app) as running:
         yield running
@@ -154,6 +166,19 @@ def server(app: Kronos) -> Iterator[RunningServer]:
 @pytest.fixture
 def make_scene(browser: Browser, server: RunningServer, app: Kronos) -> Iterator[Callable[..., Scene]]:
     """Opens pages; afterwards no console error, page error or policy report may have been seen."""
+    yield from scenes(browser, server, app)
+
+
+@pytest.fixture
+def empty_scene(browser: Browser, database_url: str, tmp_path: Path) -> Iterator[Scene]:
+    """A page of a server on which nothing ran, and for which no worker works."""
+    with opened_on(database_url, tmp_path) as app, serve(app) as server:
+        making = scenes(browser, server, app)
+        yield next(making)()
+        assert next(making, None) is None
+
+
+def scenes(browser: Browser, server: RunningServer, app: Kronos) -> Iterator[Callable[..., Scene]]:
     made: list[Scene] = []
 
     def make(*, width: int = 1440, height: int = 900, scheme: str = "light") -> Scene:

@@ -39,11 +39,13 @@ def check(scene):
     assert found == []
 
 
-def test_the_runs_page_shows_new_runs_without_a_reload(scene, app, worker):
+def test_the_runs_page_shows_new_runs_without_a_reload(empty_scene):
+    scene = empty_scene
     scene.page.goto(scene.server.login_url)
     expect(scene.page.locator(".empty")).to_contain_text("No runs yet")
     scene.page.evaluate("window.sameDocument = true")
-    run_id = app.start("research", {"name": "new"})
+    worker = scene.app.worker().start()
+    run_id = scene.app.start("research", {"name": "new"})
     row = scene.page.locator(f"#run-{run_id}")
     expect(row).to_contain_text("completed")
     expect(row).to_contain_text("4/4")
@@ -51,6 +53,7 @@ def test_the_runs_page_shows_new_runs_without_a_reload(scene, app, worker):
     assert scene.page.evaluate("window.sameDocument") is True
     row.get_by_role("link").click()
     expect(scene.page.locator("#phase")).to_contain_text("completed")
+    worker.stop(5)
 
 
 def test_filters_live_in_the_address(scene, app, done):

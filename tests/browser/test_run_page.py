@@ -233,8 +233,9 @@ def test_a_run_is_cancelled_from_its_page(scene, app, worker, hold):
     gate.set()  # only now: a run that ends first cannot be cancelled
 
 
-def test_a_run_nobody_has_claimed_says_so(scene, app):
-    run_id = app.start("research", {"name": "alone"})
+def test_a_run_nobody_has_claimed_says_so(empty_scene):
+    scene = empty_scene
+    run_id = scene.app.start("research", {"name": "alone"})
     scene.open_run(run_id)
     expect(scene.page.locator("#inspector")).to_contain_text("kronos worker")
     assert scene.status("load") == "pending"
