@@ -83,13 +83,10 @@ def test_a_cold_and_a_warm_start_keep_to_their_time(server):
     assert min(warm) < WARM_START_S_MAX
 
 
-@pytest.mark.parametrize("setting", ["fsync", "synchronous_commit", "full_page_writes"])
-def test_a_commit_survives_a_power_cut(postgres_url, setting):
-    assert ask(postgres_url, f"SHOW {setting}") == "on"
-
-
-def test_it_listens_on_no_network_and_asks_for_the_password(server, data_folder):
+def test_a_commit_survives_a_power_cut_and_it_listens_on_no_network_and_asks_for_the_password(server, data_folder):
     url = server.start()
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        assert ask(url, f"SHOW {setting}") == "on"
     assert ask(url, "SHOW listen_addresses") == ""
     assert ask(url, "SELECT setting FROM pg_settings WHERE name = 'unix_socket_permissions'") == "0700"
     password = find_home(data_folder).path / "password"

@@ -12,15 +12,12 @@ import pytest
 
 from kronos import Kronos
 from kronos.settings import read_settings
-from tests.conftest import trust_the_power
 from tests.durability.scene import LEASE_S, Fleet, Scene
 
 
-@pytest.fixture(scope="session", autouse=True)
-def disk(postgres_url: str) -> None:
-    """Here a commit waits for the disk, as where Kronos is used."""
-    if "DATABASE_URL" not in os.environ:
-        trust_the_power(postgres_url, trusted=False)
+@pytest.fixture(autouse=True)
+def _as_in_use(disk: None) -> None:
+    """No promise of durability is tested on a server that does not wait for its disk."""
 
 
 @pytest.fixture
