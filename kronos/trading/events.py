@@ -17,6 +17,8 @@ __all__ = [
     "RECORD_TYPES",
     "CommandRefused",
     "Deferred",
+    "FeedDegraded",
+    "FeedRestored",
     "IntentRaised",
     "Noted",
     "OrderAccepted",
@@ -30,14 +32,17 @@ __all__ = [
     "OrderReport",
     "OrderSubmitted",
     "OrderTriggered",
+    "OrdersAnchored",
     "Origin",
     "OutboxDiscarded",
     "OutboxQueued",
     "OutboxSent",
     "OutboxWoken",
     "Record",
+    "ReportIgnored",
     "RiskDecided",
     "SplitApplied",
+    "Switched",
     "TradingSwitched",
     "kind_of",
 ]
@@ -240,10 +245,56 @@ class CommandRefused(_Fact, frozen=True, tag=21):
     reason: str
 
 
+class Switched(_Fact, frozen=True, tag=22):
+    """Control event: orders of a strategy, a route or an instrument (by `number`), or all (`kill`), pass or not."""
+
+    scope: str
+    number: int
+    enabled: bool
+    reason: str
+
+
+class FeedDegraded(_Fact, frozen=True, tag=23):
+    """Control event: from time `at` (ns UTC) rows of a stream are missing; its instrument takes no new orders."""
+
+    stream: int
+    instrument: int
+    at: int
+    reason: str
+
+
+class FeedRestored(_Fact, frozen=True, tag=24):
+    """Control event: the stream is whole again from time `at` (ns UTC) on."""
+
+    stream: int
+    instrument: int
+    at: int
+
+
+class ReportIgnored(_Fact, frozen=True, tag=25):
+    """A report that fits nothing we know: it is kept in its words and changes nothing."""
+
+    order_id: int
+    what: str
+    reason: str
+
+
+class OrdersAnchored(_Fact, frozen=True, tag=26):
+    """What a venue said of all our orders there at time `at` (ns UTC): `orders` are (id, whole lots, filled lots).
+
+    `version` counts a venue's snapshots upward: an older one is never taken.
+    """
+
+    version: int
+    at: int
+    orders: tuple[tuple[int, int, int], ...]
+
+
 Record: TypeAlias = (
     IntentRaised | RiskDecided | OrderDenied | OrderSubmitted | OrderAccepted | OrderRejected | OrderFilled
     | OrderCancelled | OrderAdjusted | SplitApplied | TradingSwitched | Noted | OrderReplaced | OrderExpired
     | OrderTriggered | OutboxQueued | OutboxDiscarded | OutboxSent | Deferred | OutboxWoken | CommandRefused
+    | Switched | FeedDegraded | FeedRestored | ReportIgnored | OrdersAnchored
 )  # fmt: skip
 
 OrderReport: TypeAlias = (
@@ -255,6 +306,7 @@ RECORD_TYPES: Final[tuple[type[Record], ...]] = (
     IntentRaised, RiskDecided, OrderDenied, OrderSubmitted, OrderAccepted, OrderRejected, OrderFilled,
     OrderCancelled, OrderAdjusted, SplitApplied, TradingSwitched, Noted, OrderReplaced, OrderExpired, OrderTriggered,
     OutboxQueued, OutboxDiscarded, OutboxSent, Deferred, OutboxWoken, CommandRefused,
+    Switched, FeedDegraded, FeedRestored, ReportIgnored, OrdersAnchored,
 )  # fmt: skip
 
 

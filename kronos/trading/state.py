@@ -17,7 +17,10 @@ import msgspec
 from kronos.errors import TransitionError
 from kronos.kernel import canonical
 from kronos.trading.accounts import Account, Contract, book_fill, book_split, imbalance
+from kronos.trading.control import Switches, throw
 from kronos.trading.events import (
+    FeedDegraded,
+    FeedRestored,
     IntentRaised,
     Noted,
     OrderAccepted,
@@ -28,12 +31,15 @@ from kronos.trading.events import (
     OrderFilled,
     OrderRejected,
     OrderReplaced,
+    OrdersAnchored,
     OrderSubmitted,
     OrderTriggered,
     OutboxQueued,
     Record,
+    ReportIgnored,
     RiskDecided,
     SplitApplied,
+    Switched,
     TradingSwitched,
 )
 from kronos.trading.orders import Order, Phase, advance
@@ -50,7 +56,7 @@ class TradingState(msgspec.Struct, kw_only=True):
     """The whole core state; `contracts` says by instrument what a lot is worth, `owners` whose account an origin uses.
 
     `row, sub` is the position of the last record, `records` how many there were (the snapshot id), `orders` holds
-    unfinished orders by id.
+    unfinished orders by id, `anchor` is the version of the last snapshot that a venue gave of them.
     """
 
     accounts: list[Account]
@@ -63,6 +69,8 @@ class TradingState(msgspec.Struct, kw_only=True):
     next_order_id: int = 1
     orders: dict[int, Order] = {}
     outbox: Outbox = msgspec.field(default_factory=Outbox)
+    switches: Switches = msgspec.field(default_factory=Switches)
+    anchor: int = 0
 
     def held(self, origin: int, instrument: int) -> int:
         """Return the lots that the account of `origin` holds of `instrument`; negative when short."""
@@ -246,7 +254,29 @@ def _switched(state: TradingState, record: TradingSwitched) -> None:
     state.trading_enabled = record.enabled
 
 
-def _nothing(state: TradingState, record: RiskDecided | Noted) -> None:
+def _thrown(state: TradingState, record: Switched) -> None:
+    throw(state.switches, record.scope, record.number, enabled=record.enabled)
+
+
+def _degraded(state: TradingState, record: FeedDegraded) -> None:
+    state.switches.feeds[record.stream] = record.instrument
+
+
+def _restored(state: TradingState, record: FeedRestored) -> None:
+    state.switches.feeds.pop(record.stream, None)
+
+
+def _anchored(state: TradingState, record: OrdersAnchored) -> None:
+    if record.version <= state.anchor:
+        raise TransitionError(
+            f"snapshot {record.version} of orders at ({record.row}, {record.sub}) does not follow {state.anchor}",
+            row=record.row,
+            sub=record.sub,
+        )
+    state.anchor = record.version
+
+
+def _nothing(state: TradingState, record: RiskDecided | Noted | ReportIgnored) -> None:
     """Accept a record that explains and changes nothing."""
 
 
@@ -268,4 +298,9 @@ _APPLY: Final[Mapping[type[Record], Callable[[TradingState, Any], None]]] = {
     OrderTriggered: _triggered,
     **{kind: _of_outbox(kind) for kind in OUTBOX},
     OutboxQueued: _queued,
+    Switched: _thrown,
+    FeedDegraded: _degraded,
+    FeedRestored: _restored,
+    ReportIgnored: _nothing,
+    OrdersAnchored: _anchored,
 }

@@ -13,6 +13,7 @@ from kronos.errors import TransitionError
 from kronos.kernel.hashing import GENESIS
 from kronos.trading.accounts import Account, Contract, Holding, Lot, new_account
 from kronos.trading.buckets import Bucket, Rate
+from kronos.trading.control import Switches
 from kronos.trading.events import (
     IntentRaised,
     OrderAccepted,
@@ -103,6 +104,7 @@ def full_state() -> TradingState:
     terms = Terms(kind="limit", limit=80)
     waiting = Command(order_id=7, instrument=0, kind=REPLACE, route=0, cause=5, place=4, quantity=2, terms=terms)
     limits = open_route(orders=Rate(limit=5), cancels=Rate(limit=3))
+    state.switches = Switches(strategies=[1], routes=[2], instruments=[3], feeds={4: 5})
     state.outbox = Outbox(queued={7: waiting}, in_flight={8: CANCEL}, routes={0: limits})
     return state
 
@@ -155,6 +157,7 @@ def test_changing_any_one_field_of_the_core_state_changes_the_chain() -> None:
         assert core_link(GENESIS, b"", encode_state(state)) != original, path
         seen += 1
     kinds = (TradingState, Account, Contract, Holding, Lot, Order, Terms, Outbox, Command, Route, Bucket, Bucket)
+    kinds += (Switches,)
     fields = sum(len(kind.__struct_fields__) for kind in kinds)
     assert seen >= fields
 
