@@ -38,7 +38,7 @@ CHECK_S: Final = 5.0
 """How often what is ours and in nobody's hands is given back: the answer to a claim may have been lost."""
 CHORES_S: Final = 1.0
 HELD_BACK_S: Final = 0.05
-"""How soon a queue is asked again whose limits held something back."""
+"""How soon is asked again where limits, or runs of our own, held something back."""
 RECONNECT_S: Final = 0.25
 
 

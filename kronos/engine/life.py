@@ -35,7 +35,7 @@ from kronos.ports.queue import Flush, Queue
 
 __all__ = ["Life", "Surroundings"]
 
-IDLE_S: Final = 1.0
+IDLE_S: Final = 0.1
 """A worker whose runs have left its slots free for this long takes steps that wide runs offer to all."""
 log: Final = logging.getLogger("kronos.worker")
 

@@ -107,8 +107,8 @@ class Wish(NamedTuple):
 
 @dataclass(slots=True)
 class Claims:
-    """What a turn brought.  `held_back` says that limits kept something from being taken; `next_due_s` when a delayed
-    job is due, where nothing was there.
+    """What a turn brought.  `held_back` says that something waits which limits, or a worker's own runs, kept from being
+    taken; `next_due_s` when a delayed job is due, where nothing was there.
     """
 
     jobs: list[ClaimedJob] = field(default_factory=list)

@@ -58,6 +58,7 @@ def _write_beside(connection: Connection, flush: Flush) -> None:
         connection.execute(statement("insert_dead_letters"), _dead(flush))
     if flush.offered:
         connection.execute(statement("insert_step_jobs"), _offered(flush))
+        connection.execute("NOTIFY kronos_work")  # else the others would look a poll later: a second a round
     write_families(connection, flush)
 
 

@@ -75,6 +75,7 @@ class PostgresJobs:
         lanes = [] if looked is None else [Lane(*row) for row in looked.fetchall()]  # type: ignore[arg-type]
         self._plain = [lane.queue for lane in lanes if lane.is_plain]
         rest = [lane for lane in lanes if not (lane.is_plain and lane.queue in plain)]
+        claims.held_back = any(not wish.wants(lane.queue) for lane in lanes for wish in wishes)
         for wish in wishes:
             for place, lane in enumerate(rest):
                 wanted = wish._replace(limit=left[id(wish)])

@@ -59,6 +59,16 @@ def test_it_waits_while_its_queue_is_paused_and_is_shown_as_scheduled(app, worke
     assert app.wait(run_id, 20).phase is Phase.COMPLETED
 
 
+def test_others_are_told_of_an_offer_in_the_commit_that_makes_it(app, worker):
+    app.queues.pause("gpu")
+    with psycopg.connect(app.url, autocommit=True) as connection:
+        connection.execute("LISTEN kronos_work")
+        app.start(wide.trained, {"number": 1})
+        until(lambda: app.queues.get("gpu").pending == 1)
+        told = list(connection.notifies(timeout=0.2))
+    assert len(told) >= 2  # of the run, and of the step that it offers
+
+
 def test_a_failed_attempt_elsewhere_is_tried_again_elsewhere(app, worker):
     run = app.wait(app.start(wide.trained_twice, {"number": 5}), 20)
     assert (run.phase, run.output) == (Phase.COMPLETED, b"5")
