@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kronos.trading.accounts import Contract, new_account
+from kronos.trading.broker import Broker
 from kronos.trading.buckets import Rate
-from kronos.trading.dispatch import Dispatch
 from kronos.trading.events import (
     CommandRefused,
     Deferred,
@@ -35,8 +35,8 @@ from kronos.trading.terms import Terms
 MS = 1_000_000
 
 
-class Broker:
-    """A tape with a dispatch and a venue that answers when it is told to."""
+class Desk:
+    """A tape with a broker and a venue that answers when it is told to."""
 
     def __init__(self, **routes: Route) -> None:
         state = TradingState(accounts=[new_account({"USD": 10**15})], contracts={0: Contract(unit=1, currency="USD")})
@@ -45,7 +45,7 @@ class Broker:
         origin = Origin(strategy_id="s", execution_id="e", route_id="r", broker_id="b")
         self.tape = Tape(state, [origin], lambda: b"", row=0)
         self.wired: list[tuple[int, str]] = []
-        self.dispatch = Dispatch(self.tape, lambda command, *_: self.wired.append((command.order_id, command.kind)))
+        self.stage = Broker(self.tape, lambda command, *_: self.wired.append((command.order_id, command.kind)))
         self.state, self.now = state, 0
 
     def ask(self, kind: str, order_id: int = 0, *, quantity: int = 1, limit: int = 100, parent: int = 0) -> int:
@@ -65,7 +65,7 @@ class Broker:
             quantity=quantity,
             terms=terms,
         )
-        self.dispatch.take(command, 0)
+        self.stage.take(command, 0)
         return order_id
 
     def pump(self, after: int = 0) -> list[tuple[int, str]]:
@@ -74,9 +74,9 @@ class Broker:
         before = len(self.wired)
         due = next_wake(self.state.outbox)
         if due and due <= self.now:
-            self.dispatch.wake(0, self.now)
+            self.stage.wake(0, self.now)
         else:
-            self.dispatch.pump(0, self.now)
+            self.stage.pump(0, self.now)
         return self.wired[before:]
 
     def says(self, kind, order_id: int, *fields) -> None:
@@ -96,113 +96,113 @@ class Broker:
 
 
 def test_what_may_go_goes_at_once_and_its_answer_frees_the_way_for_the_next() -> None:
-    broker = Broker()
-    order = broker.ask(NEW)
-    assert broker.state.orders[order].phase is Phase.QUEUED
-    assert broker.pump() == [(order, NEW)]
-    assert broker.state.orders[order].phase is Phase.SUBMITTED
-    broker.ask(CANCEL, order)
-    assert broker.pump() == []  # the new one is in flight: a cancel waits too
-    broker.says(OrderAccepted, order, 0)
-    assert broker.pump() == [(order, CANCEL)]
-    broker.proven()
+    desk = Desk()
+    order = desk.ask(NEW)
+    assert desk.state.orders[order].phase is Phase.QUEUED
+    assert desk.pump() == [(order, NEW)]
+    assert desk.state.orders[order].phase is Phase.SUBMITTED
+    desk.ask(CANCEL, order)
+    assert desk.pump() == []  # the new one is in flight: a cancel waits too
+    desk.says(OrderAccepted, order, 0)
+    assert desk.pump() == [(order, CANCEL)]
+    desk.proven()
 
 
 def test_a_missing_acknowledgement_keeps_an_order_submitted_until_a_record_says_otherwise() -> None:
-    broker = Broker()
-    order = broker.ask(NEW)
-    broker.pump()
-    broker.ask(CANCEL, order)
-    assert broker.pump(after=10**15) == []
-    assert broker.state.orders[order].phase is Phase.SUBMITTED
-    broker.says(OrderRejected, order, "unknown_to_venue")
-    broker.pump()
-    assert broker.of(OutboxDiscarded)[-1].reason == "order_finished"
-    assert broker.state.outbox.queued == broker.state.outbox.in_flight == {}
-    broker.proven()
+    desk = Desk()
+    order = desk.ask(NEW)
+    desk.pump()
+    desk.ask(CANCEL, order)
+    assert desk.pump(after=10**15) == []
+    assert desk.state.orders[order].phase is Phase.SUBMITTED
+    desk.says(OrderRejected, order, "unknown_to_venue")
+    desk.pump()
+    assert desk.of(OutboxDiscarded)[-1].reason == "order_finished"
+    assert desk.state.outbox.queued == desk.state.outbox.in_flight == {}
+    desk.proven()
 
 
 def test_a_replace_of_a_queued_new_order_becomes_an_updated_new_order() -> None:
-    broker = Broker(r=open_route(orders=Rate(limit=1)))
-    broker.ask(NEW)
-    broker.pump()
-    waiting = broker.ask(NEW, quantity=5, limit=90)
-    broker.ask(REPLACE, waiting, quantity=7, limit=95)
-    order = broker.state.orders[waiting]
+    desk = Desk(r=open_route(orders=Rate(limit=1)))
+    desk.ask(NEW)
+    desk.pump()
+    waiting = desk.ask(NEW, quantity=5, limit=90)
+    desk.ask(REPLACE, waiting, quantity=7, limit=95)
+    order = desk.state.orders[waiting]
     assert (order.quantity, order.terms.limit, order.phase) == (7, 95, Phase.QUEUED)
-    assert [(d.kind, d.reason) for d in broker.of(OutboxDiscarded)] == [(NEW, "updated")]
-    assert broker.pump(after=1000 * MS) == [(waiting, NEW)]
-    broker.proven()
+    assert [(d.kind, d.reason) for d in desk.of(OutboxDiscarded)] == [(NEW, "updated")]
+    assert desk.pump(after=1000 * MS) == [(waiting, NEW)]
+    desk.proven()
 
 
 def test_a_cancel_of_a_queued_new_order_removes_it_and_its_children_here() -> None:
-    broker = Broker(r=open_route(orders=Rate(limit=1)))
-    broker.ask(NEW)
-    broker.pump()
-    parent = broker.ask(NEW)
-    child = broker.ask(NEW, parent=parent)
-    broker.ask(CANCEL, parent)
-    assert [(c.order_id, c.reason) for c in broker.of(OrderCancelled)] == [(parent, "requested"), (child, "parent")]
-    assert broker.pump(after=5000 * MS) == []
-    assert list(broker.state.orders) == [1]
-    broker.proven()
+    desk = Desk(r=open_route(orders=Rate(limit=1)))
+    desk.ask(NEW)
+    desk.pump()
+    parent = desk.ask(NEW)
+    child = desk.ask(NEW, parent=parent)
+    desk.ask(CANCEL, parent)
+    assert [(c.order_id, c.reason) for c in desk.of(OrderCancelled)] == [(parent, "requested"), (child, "parent")]
+    assert desk.pump(after=5000 * MS) == []
+    assert list(desk.state.orders) == [1]
+    desk.proven()
 
 
 @pytest.mark.parametrize("stronger", [REPLACE, CANCEL])
 def test_a_weaker_command_is_discarded_with_a_record_and_the_latest_of_a_kind_stays(stronger) -> None:
-    broker = Broker(r=open_route(orders=Rate(limit=1, period_ns=10**9), cancels=Rate(limit=1, period_ns=10**9)))
-    order = broker.ask(NEW)
-    broker.pump()
-    broker.ask(stronger, order, quantity=2)  # waits: the new one is in flight
-    broker.ask(stronger, order, quantity=3)
-    assert [d.reason for d in broker.of(OutboxDiscarded)] == ["superseded"]
+    desk = Desk(r=open_route(orders=Rate(limit=1, period_ns=10**9), cancels=Rate(limit=1, period_ns=10**9)))
+    order = desk.ask(NEW)
+    desk.pump()
+    desk.ask(stronger, order, quantity=2)  # waits: the new one is in flight
+    desk.ask(stronger, order, quantity=3)
+    assert [d.reason for d in desk.of(OutboxDiscarded)] == ["superseded"]
     if stronger == CANCEL:
-        broker.ask(REPLACE, order, quantity=4)
-        assert [(d.kind, d.reason) for d in broker.of(OutboxDiscarded)][1:] == [(REPLACE, "weaker")]
-    assert broker.state.outbox.queued[order].kind == stronger
-    assert stronger == CANCEL or broker.state.outbox.queued[order].quantity == 3
-    broker.proven()
+        desk.ask(REPLACE, order, quantity=4)
+        assert [(d.kind, d.reason) for d in desk.of(OutboxDiscarded)][1:] == [(REPLACE, "weaker")]
+    assert desk.state.outbox.queued[order].kind == stronger
+    assert stronger == CANCEL or desk.state.outbox.queued[order].quantity == 3
+    desk.proven()
 
 
 def test_a_burst_is_spread_over_wakes_that_stand_in_the_journal_and_none_is_lost() -> None:
-    broker = Broker(r=open_route(orders=Rate(limit=10)))
-    orders = [broker.ask(NEW) for _ in range(100)]
-    sent_at: list[tuple[int, int]] = [(broker.now, order) for order, _ in broker.pump()]
-    while broker.state.outbox.queued:
-        wake = next_wake(broker.state.outbox)
-        sent_at += [(wake, order) for order, _ in broker.pump(after=wake - broker.now)]
+    desk = Desk(r=open_route(orders=Rate(limit=10)))
+    orders = [desk.ask(NEW) for _ in range(100)]
+    sent_at: list[tuple[int, int]] = [(desk.now, order) for order, _ in desk.pump()]
+    while desk.state.outbox.queued:
+        wake = next_wake(desk.state.outbox)
+        sent_at += [(wake, order) for order, _ in desk.pump(after=wake - desk.now)]
     assert [order for _, order in sent_at] == orders
     assert [at for at, _ in sent_at] == [0] * 10 + [100 * MS * n for n in range(1, 91)]
-    assert len(broker.of(Deferred)) == len(broker.of(OutboxWoken)) == 90
-    broker.proven()
+    assert len(desk.of(Deferred)) == len(desk.of(OutboxWoken)) == 90
+    desk.proven()
 
 
 def test_a_refused_replace_leaves_the_order_as_it_stood() -> None:
-    broker = Broker()
-    order = broker.ask(NEW, quantity=4)
-    broker.pump()
-    broker.says(OrderAccepted, order, 0)
-    broker.ask(REPLACE, order, quantity=9)
-    broker.pump()
-    broker.says(CommandRefused, order, REPLACE, "too_late")
-    assert broker.state.orders[order].quantity == 4
-    assert broker.state.outbox.in_flight == {}
-    broker.proven()
+    desk = Desk()
+    order = desk.ask(NEW, quantity=4)
+    desk.pump()
+    desk.says(OrderAccepted, order, 0)
+    desk.ask(REPLACE, order, quantity=9)
+    desk.pump()
+    desk.says(CommandRefused, order, REPLACE, "too_late")
+    assert desk.state.orders[order].quantity == 4
+    assert desk.state.outbox.in_flight == {}
+    desk.proven()
 
 
 def test_dropping_ends_queued_new_orders_leaves_cancels_and_touches_nothing_in_flight() -> None:
-    broker = Broker(r=open_route(orders=Rate(limit=2), cancels=Rate(limit=1)))
-    flying, resting, queued = (broker.ask(NEW) for _ in range(3))
-    broker.pump()
-    broker.says(OrderAccepted, resting, 0)
-    broker.ask(REPLACE, resting, quantity=2)
-    broker.ask(CANCEL, flying)
-    broker.dispatch.drop(lambda _: True, 0, cause_id(0, 0), "kill_switch")
-    assert [c.order_id for c in broker.of(OrderCancelled)] == [queued]
-    assert set(broker.state.orders) == {flying, resting}
-    assert {c.kind for c in broker.state.outbox.queued.values()} == {CANCEL}
-    assert broker.state.outbox.in_flight == {flying: NEW}
-    broker.proven()
+    desk = Desk(r=open_route(orders=Rate(limit=2), cancels=Rate(limit=1)))
+    flying, resting, queued = (desk.ask(NEW) for _ in range(3))
+    desk.pump()
+    desk.says(OrderAccepted, resting, 0)
+    desk.ask(REPLACE, resting, quantity=2)
+    desk.ask(CANCEL, flying)
+    desk.stage.drop(lambda _: True, 0, cause_id(0, 0), "kill_switch")
+    assert [c.order_id for c in desk.of(OrderCancelled)] == [queued]
+    assert set(desk.state.orders) == {flying, resting}
+    assert {c.kind for c in desk.state.outbox.queued.values()} == {CANCEL}
+    assert desk.state.outbox.in_flight == {flying: NEW}
+    desk.proven()
 
 
 DEEDS = st.tuples(st.sampled_from(["new", "replace", "cancel", "answer", "refuse", "time"]), st.integers(0, 40))
@@ -214,31 +214,31 @@ def test_every_command_is_sent_or_named_as_discarded_and_the_queue_follows_from_
     deeds, limit, cancels
 ) -> None:
     rates = open_route(orders=Rate(limit=limit), cancels=Rate(limit=cancels) if cancels else None)
-    broker = Broker(r=rates)
+    desk = Desk(r=rates)
     flying: dict[int, str] = {}
     for deed, number in deeds:
-        orders = list(broker.state.orders)
+        orders = list(desk.state.orders)
         if deed == "new":
-            broker.ask(NEW)
+            desk.ask(NEW)
         elif deed in {REPLACE, CANCEL} and orders:
-            broker.ask(deed, orders[number % len(orders)], quantity=1 + number)
+            desk.ask(deed, orders[number % len(orders)], quantity=1 + number)
         elif deed == "answer" and flying:
             order = list(flying)[number % len(flying)]
             kind = flying.pop(order)
-            more = {NEW: (broker.now,), REPLACE: (1 + number, Terms(kind="limit", limit=1)), CANCEL: ("requested",)}
-            broker.says({NEW: OrderAccepted, REPLACE: OrderReplaced, CANCEL: OrderCancelled}[kind], order, *more[kind])
+            more = {NEW: (desk.now,), REPLACE: (1 + number, Terms(kind="limit", limit=1)), CANCEL: ("requested",)}
+            desk.says({NEW: OrderAccepted, REPLACE: OrderReplaced, CANCEL: OrderCancelled}[kind], order, *more[kind])
         elif deed == "refuse" and (asked := [each for each, kind in flying.items() if kind != NEW]):
             order = asked[number % len(asked)]
-            broker.says(CommandRefused, order, flying.pop(order), "too_late")
-        went = broker.pump(after=number * 30 * MS if deed == "time" else 0)
+            desk.says(CommandRefused, order, flying.pop(order), "too_late")
+        went = desk.pump(after=number * 30 * MS if deed == "time" else 0)
         assert [RANK[kind] for _, kind in went] == sorted(RANK[kind] for _, kind in went)
         for order, kind in went:
             assert order not in flying
             flying[order] = kind
-        assert broker.state.outbox.in_flight == flying
-        broker.proven()
-    accounted = {r.causes[0] for r in broker.of(OutboxSent)} | {r.command for r in broker.of(OutboxDiscarded)}
-    waiting = {command.cause for command in broker.state.outbox.queued.values()}
-    asked = {r.causes[0] for r in broker.of(OutboxQueued)}
+        assert desk.state.outbox.in_flight == flying
+        desk.proven()
+    accounted = {r.causes[0] for r in desk.of(OutboxSent)} | {r.command for r in desk.of(OutboxDiscarded)}
+    waiting = {command.cause for command in desk.state.outbox.queued.values()}
+    asked = {r.causes[0] for r in desk.of(OutboxQueued)}
     assert asked <= accounted | waiting
-    assert not {r.causes[0] for r in broker.of(OutboxSent)} & {r.command for r in broker.of(OutboxDiscarded)}
+    assert not {r.causes[0] for r in desk.of(OutboxSent)} & {r.command for r in desk.of(OutboxDiscarded)}

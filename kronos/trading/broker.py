@@ -25,13 +25,13 @@ from kronos.trading.outbox import CANCEL, NEW, Command, Outbox, Outcome, meet, n
 from kronos.trading.positions import cause_id
 from kronos.trading.tape import Tape
 
-__all__ = ["Dispatch", "Wire"]
+__all__ = ["Broker", "Wire"]
 
 Wire = Callable[[Command, int, int, int], None]
 """Takes a sent command with its row, the cause of what follows (`cause_id`) and the time (ns UTC)."""
 
 
-class Dispatch:
+class Broker:
     """Keeps the outbox of one `tape` moving; what is sent goes down the `wire`."""
 
     def __init__(self, tape: Tape, wire: Wire) -> None:
