@@ -6,6 +6,7 @@ No clock, no random, no I/O, no threads, standard library included: time is a co
 from kronos.trading.backtest import Backtest, BacktestConfig
 from kronos.trading.bars import Bar, Bars, Split
 from kronos.trading.context import Context, LookAhead
+from kronos.trading.features import Past, feature
 from kronos.trading.journal import MemoryRecorder, records_between, state_at, verify
 from kronos.trading.ledger import Ledger, Trade, read_ledger
 from kronos.trading.positions import Position
@@ -15,7 +16,28 @@ from kronos.trading.stats import Statistics, statistics
 from kronos.trading.strategy import NoParams, Strategy
 
 __all__ = [
-    "Backtest", "BacktestConfig", "Bar", "Bars", "Context", "Ledger", "LookAhead", "MemoryRecorder", "NoParams",
-    "Position", "Result", "SmaCross", "Split", "StateView", "Statistics", "Strategy", "Trade", "read_ledger",
-    "records_between", "state_at", "statistics", "verify",
+    "Backtest",
+    "BacktestConfig",
+    "Bar",
+    "Bars",
+    "Context",
+    "Ledger",
+    "LookAhead",
+    "MemoryRecorder",
+    "NoParams",
+    "Past",
+    "Position",
+    "Result",
+    "SmaCross",
+    "Split",
+    "StateView",
+    "Statistics",
+    "Strategy",
+    "Trade",
+    "feature",
+    "read_ledger",
+    "records_between",
+    "state_at",
+    "statistics",
+    "verify",
 ]  # fmt: skip

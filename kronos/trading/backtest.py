@@ -28,6 +28,7 @@ from kronos.trading.config import (
 from kronos.trading.context import Context
 from kronos.trading.desk import Desk
 from kronos.trading.events import Origin
+from kronos.trading.features import FeatureStore
 from kronos.trading.journal import Recorder, decode_records, encode_records
 from kronos.trading.keeper import Keeper
 from kronos.trading.money import from_money, to_money
@@ -55,11 +56,12 @@ class Backtest:
         clock: Callable[[], int] | None = None,
         key: bytes | None = None,
         progress: Callable[[int, int], None] | None = None,
+        features: FeatureStore | None = None,
     ) -> None:
         """Prove the bounds of `bars` under `config`; raise `InvalidInput` naming what does not fit.
 
         `clock` gives monotonic nanoseconds; without `key` no checkpoint is made; `progress(done, total)` is called
-        about every 10 ms of work and may raise to stop the run.
+        about every 10 ms of work and may raise to stop the run.  `features` that were computed already are shared.
         """
         self.bars, self.strategy, self.config = bars, strategy, config
         self.row, self.stop_row = rows_of(bars, config)
@@ -80,12 +82,16 @@ class Backtest:
         )
         self._tape = Tape(state, [origin], lambda: encode_user_state(user_state(strategy)), row=self.row)
         self._venue = BarVenue(bars, self.instrument, venue_rules_of(config))
+        self._store = FeatureStore() if features is None else features
+        self._features = self._store.of(strategy, 0, bars)
         self._desk = Desk(bars, self.instrument, limits_of(self.instrument, config), strategy, self._venue)
         self._adopt(state)
         self._keeper = Keeper(self, self._tape, recorder, clock=clock, key=key)
 
     def _adopt(self, state: TradingState) -> None:
         self._context = Context(self.bars, self.instrument, state)
+        self._context.row = self._context.now = self.row - 1
+        self._features.attach(self._context)
         self._desk.attach(self._tape, self._context)
 
     # -- running
@@ -142,10 +148,12 @@ class Backtest:
         columns = [column[start:stop].tolist() for column in (bars.open, bars.high, bars.low, bars.close, bars.volume)]
         orders, wishes, wakes = self._tape.state.orders, context.wishes, self._venue.wakes
         row = start
-        for bar in starmap(Bar, zip(range(start, stop), times, *columns, strict=True)):
+        bars_made = starmap(Bar, zip(range(start, stop), times, *columns, strict=True))
+        for bar, known in zip(bars_made, self._features.rows(start, stop), strict=True):
             if orders and (wakes.is_eager or bar.low <= wakes.low or bar.high >= wakes.high or bar.time > wakes.expiry):
                 desk.meet(row)
             context.row = context.now = row
+            context.features = known
             on_bar(context, bar)
             if wishes:
                 desk.decide(row, cause_id(row, 0))
@@ -204,7 +212,7 @@ class Backtest:
         """Return another run of the same bars, parameters and configuration, with a strategy that remembers nothing."""
         strategy = object.__new__(type(self.strategy))
         strategy.params = self.strategy.params
-        return Backtest(self.bars, strategy, self.config, key=self._key)
+        return Backtest(self.bars, strategy, self.config, key=self._key, features=self._store)
 
     # -- showing
 

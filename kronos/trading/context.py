@@ -7,6 +7,7 @@ Rule 3: asking for an order only notes the wish; risk and the venue answer after
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, TypeAlias, TypedDict, Unpack, overload
 
@@ -119,10 +120,12 @@ class Context:
     """The strategy's window on the run and its pen; valid during a handler, the same object every time.
 
     `row` is the row being processed; `now` the latest row whose bar is known (in `on_fill` that is row - 1).
+    `features` are the declared features as of `now`: `ctx.features.NAME`.
     """
 
     __slots__ = (
-        "_asked", "_bars", "_instrument", "_state", "close", "high", "low", "now", "open", "row", "volume", "wishes",
+        "_asked", "_bars", "_instrument", "_state", "close", "features", "high", "low", "now", "open", "row", "views",
+        "volume", "wishes",
     )  # fmt: skip
 
     def __init__(self, bars: Bars, instrument: Instrument, state: TradingState) -> None:
@@ -130,6 +133,8 @@ class Context:
         self._instrument = instrument
         self._state = state
         self.wishes: list[Wish] = []
+        self.features: Any = None
+        self.views: Mapping[str, Any] = {}
         self._asked = 0
         self.row = 0
         self.now = -1
@@ -168,6 +173,14 @@ class Context:
     def instrument(self) -> Instrument:
         """Return what is traded: grid, fee and the conversions `price(ticks)` and `quantity(lots)`."""
         return self._instrument
+
+    def feature(self, name: str) -> Any:
+        """Return a declared feature's values up to now: `[-1]` the latest, `[row]` that of a row, `last(n)` a copy."""
+        view = self.views.get(name)
+        if view is None:
+            known = ", ".join(self.views) or "none"
+            raise InvalidInput(f"no feature {name!r} is declared; declared: {known}", field="feature", value=name)
+        return view
 
     def buy(self, quantity: Quantity, **terms: Unpack[Asked]) -> int:
         """Ask to buy `quantity`, at the market unless `terms` say otherwise; return the order's id; risk may deny."""
