@@ -20,6 +20,7 @@ __all__ = [
     "FeedDegraded",
     "FeedRestored",
     "IntentRaised",
+    "LevelsTaken",
     "Noted",
     "OrderAccepted",
     "OrderAdjusted",
@@ -109,10 +110,11 @@ class OrderSubmitted(_Fact, frozen=True, tag=4):
 
 
 class OrderAccepted(_Fact, frozen=True, tag=5):
-    """The venue has the order, since `at` (ns UTC)."""
+    """The venue has the order, since `at` (ns UTC); `ahead` is the quantity (steps) before it in its price's queue."""
 
     order_id: int
     at: int = 0
+    ahead: int = 0
 
 
 class OrderRejected(_Fact, frozen=True, tag=6):
@@ -123,7 +125,9 @@ class OrderRejected(_Fact, frozen=True, tag=6):
 
 
 class OrderFilled(_Fact, frozen=True, tag=7):
-    """One execution: `quantity` lots (signed) at `price` ticks for `fee` money; `assumption` says why at that price."""
+    """One execution: `quantity` lots (signed) at `price` ticks for `fee` money; `assumption` says why at that price,
+    `liquidity` whether the order was the maker or the taker.
+    """
 
     order_id: int
     instrument: int
@@ -131,6 +135,7 @@ class OrderFilled(_Fact, frozen=True, tag=7):
     price: int
     fee: int
     assumption: str
+    liquidity: str = ""
 
 
 class OrderCancelled(_Fact, frozen=True, tag=8):
@@ -170,11 +175,16 @@ class Noted(_Fact, frozen=True, tag=12):
 
 
 class OrderReplaced(_Fact, frozen=True, tag=13):
-    """The venue has the order under new `terms` and a new whole `quantity` in lots (signed)."""
+    """The venue has the order under new `terms` and a new whole `quantity` in lots (signed).
+
+    With a time `at` (ns UTC) it lost its place: it stands behind `ahead` steps since then.
+    """
 
     order_id: int
     quantity: int
     terms: Terms
+    at: int = 0
+    ahead: int = 0
 
 
 class OrderExpired(_Fact, frozen=True, tag=14):
@@ -185,10 +195,15 @@ class OrderExpired(_Fact, frozen=True, tag=14):
 
 
 class OrderTriggered(_Fact, frozen=True, tag=15):
-    """The venue works the order from here on: `by` its stop price, or its parent's fill."""
+    """The venue works the order from here on: `by` its stop price, or its parent's fill.
+
+    With a time `at` (ns UTC) it stands behind `ahead` steps since then.
+    """
 
     order_id: int
     by: str
+    at: int = 0
+    ahead: int = 0
 
 
 class OutboxQueued(_Fact, frozen=True, tag=16):
@@ -290,11 +305,21 @@ class OrdersAnchored(_Fact, frozen=True, tag=26):
     orders: tuple[tuple[int, int, int], ...]
 
 
+class LevelsTaken(_Fact, frozen=True, tag=27):
+    """What our orders took of a book and its feed has not restored: all of an instrument's `levels` from here on.
+
+    A level is (side, price in ticks, lots, the stream's row before which it was taken).
+    """
+
+    instrument: int
+    levels: tuple[tuple[int, int, int, int], ...]
+
+
 Record: TypeAlias = (
     IntentRaised | RiskDecided | OrderDenied | OrderSubmitted | OrderAccepted | OrderRejected | OrderFilled
     | OrderCancelled | OrderAdjusted | SplitApplied | TradingSwitched | Noted | OrderReplaced | OrderExpired
     | OrderTriggered | OutboxQueued | OutboxDiscarded | OutboxSent | Deferred | OutboxWoken | CommandRefused
-    | Switched | FeedDegraded | FeedRestored | ReportIgnored | OrdersAnchored
+    | Switched | FeedDegraded | FeedRestored | ReportIgnored | OrdersAnchored | LevelsTaken
 )  # fmt: skip
 
 OrderReport: TypeAlias = (
@@ -306,7 +331,7 @@ RECORD_TYPES: Final[tuple[type[Record], ...]] = (
     IntentRaised, RiskDecided, OrderDenied, OrderSubmitted, OrderAccepted, OrderRejected, OrderFilled,
     OrderCancelled, OrderAdjusted, SplitApplied, TradingSwitched, Noted, OrderReplaced, OrderExpired, OrderTriggered,
     OutboxQueued, OutboxDiscarded, OutboxSent, Deferred, OutboxWoken, CommandRefused,
-    Switched, FeedDegraded, FeedRestored, ReportIgnored, OrdersAnchored,
+    Switched, FeedDegraded, FeedRestored, ReportIgnored, OrdersAnchored, LevelsTaken,
 )  # fmt: skip
 
 

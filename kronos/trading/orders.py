@@ -96,7 +96,8 @@ class Order(msgspec.Struct, kw_only=True):
 
     `row` is the row in whose step the venue got it: it never meets that row, nor a bar that opened before `since`
     (ns UTC).  `cause` names the record that a fill follows.  `held` orders wait for their parent; `triggered` stops
-    have met their price.
+    have met their price.  `ahead` is the quantity (the stream's steps) before it in its price's
+    queue at `since`.
     """
 
     id: int
@@ -111,6 +112,7 @@ class Order(msgspec.Struct, kw_only=True):
     held: bool = False
     triggered: bool = False
     since: int = 0
+    ahead: int = 0
 
     @property
     def left(self) -> int:

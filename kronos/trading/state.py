@@ -22,6 +22,7 @@ from kronos.trading.events import (
     FeedDegraded,
     FeedRestored,
     IntentRaised,
+    LevelsTaken,
     Noted,
     OrderAccepted,
     OrderAdjusted,
@@ -56,7 +57,8 @@ class TradingState(msgspec.Struct, kw_only=True):
     """The whole core state; `contracts` says by instrument what a lot is worth, `owners` whose account an origin uses.
 
     `row, sub` is the position of the last record, `records` how many there were (the snapshot id), `orders` holds
-    unfinished orders by id, `anchor` is the version of the last snapshot that a venue gave of them.
+    unfinished orders by id, `anchor` is the version of the last snapshot that a venue gave of them,
+    `taken` by instrument what our orders took of its book.
     """
 
     accounts: list[Account]
@@ -71,6 +73,7 @@ class TradingState(msgspec.Struct, kw_only=True):
     outbox: Outbox = msgspec.field(default_factory=Outbox)
     switches: Switches = msgspec.field(default_factory=Switches)
     anchor: int = 0
+    taken: dict[int, tuple[tuple[int, int, int, int], ...]] = {}
 
     def held(self, origin: int, instrument: int) -> int:
         """Return the lots that the account of `origin` holds of `instrument`; negative when short."""
@@ -189,7 +192,7 @@ def _submitted(state: TradingState, record: OrderSubmitted) -> None:
 def _accepted(state: TradingState, record: OrderAccepted) -> None:
     order = _order(state, record)
     advance(order, record, Phase.ACCEPTED)
-    order.row, order.since = record.row, record.at
+    order.row, order.since, order.ahead = record.row, record.at, record.ahead
     order.cause = cause_id(record.row, record.sub)
     if state.outbox.in_flight:
         answer(state.outbox, order.id, NEW)
@@ -230,6 +233,8 @@ def _replaced(state: TradingState, record: OrderReplaced) -> None:
         )
     advance(order, record, order.phase)
     order.quantity, order.terms = record.quantity, record.terms
+    if record.at:
+        order.since, order.ahead = record.at, record.ahead
     order.cause = cause_id(record.row, record.sub)
     if state.outbox.in_flight:
         answer(state.outbox, order.id, REPLACE)
@@ -238,6 +243,8 @@ def _replaced(state: TradingState, record: OrderReplaced) -> None:
 def _triggered(state: TradingState, record: OrderTriggered) -> None:
     order = _order(state, record)
     advance(order, record, order.phase)
+    if record.at:
+        order.since, order.ahead = record.at, record.ahead
     if record.by == "parent":
         order.held = False
     else:
@@ -276,6 +283,13 @@ def _anchored(state: TradingState, record: OrdersAnchored) -> None:
     state.anchor = record.version
 
 
+def _taken(state: TradingState, record: LevelsTaken) -> None:
+    if record.levels:
+        state.taken[record.instrument] = record.levels
+    else:
+        state.taken.pop(record.instrument, None)
+
+
 def _nothing(state: TradingState, record: RiskDecided | Noted | ReportIgnored) -> None:
     """Accept a record that explains and changes nothing."""
 
@@ -283,6 +297,7 @@ def _nothing(state: TradingState, record: RiskDecided | Noted | ReportIgnored) -
 _APPLY: Final[Mapping[type[Record], Callable[[TradingState, Any], None]]] = {
     IntentRaised: _intent,
     RiskDecided: _nothing,
+    LevelsTaken: _taken,
     OrderDenied: _finish(Phase.DENIED),
     OrderSubmitted: _submitted,
     OrderAccepted: _accepted,

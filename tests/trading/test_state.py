@@ -105,6 +105,7 @@ def full_state() -> TradingState:
     waiting = Command(order_id=7, instrument=0, kind=REPLACE, route=0, cause=5, place=4, quantity=2, terms=terms)
     limits = open_route(orders=Rate(limit=5), cancels=Rate(limit=3))
     state.switches = Switches(strategies=[1], routes=[2], instruments=[3], feeds={4: 5})
+    state.taken = {0: ((1, 100, 2, 3),)}
     state.outbox = Outbox(queued={7: waiting}, in_flight={8: CANCEL}, routes={0: limits})
     return state
 
@@ -141,7 +142,7 @@ def changed(old):
         return Phase.SUBMITTED if old is not Phase.SUBMITTED else Phase.ACCEPTED
     if isinstance(old, int):
         return old + 1
-    if isinstance(old, dict | list):
+    if isinstance(old, dict | list | tuple):
         return type(old)()
     if isinstance(old, str):
         return old + "x"
