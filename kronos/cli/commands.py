@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from kronos.cli.artifacts import artifacts
 from kronos.cli.backtest import backtest
 from kronos.cli.database import app as database
 from kronos.cli.datasets import app as datasets
@@ -20,6 +21,7 @@ from kronos.cli.runs import start
 from kronos.cli.schedules import app as schedules
 from kronos.cli.serving import dev, server, token, worker
 from kronos.cli.state import state
+from kronos.cli.tracing import trace
 from kronos.cli.upkeep import doctor, fsck, sweep
 from kronos.cli.workflows import app as workflows
 
@@ -34,7 +36,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo, dev, server, worker, token, start, state, replay, backtest, fsck, doctor, export):
+for command in (
+    demo,
+    dev,
+    server,
+    worker,
+    token,
+    start,
+    state,
+    replay,
+    backtest,
+    artifacts,
+    trace,
+    fsck,
+    doctor,
+    export,
+):
     app.command()(command)
 datasets.command()(sweep)
 app.add_typer(runs, name="runs", help="What is on record of runs.")

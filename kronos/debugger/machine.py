@@ -53,9 +53,9 @@ class Machine:
         """Read through the ports; `key` authenticates checkpoints, `cache_dir` may be deleted at any time."""
         self._recordings, self._blobs, self._catalog = recordings, blobs, catalog
         self._key, self._code_dir = key, cache_dir / "code"
-        self._steps = TradingSteps(history, recordings, blobs, catalog)
+        self.steps: Final = TradingSteps(history, recordings, blobs, catalog)
         self._hosts = Hosts(blobs, cache_dir / "datasets")
-        self.tables: Final = Tables(self._steps)
+        self.tables: Final = Tables(self.steps)
 
     def close(self) -> None:
         """End the hosts."""
@@ -67,7 +67,7 @@ class Machine:
         Raises as `state_at`, and `NotFound` for a row that a failed attempt had not sealed.
         """
         begun = time.perf_counter()
-        found = self._steps.find(run_id, step, attempt)
+        found = self.steps.find(run_id, step, attempt)
         found.check_row(row)
         if row > found.sealed_row:
             raise NotFound(
@@ -95,7 +95,7 @@ class Machine:
         `Conflict` while the attempt runs or when the code raises in re-execution.
         """
         begun = time.perf_counter()
-        found = self._steps.find(run_id, step, attempt)
+        found = self.steps.find(run_id, step, attempt)
         found.check_row(row)
         notes: list[str] = []
         code = _code_of(found, working_tree=working_tree)

@@ -63,7 +63,7 @@ def chart(
     parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">']
     for tick in ticks:
         parts.append(f'<path class="grid" d="M{LEFT} {y(tick)}H{width - 8}"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y(tick) + 4}" text-anchor="end">{tick:,.0f}</text>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y(tick) + 4}" text-anchor="end">{_short(tick, high - low)}</text>')
     parts.append(f'<text x="{LEFT - 8}" y="{height - 6}" text-anchor="end">{escape(unit)}</text>')
     parts += [_year(at, min(x(at), width - 20), height) for at in _years(start, stop, width)]
     parts += [f'<path class="split" d="M{x(at)} {ABOVE}V{height - BELOW}"/>' for at in rules]
@@ -75,6 +75,13 @@ def chart(
         parts.append(f'<path class="line {line.style}" d="M{path}"/>')
     parts += [_triangle(mark, x(mark.time_ns), y(mark.value)) for mark in marks]
     return "".join([*parts, "</svg>"])
+
+
+def _short(value: float, span: float) -> str:
+    """Return a figure that fits the edge: 950,000 or 1.25M; decimals where the axis spans little."""
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:,.2f}".rstrip("0").rstrip(".") + "M"
+    return f"{value:,.{0 if span >= TICKS else 2}f}"
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from html import escape
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 
 from kronos.errors import Unavailable
+from kronos.flows.artifacts import write_artifacts
 from kronos.flows.charts import Line, chart
 from kronos.flows.tables import as_floats, tables_of
+from kronos.flows.tearsheet import tear_sheet
 from kronos.market.frames import frame_of
 from kronos.market.prepared import Prepared
 from kronos.trading.analysis import Analysis, analyse
@@ -25,6 +28,7 @@ from kronos.trading.ledger import Ledger, read_ledger
 from kronos.trading.positions import Position
 from kronos.trading.results import Result, StateView
 from kronos.trading.stats import Statistics
+from kronos.trading.tracing import TradeOrigin, trace_trade
 
 __all__ = ["Outcome"]
 
@@ -116,6 +120,20 @@ class Outcome:
         below.fill_between(times, self.ledger.drawdown() * 100, linewidth=0, alpha=0.5)
         below.set_ylabel("drawdown, %")
         return figure
+
+    def trace(self, trade: int) -> TradeOrigin:
+        """Return a trade (by its number) with the chain of causes of its entry and of its exit."""
+        return trace_trade(self.ledger, trade)
+
+    def tear_sheet(self) -> str:
+        """Return a page of HTML that needs nothing but itself: plots, monthly returns, figures, other costs."""
+        title = f"{self.result.strategy} on {self.result.instrument}"
+        return tear_sheet(self.ledger, self.analysis, title=title, core_chain=self.core_chain)
+
+    def save(self, folder: Path | str) -> list[Path]:
+        """Write tables (Parquet and CSV), figures and the tear sheet into `folder` and return the files."""
+        title = f"{self.result.strategy} on {self.result.instrument}"
+        return write_artifacts(folder, self.ledger, self.analysis, title=title, core_chain=self.core_chain)
 
     def _repr_html_(self) -> str:
         """Return a small page: the equity as inline SVG, and the figures; it needs neither pandas nor matplotlib."""

@@ -16,7 +16,7 @@ from kronos.flows.charts import Line, Mark, chart, day
 from kronos.flows.portfolio import BestSet, SetMetrics
 from kronos.flows.steps import BacktestResult
 
-__all__ = ["render"]
+__all__ = ["STYLE", "render"]
 
 STYLE: Final = """
 :root{color-scheme:light dark;
