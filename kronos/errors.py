@@ -16,6 +16,7 @@ __all__ = [
     "DataError",
     "EffectBlocked",
     "InvalidInput",
+    "InvariantBreach",
     "KronosError",
     "LeaseLost",
     "NotFound",
@@ -79,6 +80,12 @@ class CorruptHistory(KronosError):
     """A recorded history contradicts its own hashes or its own sequence."""
 
     code = "corrupt_history"
+
+
+class InvariantBreach(KronosError):
+    """A run is in a state that must never be: it halts; `facts` has `breaches` and the `state` that broke them."""
+
+    code = "invariant_breach"
 
 
 class Unauthenticated(KronosError):

@@ -47,6 +47,7 @@ STATUS: Final[Mapping[str, Status]] = {
     "busy": Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 503),
     "timeout": Status(grpc.StatusCode.DEADLINE_EXCEEDED, 504),
     "illegal_transition": Status(grpc.StatusCode.DATA_LOSS, 500),
+    "invariant_breach": Status(grpc.StatusCode.DATA_LOSS, 500),
     "corrupt_history": Status(grpc.StatusCode.DATA_LOSS, 500),
     "internal": Status(grpc.StatusCode.INTERNAL, 500),
 }

@@ -114,6 +114,7 @@ class Backtest:
             self.row = end
             if end == self.stop_row:
                 self._handle(self.strategy.on_stop, end - 1, session=False)
+                self._tape.prove()
             if end % BLOCK_ROWS == 0:
                 self._tape.close_block(end)
             self._keeper.after_chunk(end - row)

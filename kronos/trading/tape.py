@@ -2,6 +2,7 @@
 
 Rule 1: a record is applied to the state in the same breath as it is written: there is no other way to either.
 Rule 2: blocks are closed at fixed rows; segments are cut wherever it is convenient.
+Rule 3: no block ends, and no run, before the invariants are proven of it (`invariants`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from kronos.kernel.hashing import GENESIS
 from kronos.trading.events import Origin, Record
+from kronos.trading.invariants import Watch
 from kronos.trading.journal import BlockHead, Segment, core_link, encode_records, user_link
 from kronos.trading.positions import BLOCK_ROWS
 from kronos.trading.state import TradingState, apply, encode_state
@@ -30,11 +32,13 @@ class Tape:
         self.block: list[Record] = []
         self._origins, self._memory = origins, memory
         self._first_row = row
+        self._begin_watch()
         self.begin_segment(row)
 
     def restore(self, state: TradingState, block: list[Record], *, core: bytes, user: bytes, row: int) -> None:
         """Go on from before `row` as a checkpoint left it: the state, the block so far and the heads before it."""
         self.state, self.block, self.core, self.user = state, block, core, user
+        self._begin_watch()
         self.begin_segment(row)
 
     def next_sub(self, row: int) -> int:
@@ -63,9 +67,18 @@ class Tape:
     def close_block(self, row: int) -> None:
         """End the block before `row`, a multiple of the block's length."""
         assert row % BLOCK_ROWS == 0, "blocks end at fixed rows"
+        self.prove()
         self.core, self.user = self._links()
-        self.block = []
+        self.block, self._watched = [], 0
         self.ended.append(BlockHead(row, self.core, self.user))
+
+    def prove(self) -> None:
+        """Raise `InvariantBreach` unless the state is what the records since the last proof make of it."""
+        self._watch.prove(self.block[self._watched :], self.state)
+        self._begin_watch()
+
+    def _begin_watch(self) -> None:
+        self._watch, self._watched = Watch(self.state), len(self.block)
 
     def begin_segment(self, row: int) -> None:
         """Open a segment before `row`."""
