@@ -34,6 +34,7 @@ from kronos.trading.keeper import Keeper
 from kronos.trading.money import from_money, to_money
 from kronos.trading.positions import BLOCK_ROWS, Position, block_end, cause_id
 from kronos.trading.results import Result, StateView, open_orders, portfolio
+from kronos.trading.risk import marks_of
 from kronos.trading.state import TradingState, decode_state, encode_state
 from kronos.trading.strategy import Strategy, set_user_state, user_state
 from kronos.trading.tape import Tape
@@ -80,6 +81,9 @@ class Backtest:
             route_id=config.route_id,
             broker_id=config.broker_id,
         )
+        marks = marks_of(config.risk, {config.currency: cash}, row=self.row)
+        if marks is not None:
+            state.marks[0] = marks
         self._tape = Tape(state, [origin], lambda: encode_user_state(user_state(strategy)), row=self.row)
         self._venue = BarVenue(bars, self.instrument, venue_rules_of(config))
         self._store = FeatureStore() if features is None else features

@@ -16,7 +16,8 @@ from kronos.kernel import canonical
 from kronos.trading.bars import Bars, Split
 from kronos.trading.instruments import Instrument, instrument
 from kronos.trading.money import to_decimal, to_units
-from kronos.trading.risk import Limits
+from kronos.trading.risk import Limits, RiskLimits
+from kronos.trading.risk.limits import limits_of as risk_limits_of
 from kronos.trading.strategy import Strategy
 from kronos.trading.venue import VenueRules
 from kronos.trading.venue.path import FORWARD
@@ -37,7 +38,8 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
     close, so a gap at the next open can still overdraw it.
 
     `path` is the way prices took inside a bar (`path.FORWARD`), `slippage_bps` by how much market and stop fills are
-    worse, `volume_share` the part of a bar's volume that our orders may take (None: any; 0.1 is a tenth).
+    worse, `volume_share` the part of a bar's volume that our orders may take (None: any; 0.1 is a tenth).  `risk` are
+    further limits; of two for one thing the narrower holds.
     """
 
     cash: Decimal = Decimal(1_000_000)
@@ -50,6 +52,7 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
     path: str = "nearest"
     slippage_bps: Decimal = Decimal(0)
     volume_share: Decimal | None = None
+    risk: RiskLimits = RiskLimits()
     splits: tuple[Split, ...] | None = None
     first_row: int = 0
     stop_row: int | None = None
@@ -111,13 +114,15 @@ def instrument_of(bars: Bars, config: BacktestConfig) -> Instrument:
 
 def limits_of(traded: Instrument, config: BacktestConfig) -> Limits:
     """Return the limits in lots; raise `InvalidInput` for a limit off the lot grid."""
-    position_max = traded.quantity_max
+    limits = risk_limits_of(config.risk, traded)
+    position_max = limits.position_max
     if config.position_max is not None:
-        position_max = to_units(config.position_max, traded.lot, field="position_max")
-    return Limits(
-        position_min=0 if config.long_only else -position_max,
+        position_max = min(position_max, to_units(config.position_max, traded.lot, field="position_max"))
+    return msgspec.structs.replace(
+        limits,
+        position_min=0 if config.long_only or config.risk.long_only else -position_max,
         position_max=position_max,
-        check_cash=config.check_cash,
+        check_cash=config.check_cash and config.risk.check_cash,
     )
 
 

@@ -30,7 +30,7 @@ from kronos.trading.events import (
 from kronos.trading.instruments import Instrument
 from kronos.trading.orders import Phase
 from kronos.trading.positions import cause_id
-from kronos.trading.risk import Limits, Question, judge
+from kronos.trading.risk import Limits, Question, Watch, judge, rules_for
 from kronos.trading.splits import split_cash, split_lots
 from kronos.trading.strategy import Strategy
 from kronos.trading.tape import Tape
@@ -53,6 +53,8 @@ class Desk:
         """Serve `strategy` at `venue`; `attach` names the tape and the context of the run."""
         self._bars, self._traded, self._limits, self._strategy = bars, traded, limits, strategy
         self._venue = venue
+        self._rules = rules_for(limits)
+        self._watch = Watch(bars.close, traded, limits) if limits.remembers else None
         self._hears_fills = type(strategy).on_fill is not Strategy.on_fill
         self._hears_orders = type(strategy).on_order is not Strategy.on_order
 
@@ -60,14 +62,26 @@ class Desk:
         """Write to `tape` and read requests from `context` from now on."""
         self._tape, self._context = tape, context
         self._venue.attach(tape, self._filled)
+        if self._watch is not None:
+            self._watch.attach(tape)
 
     def meet(self, row: int) -> None:
         """Let `row` meet the orders; handlers see nothing of the bar, and their orders wait for the next."""
         heard = len(self._tape.unsealed)
+        if self._watch is not None:
+            self._watch.look(row, row - 1, self._clock(row, row - 1), cause_id(row, 0))
         self._venue.meet(row)
         self._tell(row, heard)
 
+    def _clock(self, row: int, now: int) -> int:
+        """Return the time (ns UTC) at `row` when bars up to `now` are known: its close, or its open before that."""
+        opens = int(self._bars.open_time[max(row, 0)])
+        return opens + self._bars.interval_ns if now == row >= 0 else opens
+
     def _filled(self, fill: OrderFilled) -> None:
+        if self._watch is not None:
+            at, cause = self._clock(fill.row, fill.row - 1), cause_id(fill.row, fill.sub)
+            self._watch.booked(fill.row, fill.row - 1, at, cause)
         if self._hears_fills:
             self._context.row, self._context.now = fill.row, fill.row - 1
             self._strategy.on_fill(self._context, fill)
@@ -90,6 +104,8 @@ class Desk:
     def split(self, split: Split) -> None:
         """Apply a split before its row opens: to what is held, then to resting orders, then tell the strategy."""
         tape, state, row = self._tape, self._tape.state, split.row
+        if self._watch is not None:
+            self._watch.look(row, row - 1, self._clock(row, row - 1), cause_id(row, 0))
         held = state.held(0, 0)
         _, rest = split_lots(held, split.numerator, split.denominator)
         price = int(self._bars.close[row - 1]) if row else 0
@@ -97,6 +113,8 @@ class Desk:
         causes = (cause_id(row, 0),)
         applied = tape.write(SplitApplied, row, 0, causes, 0, split.numerator, split.denominator, cash)
         causes = (cause_id(row, applied.sub),)
+        if self._watch is not None:
+            self._watch.booked(row, row - 1, self._clock(row, row - 1), causes[0])
         for order in list(state.orders.values()):
             lots, _ = split_lots(order.left, split.numerator, split.denominator)
             if not lots:
@@ -143,12 +161,16 @@ class Desk:
     def _judge(self, intent: IntentRaised, *, session: bool) -> None:
         tape, row, order_id, now = self._tape, intent.row, intent.order_id, self._context.now
         tape.emit(intent)
-        price = int(self._bars.close[now]) if now >= 0 else 0
+        price, at = int(self._bars.close[now]) if now >= 0 else 0, self._clock(row, now)
+        if self._watch is not None:
+            self._watch.look(row, now, at, cause_id(row, intent.sub))
         verdict = judge(
             Question(
-                intent=intent, state=tape.state, instrument=self._traded, limits=self._limits, price=price, open=session
-            )
-        )
+                intent=intent, state=tape.state, instrument=self._traded, limits=self._limits, price=price,
+                open=session, time=at, seen=self._clock(now, now) if now >= 0 else 0,
+            ),
+            self._rules,
+        )  # fmt: skip
         sub, seen, causes = tape.next_sub(row), tape.state.records, (cause_id(row, intent.sub),)
         allowed, reason = verdict.allowed, verdict.reason
         tape.emit(RiskDecided(row, sub, 0, seen, causes, order_id, allowed, reason, verdict.operands))
@@ -167,6 +189,8 @@ class Desk:
                 tape.emit(OrderAccepted(row, sub + 2, 0, seen, (cause_id(row, sub + 1),), order_id))
             else:
                 self._venue.accept(tape.state.orders[order_id], row, cause_id(row, sub + 1), price)
+        if allowed and self._watch is not None:
+            self._watch.requested("cancel" if intent.action == "cancel" else "order", row, at, cause)
 
     def _lots(self, action: str, wanted: Quantity | None) -> tuple[int, str]:
         """Return the signed lots of a request, or 0 and its words when it is no positive number of lots in bounds."""

@@ -42,6 +42,7 @@ __all__ = [
     "Record",
     "ReportIgnored",
     "RiskDecided",
+    "RiskMarked",
     "SplitApplied",
     "Switched",
     "TradingSwitched",
@@ -315,11 +316,25 @@ class LevelsTaken(_Fact, frozen=True, tag=27):
     levels: tuple[tuple[int, int, int, int], ...]
 
 
+class RiskMarked(_Fact, frozen=True, tag=28):
+    """What risk remembers of `account` at time `at` (ns UTC): the highest equity `peak` over the first `rows` closes,
+    all that was `booked` (money, 1e-8), and one request that was let through (`request`: order, cancel or none).
+    """
+
+    account: int
+    at: int
+    rows: int
+    currency: str
+    peak: int
+    booked: int
+    request: str = ""
+
+
 Record: TypeAlias = (
     IntentRaised | RiskDecided | OrderDenied | OrderSubmitted | OrderAccepted | OrderRejected | OrderFilled
     | OrderCancelled | OrderAdjusted | SplitApplied | TradingSwitched | Noted | OrderReplaced | OrderExpired
     | OrderTriggered | OutboxQueued | OutboxDiscarded | OutboxSent | Deferred | OutboxWoken | CommandRefused
-    | Switched | FeedDegraded | FeedRestored | ReportIgnored | OrdersAnchored | LevelsTaken
+    | Switched | FeedDegraded | FeedRestored | ReportIgnored | OrdersAnchored | LevelsTaken | RiskMarked
 )  # fmt: skip
 
 OrderReport: TypeAlias = (
@@ -331,7 +346,7 @@ RECORD_TYPES: Final[tuple[type[Record], ...]] = (
     IntentRaised, RiskDecided, OrderDenied, OrderSubmitted, OrderAccepted, OrderRejected, OrderFilled,
     OrderCancelled, OrderAdjusted, SplitApplied, TradingSwitched, Noted, OrderReplaced, OrderExpired, OrderTriggered,
     OutboxQueued, OutboxDiscarded, OutboxSent, Deferred, OutboxWoken, CommandRefused,
-    Switched, FeedDegraded, FeedRestored, ReportIgnored, OrdersAnchored, LevelsTaken,
+    Switched, FeedDegraded, FeedRestored, ReportIgnored, OrdersAnchored, LevelsTaken, RiskMarked,
 )  # fmt: skip
 
 

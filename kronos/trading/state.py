@@ -39,10 +39,12 @@ from kronos.trading.events import (
     Record,
     ReportIgnored,
     RiskDecided,
+    RiskMarked,
     SplitApplied,
     Switched,
     TradingSwitched,
 )
+from kronos.trading.marks import RiskMarks, mark
 from kronos.trading.orders import Order, Phase, advance
 from kronos.trading.outbox import NEW, REPLACE, Outbox
 from kronos.trading.outbox_fold import APPLY as OUTBOX
@@ -58,7 +60,7 @@ class TradingState(msgspec.Struct, kw_only=True):
 
     `row, sub` is the position of the last record, `records` how many there were (the snapshot id), `orders` holds
     unfinished orders by id, `anchor` is the version of the last snapshot that a venue gave of them,
-    `taken` by instrument what our orders took of its book.
+    `taken` by instrument what our orders took of its book, `marks` what risk remembers of an account that has such limits.
     """
 
     accounts: list[Account]
@@ -74,6 +76,7 @@ class TradingState(msgspec.Struct, kw_only=True):
     switches: Switches = msgspec.field(default_factory=Switches)
     anchor: int = 0
     taken: dict[int, tuple[tuple[int, int, int, int], ...]] = {}
+    marks: dict[int, RiskMarks] = {}
 
     def held(self, origin: int, instrument: int) -> int:
         """Return the lots that the account of `origin` holds of `instrument`; negative when short."""
@@ -261,6 +264,10 @@ def _switched(state: TradingState, record: TradingSwitched) -> None:
     state.trading_enabled = record.enabled
 
 
+def _marked(state: TradingState, record: RiskMarked) -> None:
+    mark(state.marks[record.account], record)
+
+
 def _thrown(state: TradingState, record: Switched) -> None:
     throw(state.switches, record.scope, record.number, enabled=record.enabled)
 
@@ -311,6 +318,7 @@ _APPLY: Final[Mapping[type[Record], Callable[[TradingState, Any], None]]] = {
     OrderReplaced: _replaced,
     OrderExpired: _finish(Phase.EXPIRED),
     OrderTriggered: _triggered,
+    RiskMarked: _marked,
     **{kind: _of_outbox(kind) for kind in OUTBOX},
     OutboxQueued: _queued,
     Switched: _thrown,

@@ -16,7 +16,7 @@ import msgspec
 from kronos.errors import InvalidInput
 from kronos.trading.money import to_decimal, to_units
 
-__all__ = ["KINDS", "LIFETIMES", "MARKET", "NAMES", "Terms", "read_terms", "words_of"]
+__all__ = ["KINDS", "LIFETIMES", "MARKET", "NAMES", "Terms", "is_price_words", "read_terms", "words_of"]
 
 KINDS: Final = ("market", "limit", "stop", "stop_limit", "trailing")
 LIFETIMES: Final = ("GTC", "IOC", "FOK", "GTD", "DAY")
@@ -30,6 +30,7 @@ _PRICES: Final[Mapping[str, tuple[str, ...]]] = {
     "stop_limit": ("limit", "stop"),
     "trailing": ("trail",),
 }
+_PRICE_NAMES: Final = ("limit", "stop", "trail")
 _ASKED_MAX: Final = 100
 _INT_MAX: Final = 2**62
 
@@ -67,6 +68,11 @@ def read_terms(asked: Mapping[str, Any], tick: Decimal, price_max: int) -> tuple
         return MARKET, error.message[:_ASKED_MAX]
 
 
+def is_price_words(words: str) -> bool:
+    """Return whether what `read_terms` could not read is a price: off the grid, out of bounds or no number."""
+    return words.partition(":")[0].partition(" ")[0] in _PRICE_NAMES
+
+
 def words_of(terms: Terms, price: Callable[[int], Decimal]) -> str:
     """Return terms as people read them: `stop limit 102/103 DAY reduce-only`; `price` turns ticks into a price."""
     prices = "/".join(str(price(ticks)) for ticks in (terms.stop, terms.limit, terms.trail) if ticks)
@@ -86,10 +92,10 @@ def _read(asked: Mapping[str, Any], tick: Decimal, price_max: int) -> Terms:
     if tif not in LIFETIMES:
         raise InvalidInput(f"tif {tif!r}: one of {', '.join(LIFETIMES)}", field="tif")
     prices = {}
-    for name in ("limit", "stop", "trail"):
+    for name in _PRICE_NAMES:
         given = asked.get(name)
         if (given is not None) != (name in _PRICES[kind]):
-            raise InvalidInput(f"{kind}: {'needs' if given is None else 'has no'} {name}", field=name)
+            raise InvalidInput(f"type {kind}: {'needs' if given is None else 'has no'} {name}", field=name)
         if given is not None:
             prices[name] = _ticks(given, tick, price_max, name)
     until = asked.get("until") or 0

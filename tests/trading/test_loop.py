@@ -210,7 +210,7 @@ def test_an_exception_in_a_rule_is_a_denial(walk, monkeypatch) -> None:
     def broken(question):
         raise ZeroDivisionError("no price")
 
-    monkeypatch.setattr("kronos.trading.risk.RULES", (("broken", broken),))
+    monkeypatch.setattr("kronos.trading.risk.judgement.RULES", (("broken", broken),))
     _, records, _, _ = play(walk(10), acts({3: lambda ctx: ctx.buy(1)}))
     assert denials(records) == [("rule_error", {"rule": "broken", "error": "ZeroDivisionError: no price"})]
 

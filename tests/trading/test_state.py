@@ -23,9 +23,11 @@ from kronos.trading.events import (
     OrderFilled,
     OrderRejected,
     OrderSubmitted,
+    RiskMarked,
     SplitApplied,
 )
 from kronos.trading.journal import core_link
+from kronos.trading.marks import RiskMarks, new_marks
 from kronos.trading.orders import ALLOWED, TERMINAL, Order, Phase, advance
 from kronos.trading.outbox import CANCEL, REPLACE, Command, Outbox, Route, open_route
 from kronos.trading.state import TradingState, apply, conserved, decode_state, encode_state
@@ -107,6 +109,10 @@ def full_state() -> TradingState:
     state.switches = Switches(strategies=[1], routes=[2], instruments=[3], feeds={4: 5})
     state.taken = {0: ((1, 100, 2, 3),)}
     state.outbox = Outbox(queued={7: waiting}, in_flight={8: CANCEL}, routes={0: limits})
+    state.marks[0] = new_marks(
+        {"USD": CASH}, rows=3, window_ns=9, orders=Rate(limit=2, period_ns=7), cancels=Rate(limit=2)
+    )
+    apply(state, RiskMarked(state.row, state.sub + 1, 0, state.records, (), 0, 11, 4, "USD", CASH + 5, -7, "order"))
     return state
 
 
@@ -158,7 +164,7 @@ def test_changing_any_one_field_of_the_core_state_changes_the_chain() -> None:
         assert core_link(GENESIS, b"", encode_state(state)) != original, path
         seen += 1
     kinds = (TradingState, Account, Contract, Holding, Lot, Order, Terms, Outbox, Command, Route, Bucket, Bucket)
-    kinds += (Switches,)
+    kinds += (Switches, RiskMarks)
     fields = sum(len(kind.__struct_fields__) for kind in kinds)
     assert seen >= fields
 
