@@ -60,7 +60,7 @@ class TradingState(msgspec.Struct, kw_only=True):
 
     `row, sub` is the position of the last record, `records` how many there were (the snapshot id), `orders` holds
     unfinished orders by id, `anchor` is the version of the last snapshot that a venue gave of them,
-    `taken` by instrument what our orders took of its book, `marks` what risk remembers of an account that has such limits.
+    `taken` by instrument what our orders took of its book, `marks` what risk remembers of an account with such limits.
     """
 
     accounts: list[Account]
