@@ -46,13 +46,21 @@ _WORKING: Final = frozenset({Phase.ACCEPTED, Phase.PARTIALLY_FILLED})
 
 
 class VenueRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How bars fill orders: `path` of a bar, `slippage` of market and stop fills, and the share of a bar's volume that
-    our orders may take (None: any).
+    """How rows fill orders: `path` of a bar, `slippage` of market and stop fills, and the share of a bar's volume that
+    our orders may take (None: any; of a trade never more than the trade).
+
+    On trades and books: `slippage_ticks` more, the `queue` at a price (`averse`: what stood there is before us and only
+    trades take it; `probable`: what is cancelled there is taken from before us in proportion, remainders by `seed`),
+    and whether the younger of two orders of one account that would meet is cancelled.
     """
 
     path: str = "nearest"
     slippage: Fraction = Fraction(0)
     volume_share: Fraction | None = None
+    slippage_ticks: int = 0
+    queue: str = "averse"
+    seed: int = 0
+    prevents_self_trade: bool = True
 
 
 class BarVenue:
