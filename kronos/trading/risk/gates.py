@@ -98,12 +98,16 @@ def known_order(question: Question) -> Operands | None:
 
 def order_rate(question: Question) -> Operands | None:
     """New and changed orders come no faster than agreed."""
-    return None if question.is_cancel else _paced(question, question.marks.orders)
+    if question.is_cancel or not question.limits.order_rate:
+        return None
+    return _paced(question, question.marks.orders)
 
 
 def cancel_rate(question: Question) -> Operands | None:
     """Cancels come no faster than agreed."""
-    return _paced(question, question.marks.cancels) if question.is_cancel else None
+    if not question.is_cancel or not question.limits.cancel_rate:
+        return None
+    return _paced(question, question.marks.cancels)
 
 
 def _paced(question: Question, bucket: Bucket | None) -> Operands | None:

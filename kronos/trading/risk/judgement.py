@@ -15,7 +15,7 @@ from kronos.trading.risk import gates, quotes, shape, size
 from kronos.trading.risk.limits import Limits
 from kronos.trading.risk.question import Question, Rule, Verdict
 
-__all__ = ["RULES", "judge", "rules_for"]
+__all__ = ["RULES", "SETTINGS", "judge", "rules_for"]
 
 RULES: Final[tuple[tuple[str, Rule], ...]] = (
     ("session_closed", gates.session_open),
@@ -44,7 +44,7 @@ RULES: Final[tuple[tuple[str, Rule], ...]] = (
 )
 """Every rule with its stable reason, in the order in which they are asked."""
 
-_SETTINGS: Final[dict[str, tuple[str, ...]]] = {
+SETTINGS: Final[dict[str, tuple[str, ...]]] = {
     "drawdown_exceeded": ("drawdown_max",),
     "rolling_loss_exceeded": ("rolling_loss_max",),
     "notional_too_small": ("notional_min",),
@@ -68,7 +68,7 @@ def rules_for(limits: Limits) -> tuple[tuple[str, Rule], ...]:
     return tuple(
         (reason, rule)
         for reason, rule in RULES
-        if reason not in _SETTINGS or any(getattr(limits, name) for name in _SETTINGS[reason])
+        if reason not in SETTINGS or any(getattr(limits, name) for name in SETTINGS[reason])
     )
 
 
