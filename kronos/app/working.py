@@ -80,7 +80,7 @@ class WorkerProcess:
             lease_s=settings.lease,
             presence=lambda: Presence(self.worker.incarnation, serving.ids),
         )
-        self._listener = Listener(url, "kronos_work", lambda _ids: self.worker.hint())
+        self._listener = Listener(url, "kronos_work", self.worker.hint)
 
     def start(self) -> Self:
         """Begin to claim and execute; returns once the worker is registered."""

@@ -82,7 +82,7 @@ class Intake:
         self.wake: Final = threading.Event()
         """Set when a turn is due at once."""
         self._stopping = False
-        self._hinted = True
+        self._hinted = self._commanded = True
         self._next_check = self._next_claim = self._next_commands = 0.0
         self._claimed_all = False
         self._thread = threading.Thread(target=self._run, name="kronos-intake", daemon=True)
@@ -106,6 +106,11 @@ class Intake:
 
     def hint(self) -> None:
         """Say that there may be something new."""
+        self._commanded = self._hinted = True
+        self.wake.set()
+
+    def hint_of_runs(self) -> None:
+        """Say that there may be runs to claim, and no command."""
         self._hinted = True
         self.wake.set()
 
@@ -144,11 +149,12 @@ class Intake:
             self._give_back_unknown()
             self._next_check = now + CHECK_S
         hinted, self._hinted = self._hinted, False
+        commanded, self._commanded = self._commanded, False
         self._claimed_all = self._claimed_all and not hinted
         if self._wanted and (not self._claimed_all or now >= self._next_claim):  # first: a new run waits for nothing
             self._claimed_all = not self._claim()
             self._next_claim = now + self._poll_s
-        if hinted or now >= self._next_commands:
+        if commanded or now >= self._next_commands:
             self._inbox.put_commands(list(map(self._whole, self._queue.commands(self._incarnation))))
             self._next_commands = now + COMMANDS_S
             self._show_progress()

@@ -33,7 +33,10 @@ from kronos.ports.blobs import Blobs
 from kronos.ports.jobs import JobStore
 from kronos.ports.queue import Flush, Queue
 
-__all__ = ["Life", "Surroundings"]
+__all__ = ["EVERYTHING", "Life", "Surroundings"]
+
+EVERYTHING: Final = frozenset({"runs", "inbox", "jobs"})
+"""What may be new: runs to claim, inbox rows (whose run may have to be claimed), jobs."""
 
 IDLE_S: Final = 0.1
 """A worker whose runs have left its slots free for this long takes steps that wide runs offer to all."""
@@ -132,10 +135,15 @@ class Life:
             on_lost=self.lost,
         )
 
-    def hint(self) -> None:
-        """Say that there may be something to claim or a command to read."""
-        self.intake.hint()
-        if self.jobs is not None:
+    def hint(self, topics: frozenset[str] = EVERYTHING) -> None:
+        """Let those look who can take what was announced; where that is unknown, all: each look costs a transaction."""
+        if not topics or not topics <= EVERYTHING:
+            topics = EVERYTHING
+        if "inbox" in topics:
+            self.intake.hint()
+        elif "runs" in topics:
+            self.intake.hint_of_runs()
+        if "jobs" in topics and self.jobs is not None:
             self.jobs.hint()
 
     # ── what the loop hands over ──

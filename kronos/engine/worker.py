@@ -16,7 +16,7 @@ from typing import Final
 from kronos.engine.clock import RunClock
 from kronos.engine.context import Services
 from kronos.engine.inbox import Stats
-from kronos.engine.life import Life, Surroundings
+from kronos.engine.life import EVERYTHING, Life, Surroundings
 from kronos.engine.serving import Serving
 from kronos.engine.slots.slots import COROUTINES_MAX, Slots
 from kronos.errors import KronosError, LeaseLost, Unavailable
@@ -101,11 +101,11 @@ class Worker:
         self._ended.set()
         self._thread.join(timeout=drain_s + 30)
 
-    def hint(self) -> None:
-        """Say that there may be something to claim or a command to read."""
+    def hint(self, topics: frozenset[str] = EVERYTHING) -> None:
+        """Say that there may be something to claim or a command to read: `topics` of EVERYTHING."""
         life = self._life
         if life is not None:
-            life.hint()
+            life.hint(topics)
 
     @property
     def incarnation(self) -> IncarnationId | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -30,6 +30,7 @@ __all__ = [
     "Connections",
     "Link",
     "Session",
+    "committing",
     "connect",
     "describe",
     "take_role",
@@ -101,6 +102,18 @@ def take_role(connection: Connection) -> None:
     except (pg.InvalidParameterValue, pg.UndefinedObject, pg.InsufficientPrivilege):
         if not connection.autocommit:
             connection.rollback()
+
+
+@contextmanager
+def committing(connection: Connection) -> Iterator[None]:
+    """Commit the transaction that the block begins itself, in one pipeline with what it says first, or roll it back."""
+    try:
+        yield
+        connection.commit()
+    except BaseException:
+        with suppress(psycopg.Error):  # a broken connection has rolled back already
+            connection.rollback()
+        raise
 
 
 class Connect(Protocol):

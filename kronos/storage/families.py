@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kronos.ports.queue import Flush, Head
 from kronos.storage.database import Connection
+from kronos.storage.notices import announce
 from kronos.storage.statements import statement
 
 __all__ = ["lock_families", "write_families"]
@@ -33,7 +34,7 @@ def write_families(connection: Connection, flush: Flush) -> None:
     if ended:
         connection.execute(statement("cancel_children"), {"runs": ended})
     if flush.starts or told or ended:
-        connection.execute("NOTIFY kronos_work")
+        announce(connection, "inbox")
 
 
 def _reaches_others(head: Head) -> bool:

@@ -1,4 +1,4 @@
-"""What one flush says to Postgres: BEGIN, everything but its rows in one round trip, then COPY, then COMMIT.
+"""What one flush says to Postgres: BEGIN and everything but its rows in one round trip, then COPY, then COMMIT.
 
 Rule 1: each wait for an answer is a wait for the interpreter as well, five milliseconds when other threads compute; so
         fence, ends and proof travel in one pipeline.
@@ -17,9 +17,10 @@ import zstandard
 
 from kronos.kernel.ids import IncarnationId
 from kronos.ports.queue import BlobWrite, Flush, Head, Parked
-from kronos.storage.database import Connection
+from kronos.storage.database import Connection, committing
 from kronos.storage.families import lock_families, write_families
 from kronos.storage.fencing import ask_fence, check_fence
+from kronos.storage.notices import announce
 from kronos.storage.statements import statement
 
 __all__ = ["begun", "copy_rows", "noted", "write_blobs"]
@@ -42,8 +43,9 @@ def begun(connection: Connection, incarnation: IncarnationId, flush: Flush) -> I
 
     Raises `LeaseLost` when the incarnation is dead.
     """
-    with connection.transaction():
+    with committing(connection):
         with connection.pipeline():
+            connection.execute("BEGIN")
             begun = _begin(connection, incarnation, flush)
         yield begun
 
@@ -58,7 +60,7 @@ def _write_beside(connection: Connection, flush: Flush) -> None:
         connection.execute(statement("insert_dead_letters"), _dead(flush))
     if flush.offered:
         connection.execute(statement("insert_step_jobs"), _offered(flush))
-        connection.execute("NOTIFY kronos_work")  # else the others would look a poll later: a second a round
+        announce(connection, "jobs")  # else the others would look a poll later: a second a round
     write_families(connection, flush)
 
 

@@ -19,6 +19,7 @@ from kronos.kernel.ids import JobId
 from kronos.ports.jobbook import DeadGroup, DeadItem, FailedAttempt, JobFilter, JobRecord, KeyState, NewJob, QueueState
 from kronos.storage.asking import asking
 from kronos.storage.database import Session
+from kronos.storage.notices import announce
 from kronos.storage.statements import statement
 
 __all__ = ["JobBook"]
@@ -77,7 +78,7 @@ class JobBook:
         """End a job that waits, ask for the end of one that runs; return what it was, None when it had ended."""
         with self._session.transaction() as connection:
             row = connection.execute(statement("cancel_job"), {"job": job, "reason": reason}).fetchone()
-            connection.execute("NOTIFY kronos_work")
+            announce(connection, "jobs")
         return None if row is None else JobState(cast("str", row[0]))
 
     # ── reading ──
@@ -125,7 +126,7 @@ class JobBook:
         """Pause, resume or limit a queue; return whether that changed something."""
         with self._session.transaction() as connection:
             done = connection.execute(statement(f"{verb}_queue"), at)
-            connection.execute("NOTIFY kronos_work")
+            announce(connection, "jobs")
         return done.rowcount > 0
 
     # ── dead letters ──

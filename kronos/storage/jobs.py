@@ -7,19 +7,17 @@ Rule 3: queues with keys or limits are claimed by one worker at a time; the othe
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any, Final, cast
-
-import psycopg
 
 from kronos.core.jobs import CHUNK
 from kronos.core.options import STEPS_QUEUE
 from kronos.kernel.ids import DefinitionId, IncarnationId, JobId
 from kronos.ports.jobs import ClaimedJob, Claims, Ended, FailedJob, FinishedJob, Lane, SentSteps, Wish
-from kronos.storage.database import Connection, Session
+from kronos.storage.database import Connection, Session, committing
 from kronos.storage.fencing import ask_fence, check_fence, fenced
+from kronos.storage.notices import announce
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresJobs"]
@@ -42,15 +40,8 @@ class PostgresJobs:
     def turn(self, incarnation: IncarnationId, ended: Ended, wishes: Sequence[Wish]) -> Claims:
         """In one transaction: record what has ended, and claim more."""
         self._forget_marks()
-        with self._session.connection() as connection:
-            try:
-                claims = self._turn(connection, incarnation, ended, wishes)
-                connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(psycopg.Error):  # a broken connection has rolled back already
-                    connection.rollback()
-                raise
-        return claims
+        with self._session.connection() as connection, committing(connection):
+            return self._turn(connection, incarnation, ended, wishes)
 
     def _turn(self, connection: Connection, incarnation: IncarnationId, ended: Ended, wishes: Sequence[Wish]) -> Claims:
         """Ask for everything in one round trip; queues that were not plain the last time take another."""
@@ -169,7 +160,7 @@ def _end(connection: Connection, incarnation: IncarnationId, ended: Ended) -> No
         connection.execute(statement("fail_jobs"), _failed(incarnation, ended.failed))
     if ended.sent:
         connection.execute(statement("send_outcomes"), _sent(incarnation, ended.sent))
-        connection.execute("NOTIFY kronos_work")
+        announce(connection, "inbox")
 
 
 def _sent(incarnation: IncarnationId, jobs: Sequence[SentSteps]) -> dict[str, object]:

@@ -20,6 +20,7 @@ from kronos.ports.history import unknown_run
 from kronos.ports.lineage import FAMILY_MAX, Family, ForkWish, Kin
 from kronos.storage.archives import EventPages
 from kronos.storage.database import Connection, Session
+from kronos.storage.notices import announce
 from kronos.storage.statements import statement
 
 __all__ = ["PostgresLineage"]
@@ -59,7 +60,7 @@ class PostgresLineage:
             }
             (made,) = cast("tuple[uuid.UUID]", connection.execute(statement("fork_run"), at).fetchone())
             connection.execute(statement("add_ancestry"), {**at, "run": made})
-            connection.execute("NOTIFY kronos_work")
+            announce(connection, "runs")
         return RunId(str(made))
 
     @staticmethod

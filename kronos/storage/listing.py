@@ -84,10 +84,12 @@ class Listing:
 
     def run(self, run_id: RunId) -> RunSummary:
         """Return one run's line; raise `NotFound`."""
-        found = self._lines(_LINE.where(_runs.c.id == uuid.UUID(parse_run_id(run_id))))
-        if not found:
+        at = {"run": uuid.UUID(parse_run_id(run_id))}
+        with self._session.connection() as connection:
+            row = connection.execute(_ONE, at).fetchone()
+        if row is None:
             raise unknown_run(run_id)
-        return found[0]
+        return _summary(row)
 
     def runs(self, chosen: RunFilter) -> RunPage:
         """Return a page of runs, newest first."""
@@ -117,6 +119,8 @@ class Listing:
 
 
 _DIALECT: Final = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+_ONE: Final = str(_LINE.where(_runs.c.id == sa.bindparam("run")).compile(dialect=_DIALECT))
+"""Compiled once: every waiter asks for it, and compiling costs more than the answer."""
 
 
 def _conditions(chosen: RunFilter) -> list[sa.ColumnElement[bool]]:

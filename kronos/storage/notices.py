@@ -2,6 +2,7 @@
 
 Rule 1: a notice carries ids only and is sent after the commit that it speaks of.
 Rule 2: whoever waits also polls, at most a second apart, and looks again after every reconnect.
+Rule 3: work is announced by what it is, so that only those look who can take it; a notice that says nothing is for all.
 """
 
 from __future__ import annotations
@@ -16,16 +17,30 @@ import psycopg
 from kronos.errors import Unavailable
 from kronos.storage.database import Connection, Session, connect
 
-__all__ = ["Channel", "Listener", "Notifier"]
+__all__ = ["Channel", "Listener", "Notifier", "Topic", "announce"]
 
 Channel = Literal["kronos_work", "kronos_runs"]
 """kronos_work: there may be something to claim or an inbox row; kronos_runs: these runs have new events."""
+Topic = Literal["runs", "inbox", "jobs"]
+"""runs: one may be claimed; inbox: one has a new row, or may be claimed; jobs: one may be claimed, or is to end."""
 
 EVERYONE: Final = "*"
 _IDS_MAX: Final = 200
 _POLL_S: Final = 0.1
 """How soon a listener notices that it should stop."""
 _RECONNECT_S: Final = 0.5
+
+
+_ANNOUNCE: Final[dict[Topic, str]] = {
+    "runs": "NOTIFY kronos_work, 'runs'",
+    "inbox": "NOTIFY kronos_work, 'inbox'",
+    "jobs": "NOTIFY kronos_work, 'jobs'",
+}
+
+
+def announce(connection: Connection, topic: Topic) -> None:
+    """Wake the workers when this transaction is committed."""
+    connection.execute(_ANNOUNCE[topic])
 
 
 class Notifier:

@@ -19,6 +19,7 @@ from kronos.ports.queue import BlobWrite
 from kronos.storage.asking import asking
 from kronos.storage.database import Session
 from kronos.storage.flushing import write_blobs
+from kronos.storage.notices import announce
 from kronos.storage.statements import statement
 
 __all__ = ["Submission"]
@@ -79,7 +80,7 @@ class Submission:
                 return RunId(str(cast("tuple[uuid.UUID]", cursor.execute(start, at).fetchone())[0]))
         with self._session.connection() as connection, connection.pipeline():
             row = connection.execute(start, at).fetchone()
-            connection.execute("NOTIFY kronos_work")
+            announce(connection, "runs")
         return RunId(str(cast("tuple[uuid.UUID]", row)[0]))
 
     def start_many(
@@ -89,7 +90,7 @@ class Submission:
         at = {"definition": definition, "inputs": inputs, "timeout_ms": _ms(timeout_s), "retention": None}
         with self._session.transaction() as connection:
             rows = connection.execute(statement("start_runs"), at).fetchall()
-            connection.execute("NOTIFY kronos_work")
+            announce(connection, "runs")
         return [RunId(str(row[0])) for row in rows]
 
     def send(self, run_id: RunId, kind: str, body: bytes, *, command_id: uuid.UUID | None = None) -> bool:
@@ -103,7 +104,7 @@ class Submission:
     def _send(self, at: dict[str, object]) -> bool:
         with self._session.transaction() as connection:
             sent = connection.execute(statement("send_to_inbox"), at).fetchone() is not None
-            connection.execute("NOTIFY kronos_work")
+            announce(connection, "inbox")
         return sent
 
     def sent(self, command_id: uuid.UUID) -> bytes | None:
@@ -117,7 +118,7 @@ class Submission:
         at = {"runs": [uuid.UUID(run) for run in runs], "kind": kind, "body": body}
         with self._session.transaction() as connection:
             rows = connection.execute(statement("send_to_inboxes"), at).fetchall()
-            connection.execute("NOTIFY kronos_work")
+            announce(connection, "inbox")
         return [RunId(str(row[0])) for row in rows]
 
 
