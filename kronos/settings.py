@@ -89,6 +89,8 @@ class Settings:
     """PostgreSQL 14 to 18; without it an embedded server starts under `data_dir`."""
     data_dir: Path = _variable("KRONOS_DATA_DIR", lambda text: Path(text).expanduser().absolute(), _data_dir)
     """Embedded database, blobs and caches."""
+    chunks: str | None = _variable("KRONOS_CHUNKS", str, None)
+    """A folder or an fsspec address (s3://bucket/chunks) for the chunks of datasets, instead of Postgres."""
     grpc_addr: Address = _variable("GRPC_ADDR", parse_address, Address("127.0.0.1", 50051))
     admin_addr: Address = _variable("ADMIN_ADDR", parse_address, Address("127.0.0.1", 8080))
     """Debugger pages, /api/v1, /healthz and /readyz."""

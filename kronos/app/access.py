@@ -32,6 +32,8 @@ from kronos.engine.serving import Serving
 from kronos.kernel.ids import RunId
 from kronos.market.bringing import Importer
 from kronos.market.catalog import Catalog
+from kronos.market.chunks import FolderBlobs
+from kronos.ports.blobs import Blobs
 from kronos.ports.leading import Presence
 from kronos.settings import Settings, read_settings
 from kronos.storage.blobs import PostgresBlobs
@@ -65,13 +67,16 @@ class Kronos(Starting, Waiting, Messages, Queries):
         self._submission = Submission(self._session)
         self.blobs: Final = PostgresBlobs(self._readers, kind="dataset", owner="catalog")
         self.datasets: Final = PostgresDatasets(self._readers)
-        self.catalog: Final = Catalog(self.blobs, self.datasets, dataset_cache(settings))
+        self.chunks: Final[Blobs] = (
+            self.blobs if settings.chunks is None else FolderBlobs(settings.chunks, behind=self.blobs)
+        )
+        self.catalog: Final = Catalog(self.chunks, self.datasets, dataset_cache(settings))
         self.importer: Final = Importer(self.catalog, PostgresQuarantine(self._session))
         self.history: PostgresHistory = PostgresHistory(self._readers, self.blobs)
         self.recordings: Final = PostgresRecordings(self._readers)
         self.forks: Final = Forks(self, PostgresLineage(self._session, self.history.head_at))
         self.doctor: Final = Doctor(url, FullRights(url), self.history, settings.data_dir)
-        self.upkeep: Upkeep = Upkeep(url, self._session, self.history, self.blobs)
+        self.upkeep: Upkeep = Upkeep(url, self._session, self.history, self.chunks)
         self.definitions: Serving = Serving()
         self.schedules: Final = Schedules(PostgresSchedules(self._session), self._checked)
         self.nodes: Final = Nodes(self._session)
@@ -127,6 +132,7 @@ class Kronos(Starting, Waiting, Messages, Queries):
             settings=self.settings,
             serving=self.definitions,
             blobs=self.blobs,
+            chunks=self.chunks,
             index=self.datasets,
             catalog=self.catalog,
             name=name or node_name(),

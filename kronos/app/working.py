@@ -41,6 +41,7 @@ class WorkerProcess:
         settings: Settings,
         serving: Serving,
         blobs: Blobs,
+        chunks: Blobs,
         index: DatasetIndex,
         catalog: Catalog,
         name: str,
@@ -48,7 +49,7 @@ class WorkerProcess:
     ) -> None:
         self._settings = settings
         self._heard = heard
-        self._blobs = blobs
+        self._chunks = chunks
         self._index = index
         self._catalog = catalog
         self._store = PostgresQueue(url)
@@ -124,7 +125,7 @@ class WorkerProcess:
             now_ns=clock.now_ns,
             entropy=secrets.token_bytes,
             recorder=recorder,
-            blobs=self._blobs,
+            blobs=self._chunks,
             index=self._index,
             open_datasets=lambda: self._catalog,
             checkpoint_key=checkpoint_key(self._settings),

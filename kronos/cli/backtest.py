@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from kronos.cli.datasets import pairs, read_decimal
+from kronos.cli.datasets import instant, pairs, read_decimal
 from kronos.cli.output import note, print_fields, print_json, print_rows, show_time
 from kronos.errors import InvalidInput
 
@@ -91,19 +90,9 @@ def _rows(opened: Kronos, dataset: Dataset, since: str | None, until: str | None
     if since is None and until is None:
         return 0, None
     bars = opened.catalog.open(dataset)
-    first = 0 if since is None else bars.row_at(_instant(since, "--from"))
-    stop = None if until is None else bars.row_at(_instant(until, "--to"))
+    first = 0 if since is None else bars.row_at(instant(since, "--from"))
+    stop = None if until is None else bars.row_at(instant(until, "--to"))
     return first, stop
-
-
-def _instant(text: str, option: str) -> int:
-    """Return an ISO 8601 date or time, UTC where it names no zone, in ns since the epoch."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidInput(f"{option} {text}: give a date such as 2020-01-01", field=option, value=text) from None
-    aware = found if found.tzinfo else found.replace(tzinfo=UTC)
-    return int(aware.timestamp()) * 1_000_000_000
 
 
 def _run(opened: Kronos, request: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,7 @@ from kronos.errors import InvalidInput
 if TYPE_CHECKING:
     from kronos.market import Manifest
 
-__all__ = ["app", "pairs", "read_decimal"]
+__all__ = ["app", "instant", "pairs", "read_decimal"]
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -40,6 +41,7 @@ def import_file(
     format: Annotated[  # noqa: A002 - the option's name
         str | None, typer.Option(help="aggTrades, trades, klines, futures-…: where it cannot be told.")
     ] = None,
+    kind: Annotated[str | None, typer.Option(help="bars, trades or quotes; default: as its columns say.")] = None,
     clock: Annotated[
         str, typer.Option(help="as-is, or shift a capture's clock until nothing is known early.")
     ] = "as-is",
@@ -69,11 +71,42 @@ def import_file(
         calendar=calendar,
         format=format,
         clock=clock,
+        kind=kind,
         accept=tuple(accept or ()),
     )
     with Kronos.open() as opened, progress_bar(f"importing {file.name}") as advance:
         manifests = opened.importer.bring(file, options, progress=advance)
     _print_all(manifests, json=json)
+
+
+@app.command()
+def query(
+    dataset: Annotated[str, typer.Argument(metavar="NAME", help="A name, an id, or the first 12 digits of one.")],
+    *,
+    since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="First row, ISO 8601 in UTC.")] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Before this row, ISO 8601.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows to print at most.")] = 20,
+    output: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="All to a .parquet or .csv.")] = None,
+    json: Json = False,
+) -> None:
+    """Rows of a dataset by range, printed or written to a file."""
+    from kronos.app import Kronos
+    from kronos.market.frames import write_table
+
+    since_ns = None if since is None else instant(since, "--from")
+    until_ns = None if until is None else instant(until, "--to")
+    with Kronos.open() as opened:
+        table = opened.catalog.table(dataset, since_ns=since_ns, until_ns=until_ns)
+    if output is not None:
+        write_table(table, output)
+        note(f"{table.num_rows:,} rows written to {output}")
+        return
+    rows = table.slice(0, limit).to_pylist()
+    if json:
+        print_json(rows)
+        return
+    print_rows(table.column_names, [list(row.values()) for row in rows])
+    note(f"{len(rows):,} of {table.num_rows:,} rows")
 
 
 @app.command()
@@ -159,6 +192,16 @@ def pairs(texts: list[str], option: str) -> dict[str, str]:
             raise InvalidInput(f"{option} {text}: write it as name=value", field=option.lstrip("-"), value=text)
         found[name.strip()] = value.strip()
     return found
+
+
+def instant(text: str, option: str) -> int:
+    """Return an ISO 8601 date or time, UTC where it names no zone, in ns since the epoch."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(f"{option} {text}: give a date such as 2020-01-01", field=option, value=text) from None
+    aware = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return int(aware.timestamp()) * 1_000_000_000
 
 
 def read_decimal(text: str | None, option: str) -> Decimal | None:

@@ -1,7 +1,8 @@
 """Bringing market data in: what a file is, the reader that fits it, and the quarantine for what does not pass.
 
 Rule 1: the kind of a file is told by its content: a capture by its lines, the public archive by its name or columns,
-        everything else is a table of bars.
+        everything else is a table, whose
+        columns say whether it holds bars, trades or quotes.
 Rule 2: a file that is refused is listed with what was found in it; nothing of it becomes part of a dataset.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -24,15 +25,16 @@ from kronos.market.candles import prepare_candles
 from kronos.market.captures import CaptureOptions, prepare_capture
 from kronos.market.catalog import Catalog, Progress
 from kronos.market.dataset import Manifest
+from kronos.market.generic import RowOptions, kind_of_columns
 from kronos.market.importing import ImportOptions
-from kronos.market.readers import file_hash
+from kronos.market.readers import column_names, file_hash
 from kronos.ports.quarantine import HeldBack, Quarantine
 from kronos.trading.streams import Trades
 
 __all__ = ["BringOptions", "Importer", "kind_of_file"]
 
 T = TypeVar("T", bound=msgspec.Struct)
-Kind: TypeAlias = Literal["bars", "archive", "capture"]
+Kind: TypeAlias = Literal["bars", "archive", "capture", "trades", "quotes"]
 
 _CAPTURE: Final = re.compile(rb"^\d{16,19} \{")
 _ARCHIVE: Final = re.compile(r"(aggtrades|trades|klines|\d+(?:s|m|h|d|w|mo)-\d{4}-\d{2})", re.IGNORECASE)
@@ -55,6 +57,7 @@ class BringOptions(msgspec.Struct, frozen=True, kw_only=True):
     format: str | None = None
     clock: str = "as-is"
     accept: tuple[str, ...] = ()
+    kind: str | None = None
 
 
 def kind_of_file(path: Path) -> Kind:
@@ -74,7 +77,9 @@ def kind_of_file(path: Path) -> Kind:
     if head.startswith(b"PK") or path.suffix == ".zip":
         return "archive"
     headless = head[:1].isdigit() and b"," in head
-    return "archive" if headless or (_ARCHIVE.search(path.name) and path.suffix == ".csv") else "bars"
+    if headless or (_ARCHIVE.search(path.name) and path.suffix == ".csv"):
+        return "archive"
+    return cast("Kind", kind_of_columns(column_names(path)))
 
 
 class Importer:
@@ -89,7 +94,7 @@ class Importer:
         Raises `DataError` (or `Quarantined`, with a report) naming what is wrong; the file is listed as held back then.
         """
         path = Path(path)
-        kind = "archive" if options.format else kind_of_file(path)
+        kind = "archive" if options.format else options.kind or kind_of_file(path)
         with self._guarded(path, options):
             match kind:
                 case "capture":
@@ -98,6 +103,9 @@ class Importer:
                 case "archive":
                     prepared = prepare_archive(path, _options(ArchiveOptions, options))
                     manifests = [self._catalog.add(prepared, progress)]
+                case "trades" | "quotes":
+                    rows = _options(RowOptions, msgspec.structs.replace(options, kind=kind))
+                    manifests = [self._catalog.import_rows(path, rows, progress)]
                 case _:
                     bars = _options(ImportOptions, options)
                     manifests = [self._catalog.import_file(path, bars, progress)]

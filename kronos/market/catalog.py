@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,10 @@ from kronos.kernel.ids import BlobHash
 from kronos.market.cache import map_columns, write_columns
 from kronos.market.columns import Place
 from kronos.market.dataset import CHUNK_ROWS, Chunk, Dataset, Manifest, chunk_leaf, dataset_id, leaves_of
+from kronos.market.frames import FRAME, frame_of, table_of, table_of_stream
+from kronos.market.generic import RowOptions, choose_fields, prepare_rows
 from kronos.market.importing import ImportOptions, prepare_bars
+from kronos.market.keyframes import LEVELS, book_after, keyframes_of
 from kronos.market.prepared import Prepared
 from kronos.market.quality import GAPS_LISTED_MAX
 from kronos.market.readers import CSV, file_hash, read_table
@@ -54,9 +58,23 @@ class Catalog:
         Raises `DataError` naming file, row and column of the first thing that cannot be accepted.
         """
         path = Path(path)
-        table, kind = read_table(path)
-        place = Place(file=path.name, first_line=2 if kind == CSV else None)
+        table, place = _read(path)
         return self.add(prepare_bars(table, options, place, file_hash(path)), progress)
+
+    def import_rows(self, path: Path | str, options: RowOptions, progress: Progress | None = None) -> Manifest:
+        """Import a CSV, Feather or Parquet file of trades or quotes, as `import_file` does bars."""
+        path = Path(path)
+        table, place = _read(path)
+        return self.add(prepare_rows(table, options, place, file_hash(path)), progress)
+
+    def import_frame(
+        self, frame: Any, options: ImportOptions | RowOptions, progress: Progress | None = None
+    ) -> Manifest:
+        """Import a data frame (pandas, polars, Arrow) of bars, or of trades or quotes where `options` say so."""
+        if isinstance(options, RowOptions):
+            table = table_of(frame, options.mapping, choose=partial(choose_fields, options.kind))
+            return self.add(prepare_rows(table, options, FRAME, ""), progress)
+        return self.add(prepare_bars(table_of(frame, options.mapping), options, FRAME, ""), progress)
 
     def import_table(self, table: pa.Table, options: ImportOptions, progress: Progress | None = None) -> Manifest:
         """Import an Arrow table of bars, as `import_file` does; `pyarrow.table(frame)` makes one of a data frame."""
@@ -81,6 +99,7 @@ class Catalog:
             explained=sum(gap.explained for gap in prepared.gaps),
             findings=prepared.findings,
             derived=prepared.derived,
+            keyframes=self._keyframes(prepared),
         )
         write_columns(self._path(dataset.id), prepared.columns, COLUMNS_OF[prepared.kind])
         self._index.add(_row(manifest))
@@ -97,6 +116,11 @@ class Catalog:
             if progress is not None:
                 progress(stop, rows)
         return chunks
+
+    def _keyframes(self, prepared: Prepared) -> list[BlobHash]:
+        if prepared.kind != "depth":
+            return []
+        return [self._blobs.put(_parquet(book)) for book in keyframes_of(prepared.columns)]
 
     # -- list and open
 
@@ -151,6 +175,42 @@ class Catalog:
             )
         return self._opened[key]
 
+    def book_before(self, dataset: Dataset | str, row: int) -> dict[str, Int64s]:
+        """Return the book of a depth dataset before `row`: side, price and quantity of every level, best ones first.
+
+        Folded from the keyframe before; raises `InvalidInput` for a row that is not there or a dataset without a book.
+        """
+        manifest = self.manifest(dataset)
+        stream = self.stream(dataset)
+        if not isinstance(stream, Depth) or not 0 <= row <= stream.rows:
+            raise InvalidInput(
+                f"dataset {manifest.dataset.name} has no book before row {row}: it holds {manifest.dataset.rows} rows "
+                f"of {manifest.dataset.kind}",
+                field="row",
+                value=str(row),
+            )
+        place = min(row // CHUNK_ROWS, len(manifest.keyframes) - 1)
+        blob = manifest.keyframes[place]
+        frame = _unpack(self._blobs.get(blob), blob)
+        book = {name: frame[name].to_numpy() for name in LEVELS}
+        columns = {name: getattr(stream, name) for name in COLUMNS_OF["depth"]}
+        return book_after(book, columns, place * CHUNK_ROWS, row) if row > place * CHUNK_ROWS else book
+
+    def table(self, dataset: Dataset | str, *, since_ns: int | None = None, until_ns: int | None = None) -> pa.Table:
+        """Return the rows of a dataset from `since_ns` to before `until_ns` (ns UTC; None: no limit).
+
+        Bars are chosen by their open time, other rows by when they happened; `frames.frame_of` makes a data frame.
+        """
+        stream = self.stream(dataset)
+        times = stream.open_time if isinstance(stream, Bars) else stream.time
+        start = 0 if since_ns is None else int(np.searchsorted(times, since_ns, side="left"))
+        stop = stream.rows if until_ns is None else int(np.searchsorted(times, until_ns, side="left"))
+        return table_of_stream(stream, start_row=start, stop_row=max(start, stop))
+
+    def frame(self, dataset: Dataset | str, *, since_ns: int | None = None, until_ns: int | None = None) -> Any:
+        """Return `table` as a pandas DataFrame; raise `Unavailable` naming the extra when pandas is not installed."""
+        return frame_of(self.table(dataset, since_ns=since_ns, until_ns=until_ns))
+
     def _rebuild(self, manifest: Manifest) -> dict[str, Int64s]:
         """Put the cache file together from its chunks and map it."""
         found = manifest.dataset
@@ -167,6 +227,11 @@ class Catalog:
 
     def _path(self, dataset: str) -> Path:
         return self._cache_dir / f"{dataset}.arrow"
+
+
+def _read(path: Path) -> tuple[pa.Table, Place]:
+    table, kind = read_table(path)
+    return table, Place(file=path.name, first_line=2 if kind == CSV else None)
 
 
 def stream_of(found: Dataset, given: dict[str, Int64s], *, splits: Sequence[Split], price_max: int | None) -> Stream:

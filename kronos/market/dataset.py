@@ -113,6 +113,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that an import found; `gaps` lists the first thousand, `gap_count` and `missing` count all.
 
     `findings` were accepted by name, or only tell; `derived` names the dataset that candles were made from.
+    `keyframes` hold the book before each chunk of a depth dataset.
     """
 
     dataset: Dataset
@@ -128,6 +129,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     explained: int = 0
     findings: list[Finding] = []
     derived: str = ""
+    keyframes: list[BlobHash] = []
 
 
 def chunk_leaf(kind: str, columns: dict[str, Int64s], start: int, stop: int) -> str:

@@ -7,19 +7,25 @@ Rule 3: what cannot be read is refused with its column and its row; rows count f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 
-from kronos.errors import Unavailable
+from kronos.errors import InvalidInput, Unavailable
 from kronos.market.columns import Place, choose_columns
 from kronos.trading.bars import Bars
 from kronos.trading.streams import Stream
 
-__all__ = ["FRAME", "frame_of", "table_of", "table_of_stream"]
+__all__ = ["FRAME", "frame_of", "table_of", "table_of_stream", "write_table"]
+
+Choose = Callable[[list[str], Mapping[str, str] | None, Place], dict[str, str]]
+"""Which column is which field: (columns, mapping, place) → field → column."""
 
 FRAME: Final = Place(file="the data frame")
 _PRICES: Final = frozenset({"open", "high", "low", "close", "price", "bid", "ask"})
@@ -27,15 +33,15 @@ _QUANTITIES: Final = frozenset({"volume", "quantity", "bid_quantity", "ask_quant
 _TIMES: Final = frozenset({"time", "available", "open_time"})
 
 
-def table_of(frame: Any, mapping: Mapping[str, str] | None = None) -> pa.Table:
-    """Return the columns of bars that `frame` has, as an Arrow table; an index of times counts as a column.
+def table_of(frame: Any, mapping: Mapping[str, str] | None = None, choose: Choose = choose_columns) -> pa.Table:
+    """Return the columns that `choose` finds in `frame` as an Arrow table; an index of times is a column.
 
     Raises `DataError` naming the column that is missing or ambiguous, or column and row of a cell that is no number.
     """
     if isinstance(frame, pa.Table):
         return frame
     if hasattr(frame, "iloc") and hasattr(frame, "index"):
-        return _of_pandas(frame, mapping)
+        return _of_pandas(frame, mapping, choose)
     if hasattr(frame, "__arrow_c_stream__"):
         return pa.table(frame)
     return FRAME.refuse(
@@ -43,7 +49,7 @@ def table_of(frame: Any, mapping: Mapping[str, str] | None = None) -> pa.Table:
     )
 
 
-def _of_pandas(frame: Any, mapping: Mapping[str, str] | None) -> pa.Table:
+def _of_pandas(frame: Any, mapping: Mapping[str, str] | None, choose: Choose) -> pa.Table:
     if frame.columns.nlevels > 1:
         FRAME.refuse(
             f"its columns have {frame.columns.nlevels} levels ({frame.columns.names}): choose one instrument first, "
@@ -55,7 +61,7 @@ def _of_pandas(frame: Any, mapping: Mapping[str, str] | None) -> pa.Table:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         FRAME.refuse(f"column {twice[0]!r} is there {names.count(twice[0])} times", column=twice[0])
-    wanted = choose_columns(names, mapping, FRAME).values()
+    wanted = choose(names, mapping, FRAME).values()
     return pa.table({name: _array(frame.iloc[:, names.index(name)], name) for name in wanted})
 
 
@@ -85,6 +91,14 @@ def table_of_stream(stream: Stream, *, start_row: int = 0, stop_row: int | None 
     if isinstance(stream, Bars):
         found = {"time": found.pop("open_time"), **found}
     return pa.table(found)
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write a table as Parquet or CSV, as the name ends; raise `InvalidInput` for another ending."""
+    writers = {".parquet": pyarrow.parquet.write_table, ".csv": pyarrow.csv.write_csv}
+    if path.suffix not in writers:
+        raise InvalidInput(f"{path}: write .parquet or .csv", field="out", value=str(path))
+    writers[path.suffix](table, path)
 
 
 def _shown(name: str, column: Any, stream: Stream) -> pa.Array:

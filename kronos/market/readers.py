@@ -19,7 +19,7 @@ import pyarrow.parquet
 
 from kronos.errors import DataError
 
-__all__ = ["CSV", "file_hash", "read_table"]
+__all__ = ["CSV", "column_names", "file_hash", "read_table"]
 
 CSV: Final = "csv"
 _PARQUET, _ARROW, _FEATHER_1, _GZIP = b"PAR1", b"ARROW1", b"FEA1", b"\x1f\x8b"
@@ -44,6 +44,14 @@ def read_table(path: Path) -> tuple[pa.Table, str]:
     if table.num_rows == 0:
         raise DataError(f"{path.name}: has no rows", file=str(path))
     return table, kind
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the names of a file's columns, none where it cannot be read: `read_table` then says why."""
+    try:
+        return [str(name) for name in read_table(path)[0].column_names]
+    except DataError:
+        return []
 
 
 def file_hash(path: Path) -> str:

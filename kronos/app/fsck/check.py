@@ -58,7 +58,7 @@ class Fsck:
         yield from check_checkpoints(reader, only)
         if only is None:
             yield from check_definitions(reader)
-            yield from check_datasets(reader)
+            yield from check_datasets(reader, self._blobs)
             yield from check_blobs(reader)
             yield from check_tables(reader)
 

@@ -19,6 +19,7 @@ from kronos.app.fsck.finding import Finding
 from kronos.app.fsck.reading import Reader
 from kronos.errors import CorruptHistory, KronosError
 from kronos.kernel.ids import BlobHash
+from kronos.market.chunks import FolderBlobs
 from kronos.ports.blobs import Blobs
 from kronos.trading import journal
 
@@ -72,8 +73,12 @@ def check_definitions(reader: Reader) -> Iterator[Finding]:
             yield from reader.unreferred("definition", [name] * len(files), files)
 
 
-def check_datasets(reader: Reader) -> Iterator[Finding]:
-    """Yield the datasets that name chunks which are not there, or whose manifest is another's."""
+def check_datasets(reader: Reader, blobs: Blobs) -> Iterator[Finding]:
+    """Yield the datasets that name chunks which are not there, or whose manifest is another's.
+
+    A chunk that `blobs` keeps outside the database is there when its bytes have its hash.
+    """
+    outside = blobs.holds if isinstance(blobs, FolderBlobs) else None
     with reader.snapshot():
         for name, label, manifest in reader.stream("read_datasets"):
             row = f"datasets: {label}@{name}"
@@ -86,7 +91,8 @@ def check_datasets(reader: Reader) -> Iterator[Finding]:
                 continue
             if described != name:
                 yield Finding(check="dataset", row=row, what=f"its manifest is that of {described}")
-            yield from reader.unreferred("dataset", ["catalog"] * len(chunks), chunks)
+            inside = [chunk for chunk in chunks if outside is None or not outside(BlobHash(chunk.hex()))]
+            yield from reader.unreferred("dataset", ["catalog"] * len(inside), inside)
 
 
 class _Segment(NamedTuple):
