@@ -37,11 +37,11 @@ def trades(rows: int = 500) -> pd.DataFrame:
 
 
 def quotes(rows: int = 200) -> pd.DataFrame:
-    bid = 100 + np.arange(rows) % 7 / 100
+    bid = 10_000 + np.arange(rows) % 7
     return pd.DataFrame(
         {
             "time": START + pd.to_timedelta(np.arange(rows), unit="s"),
-            "bid": bid, "bid_size": 1.5, "ask": bid + 0.01, "ask_size": 2.5,
+            "bid": bid / 100, "bid_size": 1.5, "ask": (bid + 1) / 100, "ask_size": 2.5,
         }
     )  # fmt: skip
 
