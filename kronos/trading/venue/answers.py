@@ -33,7 +33,7 @@ from kronos.trading.terms import Terms
 from kronos.trading.venue.bars import VenueRules
 from kronos.trading.venue.wakes import NEVER
 
-__all__ = ["Answers", "exchange_times"]
+__all__ = ["Answers", "exchange_times", "rests", "waits"]
 
 _DAY_NS: Final = 86_400_000_000_000
 _WORKING: Final = frozenset({Phase.ACCEPTED, Phase.PARTIALLY_FILLED})
@@ -42,6 +42,16 @@ _WORKING: Final = frozenset({Phase.ACCEPTED, Phase.PARTIALLY_FILLED})
 def exchange_times(time: Int64s) -> Int64s:
     """Return times that never go back: a late row happens when the row before it did."""
     return time if bool((time[1:] >= time[:-1]).all()) else np.maximum.accumulate(time)
+
+
+def rests(order: Order) -> bool:
+    """Return whether an order waits at its limit."""
+    return order.terms.kind == "limit" or (order.terms.kind == "stop_limit" and order.triggered)
+
+
+def waits(order: Order) -> bool:
+    """Return whether an order waits for its stop to be met."""
+    return order.terms.kind in {"stop", "stop_limit", "trailing"} and not order.triggered
 
 
 class Answers:
@@ -161,7 +171,7 @@ class Answers:
     def _end_immediate(self, there: list[Order]) -> None:
         """Cancel what has met its first liquidity and must not wait for more."""
         for order in there:
-            if order.terms.is_immediate and self._is_there(order):
+            if order.terms.is_immediate and self._is_there(order) and not waits(order):
                 self.cancel(order, self._row, self._market, order.terms.tif.lower())
 
     # -- fills and what follows from them
@@ -204,9 +214,12 @@ class Answers:
             if not lots:
                 self.cancel(order, self._row, self._market, "reduce_only")
                 return 0
-        if order.terms.tif == "FOK" and lots > offered:
-            return 0
         return min(lots, offered)
+
+    @staticmethod
+    def _suffices(order: Order, offered: int) -> bool:
+        """Return whether an order may take part of what is offered: FOK takes the whole that it wants or nothing."""
+        return offered > 0 and (order.terms.tif != "FOK" or offered >= abs(order.left))
 
     def _peers(self, row: int, order: Order, cause: int) -> None:
         """Let a fill reduce or cancel the other orders of its group."""

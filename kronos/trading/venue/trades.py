@@ -17,7 +17,7 @@ from kronos.trading.instruments import Instrument
 from kronos.trading.orders import Order
 from kronos.trading.streams import Trades
 from kronos.trading.terms import Terms
-from kronos.trading.venue.answers import Answers
+from kronos.trading.venue.answers import Answers, rests, waits
 from kronos.trading.venue.bars import VenueRules
 
 __all__ = ["TradeVenue"]
@@ -100,12 +100,12 @@ class TradeVenue(Answers):
         for order in self._orders:
             if order.held:
                 continue
-            if _rests(order):
+            if rests(order):
                 resting.append(order)
                 first = self._first(order)
                 if index <= first:
                     stop = min(stop, first)  # what it takes when it comes, it takes from its first trade
-            elif _waits(order):
+            elif waits(order):
                 stop = self._next_stop(order, index, stop)
             else:
                 stop = min(stop, max(index, self._first(order)))
@@ -138,7 +138,7 @@ class TradeVenue(Answers):
         self._expire()
         there = [order for order in self._orders if not order.held and self._first(order) <= index]
         there = [order for order in there if self._is_there(order)]
-        queues = {order.id: self._ahead(order, index) for order in there if _rests(order)}
+        queues = {order.id: self._ahead(order, index) for order in there if rests(order)}
         left = self._take(there)
         self._rest([order for order in there if order.id in queues], queues, left)
         self._end_immediate(there)
@@ -154,19 +154,23 @@ class TradeVenue(Answers):
         left, price = self._offered(), int(self._trades.price[self._index])
         for order in there:
             assumption = self._reason_to_take(order, price) if self._is_there(order) else ""
-            if assumption and (not order.terms.limit or (order.terms.limit - price) * order.quantity >= 0):
+            if (
+                assumption
+                and self._suffices(order, left)
+                and (not order.terms.limit or (order.terms.limit - price) * order.quantity >= 0)
+            ):
                 left -= self._fill(order, left, self._slipped(order, price), assumption)
         return left
 
     def _reason_to_take(self, order: Order, price: int) -> str:
         """Return why an order takes from this trade, "" when it does not; a stop that is met is triggered."""
-        if _waits(order):
+        if waits(order):
             if not self._is_triggered(order, price):
                 return ""
             causes, ahead = (order.cause, self._market), self._ahead_at(order, order.terms, self._now)
             self._tape.write(OrderTriggered, self._row, order.origin, causes, order.id, "stop", self._now, ahead)
             return "stop_on_trade"
-        if not _rests(order):
+        if not rests(order):
             return "next_trade"
         takes = self._index == self._first(order) and self._crosses(order, order.since)
         return "limit_at_trade" if takes else ""
@@ -191,13 +195,5 @@ class TradeVenue(Answers):
             if beyond == 0:
                 queue = -int(-queues[order.id] * self._lots_a_step // 1)
                 offered, assumption = min(left, whole - queue), "queue_consumed"
-            if offered > 0:
+            if self._suffices(order, offered):
                 left -= self._fill(order, offered, order.terms.limit, assumption, maker=True)
-
-
-def _rests(order: Order) -> bool:
-    return order.terms.kind == "limit" or (order.terms.kind == "stop_limit" and order.triggered)
-
-
-def _waits(order: Order) -> bool:
-    return order.terms.kind in {"stop", "stop_limit", "trailing"} and not order.triggered
