@@ -187,7 +187,7 @@ def _core_view(found: TradingStep, row: int, state: TradingState, begun: float) 
         time_ns=int(bars.open_time[row - 1]) + bars.interval_ns if row else None,
         bar=bar_view(bars, found.instrument, row),
         portfolio=portfolio(state, found.instrument, bars, row),
-        open_orders=open_orders(state, found.instrument),
+        open_orders=open_orders(state, [found.instrument]),
         records=state.records,
         elapsed_ms=(time.perf_counter() - begun) * 1e3,
     )

@@ -6,7 +6,6 @@ Rule: bounds, limits and splits are proven here, before the first row; what cann
 from __future__ import annotations
 
 from decimal import Decimal
-from fractions import Fraction
 from typing import Final
 
 import msgspec
@@ -15,14 +14,18 @@ from kronos.errors import InvalidInput
 from kronos.kernel import canonical
 from kronos.trading.bars import Bars, Split
 from kronos.trading.instruments import Instrument, instrument
-from kronos.trading.money import to_decimal, to_units
-from kronos.trading.risk import Limits, RiskLimits
-from kronos.trading.risk.limits import limits_of as risk_limits_of
+from kronos.trading.money import to_decimal
+from kronos.trading.risk import RiskLimits
+from kronos.trading.session_config import (
+    AccountConfig,
+    ExecutionConfig,
+    RouteConfig,
+    SessionConfig,
+    check_rules,
+)
 from kronos.trading.strategy import Strategy
-from kronos.trading.venue import VenueRules
-from kronos.trading.venue.path import FORWARD
 
-__all__ = ["BacktestConfig", "identity_of", "instrument_of", "limits_of", "rows_of", "splits_of", "venue_rules_of"]
+__all__ = ["BacktestConfig", "identity_of", "instrument_of", "rows_of", "session_config_of"]
 
 
 CASH_END: Final = Decimal(10) ** 18
@@ -66,26 +69,7 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidInput(
                 f"cash {self.cash} must be positive and below {CASH_END:.0e}", field="cash", value=str(self.cash)
             )
-        if not (self.fee_rate.is_finite() and 0 <= self.fee_rate < 1):
-            raise InvalidInput(
-                f"fee_rate: {self.fee_rate} is outside [0, 1): 0.001 is 0.1 %",
-                field="fee_rate",
-                value=str(self.fee_rate),
-            )
-        if self.path not in FORWARD:
-            raise InvalidInput(f"path: {self.path!r} is none of {', '.join(FORWARD)}", field="path", value=self.path)
-        if not (self.slippage_bps.is_finite() and 0 <= self.slippage_bps < 10_000):
-            raise InvalidInput(
-                f"slippage_bps: {self.slippage_bps} is outside [0, 10000): 5 is 0.05 %",
-                field="slippage_bps",
-                value=str(self.slippage_bps),
-            )
-        if self.volume_share is not None and not (self.volume_share.is_finite() and 0 < self.volume_share <= 1):
-            raise InvalidInput(
-                f"volume_share: {self.volume_share} is outside (0, 1]: 0.1 is a tenth of a bar's volume",
-                field="volume_share",
-                value=str(self.volume_share),
-            )
+        check_rules(self)
 
 
 def rows_of(bars: Bars, config: BacktestConfig) -> tuple[int, int]:
@@ -112,38 +96,27 @@ def instrument_of(bars: Bars, config: BacktestConfig) -> Instrument:
     )
 
 
-def limits_of(traded: Instrument, config: BacktestConfig) -> Limits:
-    """Return the limits in lots; raise `InvalidInput` for a limit off the lot grid."""
-    limits = risk_limits_of(config.risk, traded)
-    position_max = limits.position_max
-    if config.position_max is not None:
-        position_max = min(position_max, to_units(config.position_max, traded.lot, field="position_max"))
-    return msgspec.structs.replace(
-        limits,
-        position_min=0 if config.long_only or config.risk.long_only else -position_max,
-        position_max=position_max,
-        check_cash=config.check_cash and config.risk.check_cash,
-    )
-
-
-def venue_rules_of(config: BacktestConfig) -> VenueRules:
-    """Return how bars fill orders, in exact fractions."""
-    share = config.volume_share
-    return VenueRules(
+def session_config_of(config: BacktestConfig) -> SessionConfig:
+    """Return the settings of the session that a backtest is: one account, one route; what is raised ends it."""
+    return SessionConfig(
+        accounts=(AccountConfig(cash={config.currency: config.cash}),),
+        executions=(ExecutionConfig(execution_id=config.execution_id, broker_id=config.broker_id),),
+        routes=(RouteConfig(route_id=config.route_id, execution_id=config.execution_id),),
+        currency=config.currency,
+        fee_rate=config.fee_rate,
+        lot=config.lot,
+        long_only=config.long_only,
+        position_max=config.position_max,
+        check_cash=config.check_cash,
         path=config.path,
-        slippage=Fraction(config.slippage_bps) / 10_000,
-        volume_share=None if share is None else Fraction(share),
+        slippage_bps=config.slippage_bps,
+        volume_share=config.volume_share,
+        risk=config.risk,
+        splits=config.splits,
+        first_row=config.first_row,
+        stop_row=config.stop_row,
+        isolate=False,
     )
-
-
-def splits_of(bars: Bars, config: BacktestConfig) -> dict[int, Split]:
-    """Return the splits by ascending row; raise `InvalidInput` for an impossible ratio or two at one row."""
-    found: dict[int, Split] = {}
-    for split in bars.splits if config.splits is None else config.splits:
-        if split.numerator < 1 or split.denominator < 1 or split.row in found:
-            raise InvalidInput(f"split at row {split.row}: needs a positive ratio, once a row", field="splits")
-        found[split.row] = split
-    return {row: found[row] for row in sorted(found)}
 
 
 def identity_of(bars: Bars, strategy: Strategy, config: BacktestConfig) -> bytes:

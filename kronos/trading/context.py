@@ -1,23 +1,24 @@
 """What a strategy may see and do at one moment.
 
-Rule 1: nothing later than `now` can be read: an index beyond it raises `LookAhead` and names it.
-Rule 2: arrays handed out own their memory: a view's `.base` would be the whole future.
-Rule 3: asking for an order only notes the wish; risk and the venue answer after the handler has returned.
+Rule 1: a strategy sees the streams that it subscribes to, its own orders and the accounts of its routes, as they stood
+        when the step began; it changes none of it, and sees nothing of an exchange: routes and instruments are names.
+Rule 2: asking for an order only notes the wish; risk and the venue answer after the handler has returned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, NamedTuple, TypeAlias, TypedDict, Unpack, overload
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, TypedDict, Unpack
 
 from kronos.errors import InvalidInput
-from kronos.trading.bars import Bars, Int64s
+from kronos.trading.coordinator import Coordinator
 from kronos.trading.instruments import Instrument
 from kronos.trading.money import from_money
-from kronos.trading.state import TradingState
+from kronos.trading.tape import Tape
+from kronos.trading.views import Column, Cursor, LookAhead, View
 
-__all__ = ["WISHES_MAX", "Asked", "Bracket", "Column", "Context", "LookAhead", "Quantity", "Wish"]
+__all__ = ["WISHES_MAX", "Asked", "Bracket", "Column", "Context", "LookAhead", "Pen", "Quantity", "Wish"]
 
 Quantity: TypeAlias = Decimal | int | str | float
 """Units of the instrument (1 share, 0.5 BTC); a float is read as its shortest text."""
@@ -27,7 +28,8 @@ class Asked(TypedDict, total=False):
     """What an order may say beside its quantity (`terms.NAMES`); prices are in units of the currency.
 
     `type` is market (default), limit, stop, stop_limit or trailing, with `limit`, `stop`, `trail` as it needs; `tif` is
-    GTC (default), IOC, FOK, GTD (with `until`, ns UTC) or DAY; `parent` and `group` are ids of orders.
+    GTC (default), IOC, FOK, GTD (with `until`, ns UTC) or DAY; `parent` and `group` are ids of orders.  A strategy that
+    sees several instruments names one; `route` is the default one unless named.
     """
 
     type: str
@@ -40,6 +42,8 @@ class Asked(TypedDict, total=False):
     reduce_only: bool
     parent: int
     group: int
+    instrument: str
+    route: str
 
 
 Wish: TypeAlias = tuple[str, int, Quantity | str | None, Asked | None]
@@ -49,6 +53,15 @@ WISHES_MAX: Final = 10_000
 """Requests that one call of a handler may make: more is a flood."""
 
 _ID_MAX: Final = 2**62
+
+
+class Pen:
+    """How many orders were asked for in this step, by all strategies together: it makes their ids."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self) -> None:
+        self.asked = 0
 
 
 class Bracket(NamedTuple):
@@ -65,122 +78,161 @@ def _checked(order_id: int) -> int:
     return order_id
 
 
-class LookAhead(InvalidInput, IndexError):  # noqa: N818 - named as its siblings in kronos.errors
-    """A strategy reached for a row that it cannot know yet, or for one before the data begins."""
-
-    code = "look_ahead"
-
-
-class Column:
-    """One column of bars, readable up to now: `column[-1]` is the latest value, `column[row]` that of a row."""
-
-    __slots__ = ("_context", "_name", "_values")
-
-    def __init__(self, context: Context, name: str, values: Int64s) -> None:
-        self._context = context
-        self._name = name
-        self._values = values
-
-    def __len__(self) -> int:
-        """Return how many rows are known."""
-        return self._context.now + 1
-
-    @overload
-    def __getitem__(self, index: int) -> int: ...
-    @overload
-    def __getitem__(self, index: slice) -> Int64s: ...
-    def __getitem__(self, index: int | slice) -> int | Int64s:
-        """Return one value, or a copy of a range (shape (n,)); raise `LookAhead` beyond now."""
-        known = self._context.now + 1
-        if isinstance(index, slice):
-            for bound in (index.start, index.stop):
-                if bound is not None and bound > known:
-                    raise self._beyond(bound - 1)
-            return self._values[:known][index].copy()
-        row = index + known if index < 0 else index
-        if row < 0 or row >= known:
-            raise self._beyond(row)
-        return int(self._values[row])
-
-    def last(self, count: int) -> Int64s:
-        """Return a copy of the latest `count` values, oldest first (shape (count,)); fewer are a `LookAhead`."""
-        known = self._context.now + 1
-        if count < 0 or count > known:
-            raise self._beyond(known - count)
-        return self._values[known - count : known].copy()
-
-    def _beyond(self, row: int) -> LookAhead:
-        now = self._context.now
-        return LookAhead(
-            f"{self._name}[{row}] is not known at row {now}: rows 0 to {now} are", column=self._name, row=row, now=now
-        )
-
-
 class Context:
-    """The strategy's window on the run and its pen; valid during a handler, the same object every time.
+    """A strategy's window on the session and its pen; valid during a handler, the same object every time.
 
-    `row` is the row being processed; `now` the latest row whose bar is known (in `on_fill` that is row - 1).
-    `features` are the declared features as of `now`: `ctx.features.NAME`.
+    `open, high, low, close, volume` are columns of its first stream of bars (number `primary`), `now` the latest row of
+    it that is known (in `on_fill` that is the row before the one that fills); `features` are the declared features as
+    of `now`: `ctx.features.NAME`.
     """
 
     __slots__ = (
-        "_asked", "_bars", "_instrument", "_state", "close", "features", "high", "low", "now", "open", "row", "views",
-        "volume", "wishes",
+        "_columns", "_coordinator", "_cursor", "_numbers", "_origins", "_pen", "_tape", "_views", "close", "features",
+        "high", "low", "open", "primary", "volume", "wishes",
     )  # fmt: skip
 
-    def __init__(self, bars: Bars, instrument: Instrument, state: TradingState) -> None:
-        self._bars = bars
-        self._instrument = instrument
-        self._state = state
-        self.wishes: list[Wish] = []
-        self.features: Any = None
-        self.views: Mapping[str, Any] = {}
-        self._asked = 0
-        self.row = 0
-        self.now = -1
-        self.open = Column(self, "open", bars.open)
-        self.high = Column(self, "high", bars.high)
-        self.low = Column(self, "low", bars.low)
-        self.close = Column(self, "close", bars.close)
-        self.volume = Column(self, "volume", bars.volume)
+    _columns: Mapping[str, Any]
+    _coordinator: Coordinator
+    _cursor: Cursor
+    _numbers: list[int]
+    _origins: tuple[int, ...]
+    _pen: Pen
+    _tape: Tape
+    _views: dict[int, View]
+    wishes: list[Wish]
+    features: Any
+    primary: int | None
+    open: Column
+    high: Column
+    low: Column
+    close: Column
+    volume: Column
+
+    def __init__(
+        self, coordinator: Coordinator, tape: Tape, pen: Pen, *, streams: Sequence[int], origins: Sequence[int]
+    ) -> None:
+        """Show `streams` (numbers); `origins` are those of the strategy, that of the default route first."""
+        views = {stream: coordinator.views[stream] for stream in streams}
+        primary = next((stream for stream, view in views.items() if view.kind == "bars"), None)
+        put = super().__setattr__
+        put("_coordinator", coordinator)
+        put("_tape", tape)
+        put("_pen", pen)
+        put("_views", views)
+        put("_cursor", Cursor() if primary is None else coordinator.cursors[primary])
+        put("_origins", tuple(origins))
+        put("_numbers", list(dict.fromkeys(coordinator.numbers[view.instrument] for view in views.values())))
+        put("wishes", [])
+        put("primary", primary)
+        self.show(None, {})
+        if primary is not None:
+            for name in ("open", "high", "low", "close", "volume"):
+                put(name, getattr(views[primary], name))
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        """Refuse to be changed: what a strategy sees is the snapshot of all."""
+        raise AttributeError(f"{name}: what a strategy sees cannot be changed")
+
+    def show(self, features: Any, columns: Mapping[str, Any]) -> None:
+        """Show declared features: their values as of now, and each as a column; the runtime's side."""
+        super().__setattr__("features", features)
+        super().__setattr__("_columns", columns)
+
+    # -- seeing
+
+    @property
+    def row(self) -> int:
+        """Return the row of the timeline that is being processed."""
+        return self._coordinator.row
+
+    @property
+    def now(self) -> int:
+        """Return the latest row of the first stream of bars that is known, -1 before the first."""
+        return self._cursor.now
 
     @property
     def time(self) -> int:
-        """Return the time (ns UTC) at which the latest bar became known; 0 before the first."""
-        return int(self._bars.open_time[self.now]) + self._bars.interval_ns if self.now >= 0 else 0
+        """Return the time (ns UTC) of what is being handled; 0 before anything is known."""
+        return self._coordinator.time
 
     @property
-    def position(self) -> Decimal:
-        """Return what is held, in units of the instrument; negative when short."""
-        return self._instrument.quantity(self.position_lots)
+    def snapshot_id(self) -> int:
+        """Return how many records had been written when this step's snapshot was taken: equal for all its handlers."""
+        return self._tape.state.records
+
+    def feature(self, name: str) -> Any:
+        """Return a declared feature's values up to now: `[-1]` the latest, `[row]` that of a row, `last(n)` a copy."""
+        view = self._columns.get(name)
+        if view is None:
+            known = ", ".join(self._columns) or "none"
+            raise InvalidInput(f"no feature {name!r} is declared; declared: {known}", field="feature", value=name)
+        return view
 
     @property
-    def position_lots(self) -> int:
-        """Return what is held, in lots."""
-        return self._state.held(0, 0)
+    def views(self) -> tuple[View, ...]:
+        """Return every stream that is subscribed to."""
+        return tuple(self._views.values())
 
-    @property
-    def cash(self) -> Decimal:
-        """Return the cash of the account."""
-        return from_money(self._state.accounts[0].cash[self._instrument.currency])
-
-    @property
-    def open_orders(self) -> tuple[int, ...]:
-        """Return the ids of orders that are not finished."""
-        return tuple(self._state.orders)
+    def view(self, kind: str, instrument: str | None = None, interval_ns: int = 0) -> View:
+        """Return the view of a stream that is subscribed to; raise `InvalidInput` naming those that are."""
+        for view in self._views.values():
+            if view.kind == kind and instrument in {None, view.instrument} and interval_ns in {0, view.interval_ns}:
+                return view
+        known = ", ".join(f"{view.kind} of {view.instrument}" for view in self._views.values())
+        raise InvalidInput(f"{kind} of {instrument}: not subscribed to; {known} are", field="instrument")
 
     @property
     def instrument(self) -> Instrument:
         """Return what is traded: grid, fee and the conversions `price(ticks)` and `quantity(lots)`."""
-        return self._instrument
+        return self._coordinator.traded[self._numbers[0]]
 
-    def feature(self, name: str) -> Any:
-        """Return a declared feature's values up to now: `[-1]` the latest, `[row]` that of a row, `last(n)` a copy."""
-        view = self.views.get(name)
-        if view is None:
-            known = ", ".join(self.views) or "none"
-            raise InvalidInput(f"no feature {name!r} is declared; declared: {known}", field="feature", value=name)
-        return view
+    @property
+    def instruments(self) -> dict[str, Instrument]:
+        """Return everything that this strategy sees, by name."""
+        return {self._coordinator.names[number]: self._coordinator.traded[number] for number in self._numbers}
+
+    @property
+    def position(self) -> Decimal:
+        """Return what is held of the first instrument by the default route's account; negative when short."""
+        return self.instrument.quantity(self.position_lots)
+
+    @property
+    def position_lots(self) -> int:
+        """Return `position` in lots."""
+        return self._tape.state.held(self._origins[0], self._numbers[0])
+
+    def position_of(self, instrument: str) -> Decimal:
+        """Return what the default route's account holds of an instrument that this strategy sees."""
+        number = self.number_of(instrument)
+        if number is None:
+            raise InvalidInput(f"instrument {instrument!r}: one of {', '.join(self.instruments)}", field="instrument")
+        return self._coordinator.traded[number].quantity(self._tape.state.held(self._origins[0], number))
+
+    @property
+    def cash(self) -> Decimal:
+        """Return the cash of the default route's account, in the currency of the first instrument."""
+        state = self._tape.state
+        account = state.accounts[state.owners[self._origins[0]]]
+        return from_money(account.cash.get(self.instrument.currency, 0))
+
+    @property
+    def open_orders(self) -> tuple[int, ...]:
+        """Return the ids of this strategy's orders that are not finished."""
+        return tuple(order.id for order in self._tape.state.orders.values() if order.origin in self._origins)
+
+    @property
+    def numbers(self) -> list[int]:
+        """Return the numbers of the instruments that this strategy sees; the runtime's side."""
+        return self._numbers
+
+    def number_of(self, instrument: str | None) -> int | None:
+        """Return an instrument's number, None for one that this strategy does not see; the runtime's side."""
+        if instrument is None:
+            return self._numbers[0] if len(self._numbers) == 1 else None
+        number = self._coordinator.numbers.get(instrument)
+        return number if number in self._numbers else None
+
+    # -- asking
 
     def buy(self, quantity: Quantity, **terms: Unpack[Asked]) -> int:
         """Ask to buy `quantity`, at the market unless `terms` say otherwise; return the order's id; risk may deny."""
@@ -198,8 +250,14 @@ class Context:
             raise InvalidInput(f"side {side!r} is neither buy nor sell", field="side")
         first = self._submit(side, quantity, entry)
         other, group = "sell" if side == "buy" else "buy", first + 1
-        self._submit(other, quantity, Asked(type="stop", stop=stop, parent=first, group=group, reduce_only=True))
-        self._submit(other, quantity, Asked(type="limit", limit=target, parent=first, group=group, reduce_only=True))
+        names = Asked()
+        if entry and "instrument" in entry:
+            names["instrument"] = entry["instrument"]
+        if entry and "route" in entry:
+            names["route"] = entry["route"]
+        child = Asked(parent=first, group=group, reduce_only=True, **names)
+        self._submit(other, quantity, Asked(type="stop", stop=stop, **child))
+        self._submit(other, quantity, Asked(type="limit", limit=target, **child))
         return Bracket(first, first + 1, first + 2)
 
     def modify(self, order_id: int, quantity: Quantity | None = None, **terms: Unpack[Asked]) -> None:
@@ -218,13 +276,13 @@ class Context:
         """Return what was asked for since the last time, in order; the runtime's side of the pen."""
         taken = self.wishes.copy()
         self.wishes.clear()
-        self._asked = 0
+        self._pen.asked -= sum(wish[0] in {"buy", "sell"} for wish in taken)
         return taken
 
     def _submit(self, action: str, quantity: Quantity, terms: Asked | None) -> int:
-        order_id = self._state.next_order_id + self._asked
+        order_id = self._tape.state.next_order_id + self._pen.asked
         self._wish((action, order_id, quantity, terms))
-        self._asked += 1
+        self._pen.asked += 1
         return order_id
 
     def _wish(self, wish: Wish) -> None:

@@ -7,13 +7,15 @@ Rule 3: what the strategy hears of its orders it hears after that, and may ask a
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from kronos.errors import InvalidInput
 from kronos.trading.bars import Bars, Split
-from kronos.trading.context import Asked, Context, Quantity
+from kronos.trading.context import Asked, Quantity, Wish
+from kronos.trading.coordinator import Coordinator
 from kronos.trading.events import (
     IntentRaised,
     Noted,
@@ -27,15 +29,15 @@ from kronos.trading.events import (
     RiskDecided,
     SplitApplied,
 )
-from kronos.trading.instruments import Instrument
-from kronos.trading.orders import Phase
+from kronos.trading.orders import Order, Phase
 from kronos.trading.positions import cause_id
 from kronos.trading.risk import Limits, Question, Watch, judge, rules_for
+from kronos.trading.routes import Routes
+from kronos.trading.seats import Seat
 from kronos.trading.splits import split_cash, split_lots
-from kronos.trading.strategy import Strategy
 from kronos.trading.tape import Tape
 from kronos.trading.terms import MARKET, Terms, read_terms
-from kronos.trading.venue import BarVenue
+from kronos.trading.venue.exchange import Exchange
 
 __all__ = ["ROUNDS_MAX", "Desk"]
 
@@ -47,48 +49,56 @@ _ASKED_MAX: Final = 100
 
 
 class Desk:
-    """Answers one strategy's requests on one instrument, and brings it what the venue says."""
+    """Answers the requests of all strategies of a session, and brings each what the venue says of its orders."""
 
-    def __init__(self, bars: Bars, traded: Instrument, limits: Limits, strategy: Strategy, venue: BarVenue) -> None:
-        """Serve `strategy` at `venue`; `attach` names the tape and the context of the run."""
-        self._bars, self._traded, self._limits, self._strategy = bars, traded, limits, strategy
-        self._venue = venue
-        self._rules = rules_for(limits)
-        self._watch = Watch(bars.close, traded, limits) if limits.remembers else None
-        self._hears_fills = type(strategy).on_fill is not Strategy.on_fill
-        self._hears_orders = type(strategy).on_order is not Strategy.on_order
+    def __init__(
+        self, coordinator: Coordinator, limits: Sequence[Limits], routes: Routes, exchange: Exchange, tape: Tape
+    ) -> None:
+        """Serve at `exchange`; `limits` are those of each instrument."""
+        self._coordinator, self._limits, self._routes, self._tape = coordinator, limits, routes, tape
+        self._venue = exchange
+        self._rules = [rules_for(each) for each in limits]
+        self._watch = _watch(coordinator, limits, tape)
+        self.seats: list[Seat] = []
+        self._hears_orders = False
 
-    def attach(self, tape: Tape, context: Context) -> None:
-        """Write to `tape` and read requests from `context` from now on."""
-        self._tape, self._context = tape, context
-        self._venue.attach(tape, self._filled)
-        if self._watch is not None:
-            self._watch.attach(tape)
+    def seat(self, seats: Sequence[Seat]) -> None:
+        """Serve `seats`, in the order of their numbers."""
+        self.seats = list(seats)
+        self._hears_orders = any(seat.hears_orders for seat in seats)
 
-    def meet(self, row: int) -> None:
-        """Let `row` meet the orders; handlers see nothing of the bar, and their orders wait for the next."""
+    def meet(self, stream: int, index: int, row: int, cause: int) -> None:
+        """Let a market row meet the orders; handlers see nothing of it, and their orders wait for the next."""
         heard = len(self._tape.unsealed)
-        if self._watch is not None:
-            self._watch.look(row, row - 1, self._clock(row, row - 1), cause_id(row, 0))
-        self._venue.meet(row)
+        self._look(row, cause_id(row, 0))
+        self._venue.meet(stream, index, row, cause)
         self._tell(row, heard)
 
-    def _clock(self, row: int, now: int) -> int:
-        """Return the time (ns UTC) at `row` when bars up to `now` are known: its close, or its open before that."""
-        opens = int(self._bars.open_time[max(row, 0)])
-        return opens + self._bars.interval_ns if now == row >= 0 else opens
+    def filled(self, fill: OrderFilled) -> None:
+        """Bring a fill to the strategy whose order it was."""
+        seat = self.seats[self._routes.strategy(fill.origin)]
+        self._coordinator.row = fill.row
+        self._booked(fill.row, cause_id(fill.row, fill.sub))
+        if seat.hears_fills:
+            seat.strategy.on_fill(seat.context, fill)
+            self._answer(seat, seat.context.take(), fill.row, cause_id(fill.row, fill.sub))
 
-    def _filled(self, fill: OrderFilled) -> None:
+    def adopt(self) -> None:
+        """Go on from what the state remembers, which is another now."""
         if self._watch is not None:
-            at, cause = self._clock(fill.row, fill.row - 1), cause_id(fill.row, fill.sub)
-            self._watch.booked(fill.row, fill.row - 1, at, cause)
-        if self._hears_fills:
-            self._context.row, self._context.now = fill.row, fill.row - 1
-            self._strategy.on_fill(self._context, fill)
-            self._answer(fill.row, cause_id(fill.row, fill.sub))
+            self._watch.attach(self._tape)
+        self._venue.rearm()
+
+    def _look(self, row: int, cause: int) -> None:
+        if self._watch is not None:
+            self._watch.look(row, self._coordinator.cursors[0].now, self._coordinator.clock, cause)
+
+    def _booked(self, row: int, cause: int) -> None:
+        if self._watch is not None:
+            self._watch.booked(row, self._coordinator.cursors[0].now, self._coordinator.clock, cause)
 
     def _tell(self, row: int, heard: int) -> None:
-        """Tell the strategy what became of its orders since record `heard`, until there is nothing new."""
+        """Tell strategies what became of their orders since record `heard`, until there is nothing new."""
         if not self._hears_orders:
             return
         for _ in range(ROUNDS_MAX):
@@ -97,134 +107,224 @@ class Desk:
             if not news:
                 return
             for report in news:
-                self._strategy.on_order(self._context, report)
-                self._answer(row, cause_id(row, report.sub))
+                seat = self.seats[self._routes.strategy(report.origin)]
+                if seat.hears_orders:
+                    seat.strategy.on_order(seat.context, report)
+                    self._answer(seat, seat.context.take(), row, cause_id(row, report.sub))
         raise InvalidInput(f"on_order asks again without end at row {row}: {ROUNDS_MAX} rounds", row=row)
 
-    def split(self, split: Split) -> None:
-        """Apply a split before its row opens: to what is held, then to resting orders, then tell the strategy."""
-        tape, state, row = self._tape, self._tape.state, split.row
-        if self._watch is not None:
-            self._watch.look(row, row - 1, self._clock(row, row - 1), cause_id(row, 0))
-        held = state.held(0, 0)
-        _, rest = split_lots(held, split.numerator, split.denominator)
-        price = int(self._bars.close[row - 1]) if row else 0
-        cash = split_cash(rest, split.numerator, price, self._traded.unit)
-        causes = (cause_id(row, 0),)
-        applied = tape.write(SplitApplied, row, 0, causes, 0, split.numerator, split.denominator, cash)
-        causes = (cause_id(row, applied.sub),)
-        if self._watch is not None:
-            self._watch.booked(row, row - 1, self._clock(row, row - 1), causes[0])
+    def split(self, split: Split, number: int, row: int) -> None:
+        """Apply a split before its row opens: to what is held, then to resting orders, then tell the strategies."""
+        tape, state, traded = self._tape, self._tape.state, self._coordinator.traded[number]
+        self._coordinator.row = row
+        self._look(row, cause_id(row, 0))
+        price = self._coordinator.price(number)
+        causes, applied = (cause_id(row, 0),), {}
+        for account in range(len(state.accounts)):
+            origin = state.owners.index(account)
+            held = state.held(origin, number)
+            _, rest = split_lots(held, split.numerator, split.denominator)
+            cash = split_cash(rest, split.numerator, price, traded.unit)
+            applied[account] = tape.write(
+                SplitApplied, row, origin, causes, number, split.numerator, split.denominator, cash
+            )
+        self._booked(row, cause_id(row, applied[0].sub))
         for order in list(state.orders.values()):
-            lots, _ = split_lots(order.left, split.numerator, split.denominator)
-            if not lots:
-                tape.write(OrderCancelled, row, order.origin, causes, order.id, "split_fraction")
-            elif order.terms == MARKET:
-                tape.write(OrderAdjusted, row, order.origin, causes, order.id, lots)
-            else:  # a price of before the split means nothing after it
-                tape.write(OrderCancelled, row, order.origin, causes, order.id, "split")
-        self._context.row, self._context.now = row, row - 1
-        self._strategy.on_split(self._context, applied)
-        self.decide(row, causes[0])
+            if order.instrument == number:
+                told = applied[state.owners[order.origin]]
+                self._split_order(order, split, row, (cause_id(row, told.sub),))
+        for seat in self.seats:
+            if number in seat.context.numbers:
+                seat.strategy.on_split(seat.context, applied[state.owners[seat.origin]])
+        self.decide(row, cause_id(row, next(iter(applied.values())).sub))
+
+    def _split_order(self, order: Order, split: Split, row: int, causes: tuple[int, ...]) -> None:
+        lots, _ = split_lots(order.left, split.numerator, split.denominator)
+        if not lots:
+            self._tape.write(OrderCancelled, row, order.origin, causes, order.id, "split_fraction")
+        elif order.terms == MARKET:
+            self._tape.write(OrderAdjusted, row, order.origin, causes, order.id, lots)
+        else:  # a price of before the split means nothing after it
+            self._tape.write(OrderCancelled, row, order.origin, causes, order.id, "split")
 
     # -- requests
 
     def decide(self, row: int, cause: int, *, session: bool = True) -> None:
-        """Turn what the strategy asked for at `cause` into records; without `session` every order is denied."""
-        heard = len(self._tape.unsealed)
-        self._answer(row, cause, session=session)
+        """Turn what the strategies asked for at `cause` into records, strategy by strategy; without `session` every
+        order is denied.
+        """
+        heard, seen = len(self._tape.unsealed), self._tape.state.records
+        asked = [(seat, seat.context.take()) for seat in self.seats if seat.context.wishes]
+        for seat, wishes in asked:
+            self._answer(seat, wishes, row, cause, seen=seen, session=session)
         self._tell(row, heard)
         self._venue.rearm()
 
-    def _answer(self, row: int, cause: int, *, session: bool = True) -> None:
+    def _answer(
+        self, seat: Seat, wishes: list[Wish], row: int, cause: int, *, seen: int | None = None, session: bool = True
+    ) -> None:
         tape = self._tape
-        seen = tape.state.records
-        for action, order_id, wanted, asked in self._context.take():
+        seen = tape.state.records if seen is None else seen
+        for action, order_id, wanted, asked in wishes:
             sub = tape.next_sub(row)
             if action == "note":
-                tape.emit(Noted(row, sub, 0, seen, (cause,), str(wanted)))
-            elif action == "cancel":
-                self._judge(IntentRaised(row, sub, 0, seen, (cause,), order_id, 0, "cancel", 0), session=session)
+                tape.emit(Noted(row, sub, seat.origin, seen, (cause,), str(wanted)))
+                continue
+            if action == "cancel":
+                origin, number = self._place_of(seat, order_id)
+                intent = IntentRaised(row, sub, origin, seen, (cause,), order_id, number, "cancel", 0)
             elif action == "modify":
-                quantity, words, terms = self._changed(order_id, wanted, asked or {})
-                intent = IntentRaised(row, sub, 0, seen, (cause,), order_id, 0, "modify", quantity, words, terms)
-                self._judge(intent, session=session)
+                origin, number = self._place_of(seat, order_id)
+                quantity, words, terms = self._changed(number, order_id, wanted, asked or {})
+                intent = IntentRaised(
+                    row, sub, origin, seen, (cause,), order_id, number, "modify", quantity, words, terms
+                )
             else:
-                quantity, words = self._lots(action, wanted)
+                origin, number, unknown, rest = self._named(seat, asked)
+                quantity, words = self._lots(number, action, wanted)
                 wished = None
-                if asked is not None:
-                    wished, terms_words = read_terms(asked, self._traded.tick, self._traded.price_max)
+                if rest is not None:
+                    traded = self._coordinator.traded[number]
+                    wished, terms_words = read_terms(rest, traded.tick, traded.price_max)
                     words = words or terms_words
-                intent = IntentRaised(row, sub, 0, seen, (cause,), order_id, 0, "submit", quantity, words, wished)
-                self._judge(intent, session=session)
+                intent = IntentRaised(
+                    row, sub, origin, seen, (cause,), order_id, number, "submit", quantity, unknown or words, wished
+                )
+            self._judge(seat, intent, session=session)
 
-    def _judge(self, intent: IntentRaised, *, session: bool) -> None:
-        tape, row, order_id, now = self._tape, intent.row, intent.order_id, self._context.now
+    def _place_of(self, seat: Seat, order_id: int) -> tuple[int, int]:
+        """Return the origin and instrument of an order of this strategy; of another's it knows nothing."""
+        order = self._tape.state.orders.get(order_id)
+        if order is None or self._routes.strategy(order.origin) != seat.place:
+            return seat.origin, seat.context.numbers[0]
+        return order.origin, order.instrument
+
+    def _named(self, seat: Seat, asked: Asked | None) -> tuple[int, int, str, Asked | None]:
+        """Return the origin and instrument that a request names, "" or what it names that there is not, and the rest
+        of its terms.
+        """
+        context = seat.context
+        if asked is None and len(context.numbers) == 1:
+            return seat.origin, context.numbers[0], "", None
+        rest: dict[str, Any] = dict(asked or {})
+        name, route = rest.pop("instrument", None), rest.pop("route", None)
+        number = context.number_of(name)
+        origin = self._routes.origin(seat.place, route)
+        unknown = ""
+        if number is None:
+            unknown = f"instrument {name!r}: one of {', '.join(context.instruments)}"[:_ASKED_MAX]
+        elif origin is None:
+            unknown = f"route {route!r}: one of {', '.join(self._routes.ids)}"[:_ASKED_MAX]
+        return (
+            seat.origin if origin is None else origin,
+            context.numbers[0] if number is None else number,
+            unknown,
+            rest or None,  # type: ignore[return-value]  # what is left of the request's own words
+        )
+
+    def _judge(self, seat: Seat, intent: IntentRaised, *, session: bool) -> None:
+        tape, row, order_id, number = self._tape, intent.row, intent.order_id, intent.instrument
         tape.emit(intent)
-        price, at = int(self._bars.close[now]) if now >= 0 else 0, self._clock(row, now)
-        if self._watch is not None:
-            self._watch.look(row, now, at, cause_id(row, intent.sub))
+        coordinator = self._coordinator
+        price, at = coordinator.price(number), coordinator.clock
+        self._look(row, cause_id(row, intent.sub))
         verdict = judge(
             Question(
-                intent=intent, state=tape.state, instrument=self._traded, limits=self._limits, price=price,
-                open=session, time=at, seen=self._clock(now, now) if now >= 0 else 0,
+                intent=intent, state=tape.state, instrument=coordinator.traded[number], limits=self._limits[number],
+                price=price, open=session, time=at, seen=coordinator.seen(number), prices=self._prices(),
+                own=self._owns(seat, intent),
             ),
-            self._rules,
+            self._rules[number],
         )  # fmt: skip
-        sub, seen, causes = tape.next_sub(row), tape.state.records, (cause_id(row, intent.sub),)
+        origin, sub, seen = intent.origin, tape.next_sub(row), tape.state.records
+        causes = (cause_id(row, intent.sub),)
         allowed, reason = verdict.allowed, verdict.reason
-        tape.emit(RiskDecided(row, sub, 0, seen, causes, order_id, allowed, reason, verdict.operands))
+        tape.emit(RiskDecided(row, sub, origin, seen, causes, order_id, allowed, reason, verdict.operands))
         cause = cause_id(row, sub)
         if not allowed:
             if intent.action == "submit":
-                tape.emit(OrderDenied(row, sub + 1, 0, seen, (cause,), order_id, reason))
+                tape.emit(OrderDenied(row, sub + 1, origin, seen, (cause,), order_id, reason))
         elif intent.action == "cancel":
             self._venue.cancel(tape.state.orders[order_id], row, cause, "requested")
         elif intent.action == "modify":
             order = tape.state.orders[order_id]
-            self._venue.replace(order, row, cause, intent.quantity, intent.terms or order.terms)
+            terms = intent.terms or order.terms
+            self._venue.replace(order, row, cause, intent.quantity, terms, at=coordinator.now_ns)
         else:
-            tape.emit(OrderSubmitted(row, sub + 1, 0, seen, (cause,), order_id))
+            at = coordinator.now_ns
+            tape.emit(OrderSubmitted(row, sub + 1, origin, seen, (cause,), order_id))
             if intent.terms is None:
-                tape.emit(OrderAccepted(row, sub + 2, 0, seen, (cause_id(row, sub + 1),), order_id))
+                tape.emit(OrderAccepted(row, sub + 2, origin, seen, (cause_id(row, sub + 1),), order_id, at))
             else:
-                self._venue.accept(tape.state.orders[order_id], row, cause_id(row, sub + 1), price)
-        if allowed and self._watch is not None:
-            self._watch.requested("cancel" if intent.action == "cancel" else "order", row, at, cause)
+                self._venue.accept(tape.state.orders[order_id], row, cause_id(row, sub + 1), price, at)
 
-    def _lots(self, action: str, wanted: Quantity | None) -> tuple[int, str]:
+        if allowed and self._watch is not None:
+            self._watch.requested("cancel" if intent.action == "cancel" else "order", row, coordinator.clock, cause)
+
+    def _prices(self) -> Mapping[int, int]:
+        """Return the last known price of each instrument, where one order is judged on several."""
+        if len(self._limits) == 1:
+            return {}
+        return {number: price for number in range(len(self._limits)) if (price := self._coordinator.price(number))}
+
+    def _owns(self, seat: Seat, intent: IntentRaised) -> bool:
+        """Return whether an order that is to be changed is the strategy's own."""
+        order = self._tape.state.orders.get(intent.order_id)
+        return intent.action == "submit" or order is None or self._routes.strategy(order.origin) == seat.place
+
+    def _lots(self, number: int, action: str, wanted: Quantity | str | None) -> tuple[int, str]:
         """Return the signed lots of a request, or 0 and its words when it is no positive number of lots in bounds."""
+        traded = self._coordinator.traded[number]
         try:
-            lots = self._traded.lots(wanted)  # type: ignore[arg-type]  # None is refused as any other nonsense
+            lots = traded.lots(wanted)  # type: ignore[arg-type]  # None is refused as any other nonsense
         except InvalidInput:
             return 0, repr(wanted)[:_ASKED_MAX]
-        if not 0 < lots <= self._traded.quantity_max:
+        if not 0 < lots <= traded.quantity_max:
             return 0, str(wanted)[:_ASKED_MAX]
         return (lots if action == "buy" else -lots), ""
 
-    def _changed(self, order_id: int, wanted: Quantity | None, asked: Asked) -> tuple[int, str, Terms | None]:
+    def _changed(
+        self, number: int, order_id: int, wanted: Quantity | str | None, asked: Asked
+    ) -> tuple[int, str, Terms | None]:
         """Return the whole quantity and the terms that a modification would leave an order with."""
         order = self._tape.state.orders.get(order_id)
         if order is None or order.phase not in {Phase.ACCEPTED, Phase.PARTIALLY_FILLED}:
             return 0, "", None
         quantity, words = order.quantity, ""
         if wanted is not None:
-            quantity, words = self._lots("buy" if order.quantity > 0 else "sell", wanted)
+            quantity, words = self._lots(number, "buy" if order.quantity > 0 else "sell", wanted)
             if abs(quantity) <= abs(order.filled):
                 quantity, words = 0, words or str(wanted)[:_ASKED_MAX]
-        terms, terms_words = self._merged(order.terms, asked)
+        terms, terms_words = self._merged(number, order.terms, asked)
         return quantity, words or terms_words, terms
 
-    def _merged(self, before: Terms, asked: Asked) -> tuple[Terms, str]:
-        fixed = [name for name in ("type", "parent", "group") if name in asked]
+    def _merged(self, number: int, before: Terms, asked: Asked) -> tuple[Terms, str]:
+        fixed = [name for name in ("type", "parent", "group", "instrument", "route") if name in asked]
         if fixed:
             return before, f"{fixed[0]}: cannot be changed; cancel and submit anew"
-        price = self._traded.price
+        traded = self._coordinator.traded[number]
+        price = traded.price
         told: Asked = {"type": before.kind, "tif": before.tif, "reduce_only": before.reduce_only}
         for name in ("limit", "stop", "trail"):
             if ticks := getattr(before, name):
                 told[name] = price(ticks)
         if before.until:
             told["until"] = before.until
-        terms, words = read_terms({**told, **asked}, self._traded.tick, self._traded.price_max)
+        terms, words = read_terms({**told, **asked}, traded.tick, traded.price_max)
         return msgspec.structs.replace(terms, parent=before.parent, group=before.group), words
+
+
+def _watch(coordinator: Coordinator, limits: Sequence[Limits], tape: Tape) -> Watch | None:
+    """Return what remembers for risk, where a limit needs it; raise `InvalidInput` where it would not see enough."""
+    if not any(each.remembers for each in limits):
+        return None
+    stream = coordinator.streams[0]
+    if len(coordinator.streams) > 1 or len(tape.state.accounts) > 1 or not isinstance(stream, Bars):
+        raise InvalidInput(
+            "risk: drawdown_max, rolling_loss_max, order_rate and cancel_rate need a session of one account on one "
+            "stream of bars",
+            field="risk",
+        )
+    watch = Watch(stream.close, coordinator.traded[0], limits[0])
+    watch.attach(tape)
+    return watch

@@ -258,8 +258,8 @@ class FeatureRows:
 
     def attach(self, context: Context) -> None:
         """Let `context` show these features, as of its present row."""
-        context.features = next(self.rows(context.now, context.now + 1)) if context.now >= 0 else _Unknown()
-        context.views = {name: FeatureView(context, name, column) for name, column in self.columns.items()}
+        values = next(self.rows(context.now, context.now + 1)) if context.now >= 0 else _Unknown()
+        context.show(values, {name: FeatureView(context, name, column) for name, column in self.columns.items()})
 
 
 class _Unknown:

@@ -13,7 +13,6 @@ from typing import Final, Protocol, Self
 from kronos.trading.checkpoint import Pacer, unpicklable_path
 from kronos.trading.journal import Recorder, encode_segment
 from kronos.trading.positions import Position
-from kronos.trading.strategy import Strategy, user_state
 from kronos.trading.tape import Tape
 from kronos.trading.userstate import differing_path
 
@@ -34,12 +33,12 @@ class Run(Protocol):
 
     row: int
     stop_row: int
-    strategy: Strategy
 
     def run(self, until: Position | None = None) -> object: ...
     def heads(self) -> tuple[bytes, bytes]: ...
     def checkpoint(self) -> bytes: ...
     def restore(self, data: bytes) -> None: ...
+    def memory(self) -> object: ...
     def world(self) -> dict[str, object]: ...
     def twin(self) -> Self: ...
 
@@ -105,7 +104,7 @@ class Keeper:
         try:
             data = self._run.checkpoint()
         except Exception as error:
-            path = unpicklable_path(user_state(self._run.strategy), self._run.world())
+            path = unpicklable_path(self._run.memory(), self._run.world())
             self.note = f"{path} cannot be saved: {type(error).__name__}: {error}"
             return
         if self._proven:
@@ -125,7 +124,7 @@ class Keeper:
         except Exception as error:
             self.note = f"a restored strategy failed: {type(error).__name__}: {error}"
             return
-        path = differing_path(user_state(run.strategy), user_state(twin.strategy))
+        path = differing_path(run.memory(), twin.memory())
         if path is not None:
             self.note = f"{path} differs after a restore"
         elif twin.heads() != run.heads():

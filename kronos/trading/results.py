@@ -5,6 +5,7 @@ Rule: values leave as exact Decimals and as plain JSON-ready builtins; heads of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,7 @@ from kronos.trading.money import from_money
 from kronos.trading.state import TradingState
 from kronos.trading.terms import words_of
 
-__all__ = ["OrderView", "Portfolio", "Result", "StateView", "open_orders", "portfolio"]
+__all__ = ["OrderView", "Portfolio", "Result", "StateView", "open_orders", "portfolio", "whole_portfolio"]
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     filled: Decimal
     row: int
     terms: str = "market"
+    instrument: str = ""
 
 
 class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +64,7 @@ class StateView(msgspec.Struct, frozen=True, kw_only=True):
     variables: dict[str, Any]
     core_chain: str
     user_chain: str
+    positions: dict[str, Decimal] = {}
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +90,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     checkpoints: int
     checkpointable: bool
     checkpoint_note: str = ""
+    positions: dict[str, Decimal] = {}
+    late: dict[str, int] = {}
 
 
 def portfolio(state: TradingState, instrument: Instrument, bars: Bars, row: int) -> Portfolio:
@@ -113,16 +118,48 @@ def portfolio(state: TradingState, instrument: Instrument, bars: Bars, row: int)
     )
 
 
-def open_orders(state: TradingState, traded: Instrument) -> list[OrderView]:
-    """Return the unfinished orders of a state in the order of their ids."""
+def whole_portfolio(
+    state: TradingState, traded: Sequence[Instrument], prices: Sequence[int], currency: str
+) -> Portfolio:
+    """Return all accounts together in one `currency`, each instrument that settles in it at its price in ticks.
+
+    Quantities of several instruments do not add up: `position`, `price` and `average_price` stay empty.
+    """
+    cash = sum(account.cash.get(currency, 0) for account in state.accounts)
+    worth = owed = cost = realised = fees = 0
+    for account in state.accounts:
+        for number, holding in account.holdings.items():
+            if traded[number].currency != currency:
+                continue
+            value = traded[number].value(prices[number], holding.quantity) if prices[number] else holding.cost
+            worth += value - holding.cost if traded[number].margined else value
+            owed += value - holding.cost
+            cost, realised, fees = cost + holding.cost, realised + holding.realised, fees + holding.fees
+    return Portfolio(
+        currency=currency,
+        cash=from_money(cash),
+        equity=from_money(cash + worth),
+        position=Decimal(0),
+        average_price=None,
+        price=None,
+        cost=from_money(cost),
+        realised=from_money(realised),
+        unrealised=from_money(owed),
+        fees=from_money(fees),
+    )
+
+
+def open_orders(state: TradingState, traded: Sequence[Instrument]) -> list[OrderView]:
+    """Return the unfinished orders of a state in the order of their ids; `traded` by their instruments' numbers."""
     return [
         OrderView(
             order_id=order.id,
             phase=str(order.phase),
-            quantity=traded.quantity(order.quantity),
-            filled=traded.quantity(order.filled),
+            quantity=traded[order.instrument].quantity(order.quantity),
+            filled=traded[order.instrument].quantity(order.filled),
             row=order.row,
-            terms=words_of(order.terms, traded.price),
+            terms=words_of(order.terms, traded[order.instrument].price),
+            instrument=traded[order.instrument].symbol,
         )
         for order in state.orders.values()
     ]

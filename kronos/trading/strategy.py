@@ -15,6 +15,8 @@ from kronos.errors import InvalidInput
 from kronos.trading.bars import Bar
 from kronos.trading.context import Context
 from kronos.trading.events import OrderFilled, OrderReport, SplitApplied
+from kronos.trading.ticks import QuoteTick, TradeTick
+from kronos.trading.views import Subscription
 
 __all__ = ["NoParams", "Strategy", "params_from_text", "set_user_state", "user_state"]
 
@@ -35,11 +37,13 @@ class Strategy:
             def on_bar(self, ctx, bar):
                 ...
 
-    `strategy_id` attributes its intents; the default is the class name.
+    `strategy_id` attributes its intents; the default is the class name.  `subscribes` names what it sees (`views.bars`,
+    `views.trades`, `views.quotes`, `views.book`); the default is every stream of bars of the session.
     """
 
     Params: ClassVar[type[Any]] = NoParams
     strategy_id: ClassVar[str] = ""
+    subscribes: ClassVar[tuple[Subscription, ...]] = ()
 
     params: Any
 
@@ -55,6 +59,12 @@ class Strategy:
 
     def on_bar(self, ctx: Context, bar: Bar) -> None:
         """Called when `bar` has closed; an order from here fills at the next bar's open at the earliest."""
+
+    def on_trade(self, ctx: Context, trade: TradeTick) -> None:
+        """Called when a trade of the market is known; an order from here meets a later row."""
+
+    def on_quote(self, ctx: Context, quote: QuoteTick) -> None:
+        """Called when a change of the best bid and ask is known."""
 
     def on_fill(self, ctx: Context, fill: OrderFilled) -> None:
         """Called when an order was filled at the open of `ctx.row`, whose bar is not known yet (`ctx.now`)."""

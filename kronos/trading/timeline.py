@@ -10,7 +10,7 @@ Rule 3: nothing is ever reordered into the past: a row whose exchange time lies 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,6 @@ from kronos.trading.columns import Int64s
 from kronos.trading.streams import Stream, kind_of_stream
 
 __all__ = ["Timeline"]
-
-_NOT_A_TIME: Final = 0
-"""Times at or before the epoch are what missing ones turn into."""
 
 
 class Timeline:
@@ -40,6 +37,7 @@ class Timeline:
             self.late.append(np.flatnonzero(happened < latest))
             self.exchange.append(latest if self.late[-1].size else happened)
             self.available.append(known + feed_ns if feed_ns else known)
+        self._opens = min(int(_opening(stream)[0]) for stream in streams if stream.rows)
         self.rows = sum(int(times.shape[0]) for times in self.available)
         self.is_lone = len(self.available) == 1
         self.is_instant = all(
@@ -66,6 +64,8 @@ class Timeline:
 
     def time(self, row: int) -> int:
         """Return when `row` becomes known (ns UTC)."""
+        if self.is_lone and 0 <= row < self.rows:
+            return int(self.available[0][row])
         for stream, times in enumerate(self.available):
             index = self.index(stream, row)
             if index < times.shape[0] and self.ordinal(stream, index) == row:
@@ -77,13 +77,17 @@ class Timeline:
         side: Literal["left", "right"] = "right" if after else "left"
         return sum(int(np.searchsorted(times, time_ns, side=side)) for times in self.available)
 
-    def start_ns(self) -> int:
-        """Return the earliest time of all: when the first row happened."""
-        return min(int(times[0]) for times in self.exchange if times.shape[0])
+    def known_at(self, row: int) -> int:
+        """Return the time (ns UTC) at which everything before `row` is known; before the first, when it opens."""
+        return self.time(row - 1) if row > 0 else self._opens
 
     def late_before(self, row: int) -> list[int]:
         """Return how many late rows of each stream come before `row`."""
         return [int(np.searchsorted(late, self.index(stream, row))) for stream, late in enumerate(self.late)]
+
+
+def _opening(stream: Stream) -> Int64s:
+    return stream.open_time if isinstance(stream, Bars) else stream.time
 
 
 def _times(stream: Stream, place: int) -> tuple[Int64s, Int64s]:
@@ -91,7 +95,7 @@ def _times(stream: Stream, place: int) -> tuple[Int64s, Int64s]:
     name = f"stream {place} ({kind_of_stream(stream)} of {stream.instrument})"
     if isinstance(stream, Bars):
         _refuse(
-            stream.open_time <= _NOT_A_TIME,
+            stream.open_time < 0,
             f"{name}: no open_time",
             "a backtest needs a time for each row",
             "open_time",
@@ -99,7 +103,7 @@ def _times(stream: Stream, place: int) -> tuple[Int64s, Int64s]:
         known = happened = stream.available
     else:
         known, happened = stream.available, stream.time
-        _refuse(happened <= _NOT_A_TIME, f"{name}: no time", "a backtest needs a time for each row", "time")
+        _refuse(happened <= 0, f"{name}: no time", "a backtest needs a time for each row", "time")
         _refuse(known < happened, f"{name}: known before it happened", "normalise it: --clock shift", "available")
     disorder = np.zeros(known.shape, dtype=bool)
     disorder[1:] = known[1:] < known[:-1]

@@ -103,7 +103,7 @@ class Thief(Strategy):
 
     def on_bar(self, ctx, bar):
         if bar.row == 10:
-            ctx._state.accounts[0].cash["USD"] += 500
+            ctx._tape.state.accounts[0].cash["USD"] += 500
 
 
 @pytest.mark.parametrize("rows", [20, BLOCK_ROWS + 20])

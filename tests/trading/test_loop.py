@@ -353,7 +353,7 @@ def test_the_ledger_agrees_with_the_state_at_every_row(walk, orders, seed, split
         live.run(Position(row))
         assert conserved(live.core)
         assert Decimal(int(equity[row - 1])) / 10**8 == live.state().portfolio.equity
-        assert ledger.positions()[row - 1] == live._context.position_lots
+        assert ledger.positions()[row - 1] == live.context.position_lots
     assert Decimal(int(equity[-1])) / 10**8 == result.equity
     trades = ledger.trades()
     assert sum((trade.pnl for trade in trades), Decimal(0)) == result.equity - config.cash

@@ -182,8 +182,8 @@ def test_random_state_arrays_and_references_to_the_run_survive_a_checkpoint(walk
     assert result.checkpointable, result.checkpoint_note
     restored = Backtest(bars, Learner(), CONFIG, key=KEY)
     restored.restore(recorder.nearest(9_000))
-    assert restored.strategy.context is restored._context
-    assert restored.strategy.column is restored._context.close
+    assert restored.strategy.context is restored.context
+    assert restored.strategy.column is restored.context.close
     assert restored.strategy.me is restored.strategy
     end = restored.run()
     assert (end.core_chain, end.user_chain) == (result.core_chain, result.user_chain)

@@ -91,7 +91,7 @@ def margin_called(question: Question) -> Operands | None:
 def known_order(question: Question) -> Operands | None:
     """Only an order that is not finished can be changed or cancelled."""
     intent = question.intent
-    if intent.action == "submit" or intent.order_id in question.state.orders:
+    if intent.action == "submit" or (question.own and intent.order_id in question.state.orders):
         return None
     return {"order_id": str(intent.order_id)}
 

@@ -34,7 +34,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """One intent with what it is judged on.
 
     `price` is the last known price in ticks (0: none yet) and `seen` when it was known (ns UTC), `time` is now,
-    `prices` are those of the other instruments, `open` is whether the session takes orders.
+    `prices` are those of the other instruments, `open` is whether the session takes orders, `own` whether the order
+    that is to be changed is the strategy's own.
     """
 
     intent: IntentRaised
@@ -46,6 +47,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     time: int = 0
     seen: int = 0
     prices: Mapping[int, int] = {}
+    own: bool = True
 
     @property
     def account(self) -> Account:

@@ -28,7 +28,7 @@ from kronos.trading.events import (
 )
 from kronos.trading.instruments import Instrument
 from kronos.trading.orders import Order, Phase
-from kronos.trading.positions import cause_id
+from kronos.trading.positions import cause_id, position_of
 from kronos.trading.tape import Tape
 from kronos.trading.terms import Terms
 from kronos.trading.venue.path import path_of
@@ -66,8 +66,9 @@ class VenueRules(msgspec.Struct, frozen=True, kw_only=True):
 class BarVenue:
     """Answers for one instrument on its bars; `on_fill` hears every fill before the next thing happens."""
 
-    def __init__(self, bars: Bars, traded: Instrument, rules: VenueRules) -> None:
-        self._bars, self._traded, self._rules = bars, traded, rules
+    def __init__(self, bars: Bars, traded: Instrument, rules: VenueRules, *, instrument: int = 0) -> None:
+        """Serve the orders of `instrument` (its number in the session) on its bars."""
+        self._bars, self._traded, self._rules, self._instrument = bars, traded, rules, instrument
         self._volume_unit = Fraction(bars.volume_step) / Fraction(traded.lot)
         self.wakes = Wakes(bars)
 
@@ -78,36 +79,46 @@ class BarVenue:
 
     def rearm(self) -> None:
         """Look at the orders again: which bars could touch them."""
-        self.wakes.rearm(order for order in self._tape.state.orders.values() if order.phase in _WORKING)
+        self.wakes.rearm(self._mine())
+
+    def next_touch(self, index: int, stop: int) -> int:
+        """Return the first of the bars index..stop-1 that could touch an order, or `stop`."""
+        return self.wakes.search(index, stop)
+
+    def _mine(self) -> list[Order]:
+        orders = self._tape.state.orders.values()
+        return [order for order in orders if order.instrument == self._instrument and order.phase in _WORKING]
 
     # -- answers
 
-    def accept(self, order: Order, row: int, cause: int, last: int) -> None:
-        """Take a submitted order, or reject one that must not take liquidity and would at the `last` price."""
+    def accept(self, order: Order, row: int, cause: int, last: int, at: int) -> None:
+        """Take a submitted order at time `at`, or reject one that must not take liquidity and would at `last`."""
         terms = order.terms
         if terms.post_only and last and (terms.limit >= last if order.quantity > 0 else terms.limit <= last):
             self._tape.write(OrderRejected, row, order.origin, (cause,), order.id, "post_only_would_cross")
             self._ended(order, row, cause)
         else:
-            self._tape.write(OrderAccepted, row, order.origin, (cause,), order.id)
+            self._tape.write(OrderAccepted, row, order.origin, (cause,), order.id, at)
 
     def cancel(self, order: Order, row: int, cause: int, reason: str) -> None:
         """Take an order off, and what hangs on it."""
         self._tape.write(OrderCancelled, row, order.origin, (cause,), order.id, reason)
         self._ended(order, row, cause)
 
-    def replace(self, order: Order, row: int, cause: int, quantity: int, terms: Terms) -> None:
-        """Put an order on other terms."""
+    def replace(self, order: Order, row: int, cause: int, quantity: int, terms: Terms, *, at: int) -> None:
+        """Put an order on other terms; on bars it keeps its place."""
         self._tape.write(OrderReplaced, row, order.origin, (cause,), order.id, quantity, terms)
 
     # -- a bar
 
-    def meet(self, row: int) -> None:
-        """Let `row` meet the orders of earlier rows."""
+    def meet(self, index: int, row: int, cause: int) -> None:
+        """Let bar `index` meet the orders that were there when it opened; `cause` is its own position."""
         bars = self._bars
-        opening, high, low, close = (int(column[row]) for column in (bars.open, bars.high, bars.low, bars.close))
-        self._volume = self._offered(row)
-        self._expire(row)
+        self._index, self._cause, self._opens = index, cause, int(bars.open_time[index])
+        opening, high, low, close = (int(column[index]) for column in (bars.open, bars.high, bars.low, bars.close))
+        self._volume = self._offered(index)
+        if self.wakes.expiry <= self._opens:
+            self._expire(row)
         self._open(row, opening)
         points = path_of(opening, high, low, close, rule=self._rules.path)
         for start, end in pairwise(points):
@@ -115,29 +126,31 @@ class BarVenue:
                 self._segment(row, start, end)
         self.rearm()
 
-    def _offered(self, row: int) -> int | None:
+    def _offered(self, index: int) -> int | None:
         """Return the lots that our orders may take of a bar, None for any."""
         if self._rules.volume_share is None:
             return None
-        return int(int(self._bars.volume[row]) * self._volume_unit * self._rules.volume_share)
+        return int(int(self._bars.volume[index]) * self._volume_unit * self._rules.volume_share)
 
-    def _working(self, row: int) -> list[Order]:
-        orders = self._tape.state.orders.values()
-        return [order for order in orders if order.row < row and not order.held and order.phase in _WORKING]
+    def _working(self) -> list[Order]:
+        return [order for order in self._there() if not order.held]
+
+    def _there(self) -> list[Order]:
+        here = (self._opens, position_of(self._cause).row)
+        return [order for order in self._mine() if (order.since, order.row) < here]
 
     def _expire(self, row: int) -> None:
-        opens = int(self._bars.open_time[row])
-        for order in list(self._tape.state.orders.values()):
-            if order.row < row and order.phase in _WORKING and expiry_of(order, self._bars) <= opens:
-                tape, cause = self._tape, cause_id(row, 0)
+        for order in self._there():
+            if expiry_of(order, self._bars) <= self._opens:
+                tape, cause = self._tape, self._cause
                 tape.write(OrderExpired, row, order.origin, (cause,), order.id, order.terms.tif)
                 self._ended(order, row, cause)
 
     def _open(self, row: int, price: int) -> None:
-        for order in self._working(row):
+        for order in self._working():
             if order.id not in self._tape.state.orders:
                 continue  # a fill before it has ended it
-            level = self.wakes.level(order, row)
+            level = self.wakes.level(order, self._index)
             buys = order.quantity > 0
             if level is None:
                 self._market(row, order, price, NEXT_OPEN)
@@ -147,7 +160,7 @@ class BarVenue:
             elif price >= level if buys else price <= level:
                 self._trigger(row, order, price, "stop_at_open")
             if order.terms.is_immediate and order.id in self._tape.state.orders:
-                self.cancel(order, row, cause_id(row, 0), order.terms.tif.lower())
+                self.cancel(order, row, self._cause, order.terms.tif.lower())
 
     def _segment(self, row: int, start: int, end: int) -> None:
         """Let the prices from `start` (not again) to `end` touch what rests."""
@@ -164,8 +177,8 @@ class BarVenue:
 
     def _touched(self, row: int, start: int, end: int) -> Iterator[tuple[int, Order]]:
         up = end > start
-        for order in self._working(row):
-            level = self.wakes.level(order, row, price=start)
+        for order in self._working():
+            level = self.wakes.level(order, self._index, price=start)
             if level is None:
                 continue
             waits_above = (order.quantity > 0) != self._is_limit(order)
@@ -180,7 +193,7 @@ class BarVenue:
     # -- fills and what follows from them
 
     def _trigger(self, row: int, order: Order, price: int, assumption: str) -> None:
-        self._tape.write(OrderTriggered, row, order.origin, (order.cause, cause_id(row, 0)), order.id, "stop")
+        self._tape.write(OrderTriggered, row, order.origin, (order.cause, self._cause), order.id, "stop")
         if order.terms.kind != "stop_limit":
             self._market(row, order, price, assumption)
         elif price <= order.terms.limit if order.quantity > 0 else price >= order.terms.limit:
@@ -198,10 +211,19 @@ class BarVenue:
         quantity = self._fillable(row, order)
         if not quantity:
             return
-        tape, market = self._tape, cause_id(row, 0)
+        tape, market = self._tape, self._cause
         fee = self._traded.fee(self._traded.value(price, quantity))
         fill = tape.write(
-            OrderFilled, row, order.origin, (order.cause, market), order.id, 0, quantity, price, fee, assumption
+            OrderFilled,
+            row,
+            order.origin,
+            (order.cause, market),
+            order.id,
+            order.instrument,
+            quantity,
+            price,
+            fee,
+            assumption,
         )
         if self._volume is not None:
             self._volume -= abs(quantity)
@@ -219,7 +241,7 @@ class BarVenue:
             held = self._tape.state.held(order.origin, order.instrument) * -sign
             lots = min(lots, max(0, held))
             if not lots:
-                self.cancel(order, row, cause_id(row, 0), "reduce_only")
+                self.cancel(order, row, self._cause, "reduce_only")
                 return 0
         if self._volume is not None:
             if order.terms.tif == "FOK" and lots > self._volume:

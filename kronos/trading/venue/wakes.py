@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+import numpy as np
+
 from kronos.trading.bars import Bars
 from kronos.trading.orders import Order
 
 __all__ = ["Wakes", "expiry_of"]
 
 NEVER: Final = 2**62
+_SEARCH_ROWS: Final = 64
+"""Bars looked at first by a search; twice as many each time after."""
+
 _DAY_NS: Final = 86_400_000_000_000
 
 
@@ -44,6 +49,24 @@ class Wakes:
             else:
                 self.high = min(self.high, level)
 
+    def search(self, index: int, stop: int) -> int:
+        """Return the first of the bars index..stop-1 that is to be looked at, or `stop`."""
+        if self.is_eager or index >= stop:
+            return index
+        bars, step = self._bars, _SEARCH_ROWS
+        if not self.low and self.high == self.expiry == NEVER:
+            return stop
+        while index < stop:
+            end = min(index + step, stop)
+            touched = (bars.low[index:end] <= self.low) | (bars.high[index:end] >= self.high)
+            if self.expiry != NEVER:
+                touched |= bars.open_time[index:end] >= self.expiry
+            found = int(touched.argmax())
+            if touched[found]:
+                return index + found
+            index, step = end, step * 2
+        return stop
+
     def level(self, order: Order, row: int, *, price: int | None = None) -> int | None:
         """Return the price (ticks) at which `order` is touched, None for one that takes any.
 
@@ -67,8 +90,10 @@ class Wakes:
 
     def _since(self, order: Order, row: int) -> int:
         """Return the lowest low (a buy) or the highest high since the order was given, its own close included."""
-        bars, given = self._bars, max(order.row, 0)
-        close = int(bars.close[given]) if order.row >= 0 else int(bars.open[row])
+        bars = self._bars
+        known = int(np.searchsorted(bars.open_time, order.since - bars.interval_ns, side="right")) - 1
+        given = max(known, 0)
+        close = int(bars.close[given]) if known >= 0 else int(bars.open[row])
         column = bars.low if order.quantity > 0 else bars.high
         if given + 1 >= row:
             return close
@@ -82,7 +107,7 @@ def expiry_of(order: Order, bars: Bars) -> int:
         return order.terms.until
     if order.terms.tif != "DAY":
         return NEVER
-    given = int(bars.open_time[max(order.row, 0)]) + (bars.interval_ns - 1 if order.row >= 0 else 0)
+    given = max(order.since - 1, int(bars.open_time[0]))
     return (given // _DAY_NS + 1) * _DAY_NS
 
 

@@ -1,0 +1,127 @@
+"""What follows from streams and settings meeting: instruments with their bounds proven, limits, splits, rules.
+
+Rule: everything is proven here, before the first row; what cannot be run exactly is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import msgspec
+
+from kronos.errors import InvalidInput
+from kronos.trading.bars import Bars, Split
+from kronos.trading.instruments import Instrument, instrument
+from kronos.trading.money import to_decimal, to_units
+from kronos.trading.risk import Limits
+from kronos.trading.risk.limits import limits_of as risk_limits_of
+from kronos.trading.session_config import SessionConfig
+from kronos.trading.streams import Quotes, Stream
+from kronos.trading.timeline import Timeline
+from kronos.trading.venue import VenueRules
+
+__all__ = ["instruments_of", "limits_of", "range_of", "rules_of", "splits_of"]
+
+
+def instruments_of(streams: Sequence[Stream], config: SessionConfig) -> dict[str, Instrument]:
+    """Return what is traded by name, in the order of the streams, with bounds that hold for all their prices.
+
+    Raises `InvalidInput` for streams of one instrument on different grids, or settings of one that no stream has.
+    """
+    found: dict[str, Instrument] = {}
+    known = {each.id: each for each in config.instruments}
+    for name in dict.fromkeys(stream.instrument for stream in streams):
+        mine = [stream for stream in streams if stream.instrument == name]
+        configured = known.pop(name, None)
+        ticks = {stream.tick for stream in mine} | ({configured.tick} if configured else set())
+        if len(ticks) > 1:
+            raise InvalidInput(
+                f"{name}: ticks {', '.join(map(str, sorted(ticks)))} do not agree: import its data on one grid",
+                field="tick",
+                value=str(min(ticks)),
+            )
+        price_max = max(map(_price_max, mine))
+        if configured is not None:
+            found[name] = configured.prove(price_max)
+        else:
+            found[name] = instrument(
+                symbol=name,
+                tick=mine[0].tick,
+                price_max=price_max,
+                lot=config.lot,
+                currency=config.currency,
+                fee_rate=to_decimal(config.fee_rate, field="fee_rate"),
+            )
+    if known:
+        raise InvalidInput(
+            f"instruments: no stream has {', '.join(known)}; there are {', '.join(found)}",
+            field="instruments",
+            value=next(iter(known)),
+        )
+    return found
+
+
+def _price_max(stream: Stream) -> int:
+    if isinstance(stream, Bars):
+        return int(stream.high.max()) if stream.price_max is None else stream.price_max
+    return int((stream.ask if isinstance(stream, Quotes) else stream.price).max())
+
+
+def limits_of(traded: Instrument, config: SessionConfig) -> Limits:
+    """Return the limits in lots; raise `InvalidInput` for a limit off the lot grid."""
+    limits = risk_limits_of(config.risk, traded)
+    position_max = limits.position_max
+    if config.position_max is not None:
+        position_max = min(position_max, to_units(config.position_max, traded.lot, field="position_max"))
+    return msgspec.structs.replace(
+        limits,
+        position_min=0 if config.long_only or config.risk.long_only else -position_max,
+        position_max=position_max,
+        check_cash=config.check_cash and config.risk.check_cash,
+    )
+
+
+def rules_of(config: SessionConfig) -> VenueRules:
+    """Return how rows fill orders, in exact fractions."""
+    share = config.volume_share
+    return VenueRules(
+        path=config.path,
+        slippage=Fraction(config.slippage_bps) / 10_000,
+        volume_share=None if share is None else Fraction(share),
+    )
+
+
+def range_of(timeline: Timeline, config: SessionConfig) -> tuple[int, int]:
+    """Return the first row and the row before which a session ends; raise `InvalidInput` when they are no range."""
+    stop = timeline.rows if config.stop_row is None else config.stop_row
+    if not 0 <= config.first_row < stop <= timeline.rows:
+        raise InvalidInput(
+            f"rows {config.first_row} to {stop} are not a range of the dataset's {timeline.rows} rows",
+            field="first_row",
+            value=str(config.first_row),
+        )
+    return config.first_row, stop
+
+
+def splits_of(
+    streams: Sequence[Stream], timeline: Timeline, config: SessionConfig
+) -> dict[int, list[tuple[int, Split]]]:
+    """Return by ascending row of the timeline the splits that come before it, each with its stream.
+
+    Raises `InvalidInput` for an impossible ratio or two splits of an instrument at one row.
+    """
+    found: dict[int, list[tuple[int, Split]]] = {}
+    said: set[str] = set()
+    for place, stream in enumerate(streams):
+        if not isinstance(stream, Bars) or stream.instrument in said:
+            continue
+        splits = stream.splits if config.splits is None else config.splits
+        said |= {stream.instrument} if splits else set()
+        rows: set[int] = set()
+        for split in splits:
+            if split.numerator < 1 or split.denominator < 1 or split.row in rows:
+                raise InvalidInput(f"split at row {split.row}: needs a positive ratio, once a row", field="splits")
+            rows.add(split.row)
+            found.setdefault(timeline.ordinal(place, split.row), []).append((place, split))
+    return {row: found[row] for row in sorted(found)}

@@ -1,0 +1,94 @@
+"""One strategy in a session: its number, what it hears, and the context that it is handed.
+
+Rule: a seat holds nothing that is not in the core state or in the strategy's own memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kronos.errors import InvalidInput
+from kronos.trading.bars import Bars
+from kronos.trading.context import Context, Pen
+from kronos.trading.coordinator import Coordinator
+from kronos.trading.features import FeatureRows, FeatureStore, declared
+from kronos.trading.routes import Routes
+from kronos.trading.strategy import Strategy
+from kronos.trading.streams import Stream, kind_of_stream
+from kronos.trading.tape import Tape
+
+__all__ = ["HANDLERS", "Seat", "strategy_ids", "subscribed"]
+
+HANDLERS = {"bars": "on_bar", "trades": "on_trade", "quotes": "on_quote", "depth": "on_book"}
+"""The handler that hears of a row of each kind of stream."""
+
+
+class Seat:
+    """Strategy number `place`; `hears` are the streams whose rows it handles."""
+
+    def __init__(
+        self, place: int, strategy: Strategy, streams: Sequence[int], coordinator: Coordinator, *, pen: Pen, tape: Tape,
+        routes: Routes, store: FeatureStore,
+    ) -> None:  # fmt: skip
+        """Seat `strategy` before `streams` (numbers)."""
+        self.place, self.strategy = place, strategy
+        origins = [origin for origin in range(len(routes.origins)) if routes.strategy(origin) == place]
+        origins.sort(key=lambda origin: origin % len(routes.ids) != routes.default)
+        self.origin = origins[0]
+        self.context = Context(coordinator, tape, pen, streams=streams, origins=origins)
+        kind = type(strategy)
+        self.hears_fills = kind.on_fill is not Strategy.on_fill
+        self.hears_orders = kind.on_order is not Strategy.on_order
+        self.primary, self.features = self.context.primary, _features(self.context, strategy, coordinator, store)
+        self.hears = [stream for stream in streams if self._handles(kind_of_stream(coordinator.streams[stream]))]
+
+    def _handles(self, kind: str) -> bool:
+        name = HANDLERS[kind]
+        return getattr(type(self.strategy), name) is not getattr(Strategy, name)
+
+
+def _features(
+    context: Context, strategy: Strategy, coordinator: Coordinator, store: FeatureStore
+) -> FeatureRows | None:
+    """Return the declared features over the strategy's first stream of bars, None where none is declared."""
+    if not declared(type(strategy)):
+        return None
+    stream = None if context.primary is None else coordinator.streams[context.primary]
+    if not isinstance(stream, Bars):
+        raise InvalidInput(f"{type(strategy).__name__} declares features and subscribes to no bars", field="features")
+    return store.of(strategy, context.primary or 0, stream)
+
+
+def subscribed(strategy: Strategy, streams: Sequence[Stream]) -> list[int]:
+    """Return the streams that a strategy sees: what it asks for, else all bars, else everything.
+
+    Raises `InvalidInput` for a subscription that no stream answers.
+    """
+    found: dict[int, None] = {}
+    for wanted in strategy.subscribes:
+        covered = [place for place, stream in enumerate(streams) if wanted.covers(stream)]
+        if not covered:
+            known = ", ".join(f"{kind_of_stream(stream)} of {stream.instrument}" for stream in streams)
+            raise InvalidInput(
+                f"{type(strategy).__name__} subscribes to {wanted[0]} of {wanted[1]}; the session has {known}",
+                field="subscribes",
+                value=wanted[1],
+            )
+        found |= dict.fromkeys(covered)
+    if not strategy.subscribes:
+        bars = [place for place, stream in enumerate(streams) if kind_of_stream(stream) == "bars"]
+        found = dict.fromkeys(bars or range(len(streams)))
+    return sorted(found)
+
+
+def strategy_ids(strategies: Sequence[Strategy]) -> list[str]:
+    """Return the ids that attribute intents; several strategies of one name are numbered: `Momentum`, `Momentum-2`."""
+    found: list[str] = []
+    for strategy in strategies:
+        name = type(strategy).strategy_id or type(strategy).__name__
+        taken, count = name, 1
+        while taken in found:
+            count += 1
+            taken = f"{name}-{count}"
+        found.append(taken)
+    return found

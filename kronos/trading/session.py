@@ -1,0 +1,354 @@
+"""One object that owns a trading run: streams, strategies, accounts, routes, venue, desk, journal.
+
+Rule 1: nothing here reads a clock, draws a random number or does I/O; time is a column, and the `clock` that a
+        caller may pass in decides only how often caches are made.
+Rule 2: the state changes only through records (`state.apply`), so the journal is always the whole truth.
+Rule 3: whatever is ambiguous or cannot be run exactly is refused when the session is built, never on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, Self
+
+from kronos.errors import Conflict, InvalidInput
+from kronos.kernel import canonical
+from kronos.trading.accounts import new_account
+from kronos.trading.building import instruments_of, limits_of, range_of, rules_of, splits_of
+from kronos.trading.checkpoint import Payload, open_checkpoint, pickle_memory, seal_checkpoint, unpickle_memory
+from kronos.trading.context import Context, Pen
+from kronos.trading.coordinator import Coordinator
+from kronos.trading.desk import Desk
+from kronos.trading.dispatch import Dispatch
+from kronos.trading.features import FeatureStore
+from kronos.trading.journal import Recorder, decode_records, encode_records
+from kronos.trading.keeper import Keeper
+from kronos.trading.money import from_money, to_money
+from kronos.trading.positions import BLOCK_ROWS, Position, block_end, cause_id
+from kronos.trading.results import Portfolio, Result, StateView, open_orders, whole_portfolio
+from kronos.trading.risk import marks_of
+from kronos.trading.routes import Routes
+from kronos.trading.seats import Seat, strategy_ids, subscribed
+from kronos.trading.session_config import SessionConfig
+from kronos.trading.state import TradingState, decode_state, encode_state
+from kronos.trading.strategy import Strategy, set_user_state, user_state
+from kronos.trading.streams import Stream, kind_of_stream
+from kronos.trading.tape import Tape
+from kronos.trading.timeline import Timeline
+from kronos.trading.userstate import encode_user_state, show
+from kronos.trading.venue.exchange import Exchange
+
+__all__ = ["Session", "session_identity"]
+
+
+class Session:
+    """One run of strategies over streams, which can be stopped before any row, shown, saved and restored."""
+
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        strategies: Sequence[Strategy],
+        config: SessionConfig,
+        *,
+        recorder: Recorder | None = None,
+        clock: Callable[[], int] | None = None,
+        key: bytes | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        features: FeatureStore | None = None,
+        identity: bytes | None = None,
+    ) -> None:
+        """Prove the bounds of `streams` under `config`; raise `InvalidInput` naming what does not fit.
+
+        `clock` gives monotonic nanoseconds; without `key` no checkpoint is made; `progress(done, total)` is called
+        about every 10 ms of work and may raise to stop the run.  `features` that were computed already are shared;
+        `identity` is what equal runs share.
+        """
+        if not streams or not strategies:
+            raise InvalidInput(
+                "a session needs a stream and a strategy", field="streams" if not streams else "strategies"
+            )
+        self.streams, self.strategies, self.session_config = tuple(streams), tuple(strategies), config
+        self.timeline = Timeline(streams, feed_ns=config.latency.feed_ns)
+        self.row, self.stop_row = range_of(self.timeline, config)
+        self.first_row = self.row
+        self.instruments = instruments_of(streams, config)
+        self.strategy_ids = strategy_ids(strategies)
+        self.routes = Routes(config, self.strategy_ids)
+        self._identity = session_identity(streams, strategies, config) if identity is None else identity
+        self._key, self._progress, self._started = key, progress, False
+        self._splits = splits_of(streams, self.timeline, config)
+        self._tape = Tape(self._fresh(), self.routes.origins, lambda: encode_user_state(self.memory()), row=self.row)
+        self._store = FeatureStore() if features is None else features
+        self._build(rules_of(config))
+        self._keeper = Keeper(self, self._tape, recorder, clock=clock, key=key)
+
+    def _fresh(self) -> TradingState:
+        config = self.session_config
+        accounts = [
+            new_account({name: to_money(cash, field="cash") for name, cash in each.cash.items()}, method=each.method)
+            for each in config.accounts
+        ]
+        contracts = {number: each.contract for number, each in enumerate(self.instruments.values())}
+        state = TradingState(accounts=accounts, contracts=contracts, owners=self.routes.owners)
+        for number, account in enumerate(accounts):
+            marks = marks_of(config.risk, account.deposited, row=self.row)
+            if marks is not None:
+                state.marks[number] = marks
+        return state
+
+    def _build(self, rules: Any) -> None:
+        traded = list(self.instruments.values())
+        numbers = {name: number for number, name in enumerate(self.instruments)}
+        pen, limits = Pen(), [limits_of(each, self.session_config) for each in traded]
+        self._coordinator = Coordinator(self.streams, self.timeline, numbers, traded)
+        exchange = Exchange(self.streams, numbers, traded, rules)
+        self._desk = Desk(self._coordinator, limits, self.routes, exchange, self._tape)
+        exchange.attach(self._tape, self._desk.filled)
+        self._seats = [
+            Seat(
+                place, strategy, subscribed(strategy, self.streams), self._coordinator,
+                pen=pen, tape=self._tape, routes=self.routes, store=self._store,
+            )
+            for place, strategy in enumerate(self.strategies)
+        ]  # fmt: skip
+        self._desk.seat(self._seats)
+        self._exchange = exchange
+        self._dispatch = Dispatch(self._coordinator, self._desk, exchange, self._seats)
+        self._coordinator.stand(self.row)
+        self._show_features()
+
+    def _show_features(self) -> None:
+        for seat in self._seats:
+            if seat.features is not None:
+                seat.features.attach(seat.context)
+
+    # -- running
+
+    def run(self, until: Position | None = None) -> Result:
+        """Run to the end, or stop before `until` (its `sub` must be 0) is dispatched, and return what came of it.
+
+        Raises `InvalidInput` for a position that has passed; where strategies are not isolated, whatever a handler
+        raises passes through.
+        """
+        stop = self._stop(until)
+        if not self._started:
+            self._started = True
+            self._handle("on_start", self.row - 1)
+        while self.row < stop:
+            row = self.row
+            for stream, split in self._splits.get(row, ()):
+                self._desk.split(split, self._coordinator.numbers[self.streams[stream].instrument], row)
+            end = min(stop, block_end(row), row + self._keeper.chunk_rows, self._next_split(row))
+            self._dispatch.rows(row, end)
+            self.row = end
+            if end == self.stop_row:
+                self._handle("on_stop", end - 1, session=False)
+                self._tape.prove()
+            if end % BLOCK_ROWS == 0:
+                self._tape.close_block(end)
+            self._keeper.after_chunk(end - row)
+            if self._progress is not None:
+                self._progress(end - self.first_row, self.stop_row - self.first_row)
+        return self.result()
+
+    def _stop(self, until: Position | None) -> int:
+        if until is None:
+            return self.stop_row
+        if until.sub or until.row < self.row:
+            raise InvalidInput(
+                f"cannot stop before {tuple(until)}: the run stands before row {self.row}"
+                + (" and stops between rows only" if until.sub else "; restore a checkpoint or start anew"),
+                field="until",
+                value=str(tuple(until)),
+            )
+        return min(until.row, self.stop_row)
+
+    def _next_split(self, row: int) -> int:
+        return min((at for at in self._splits if at > row), default=self.stop_row)
+
+    def _handle(self, name: str, row: int, *, session: bool = True) -> None:
+        self._coordinator.row = row
+        for seat in self._seats:
+            getattr(seat.strategy, name)(seat.context)
+        self._desk.decide(row, cause_id(row, 0), session=session)
+
+    # -- time travel
+
+    def memory(self) -> Any:
+        """Return what the strategies remember: that of the only one, or of each by its id."""
+        if len(self.strategies) == 1:
+            return user_state(self.strategies[0])
+        return {name: user_state(each) for name, each in zip(self.strategy_ids, self.strategies, strict=True)}
+
+    def world(self) -> dict[str, object]:
+        """Return what belongs to the run and therefore appears in a checkpoint by name."""
+        world: dict[str, object] = {}
+        for place, seat in enumerate(self._seats):
+            mark = str(place or "")
+            world |= {
+                f"strategy{mark}": seat.strategy,
+                f"params{mark}": seat.strategy.params,
+                f"context{mark}": seat.context,
+            }
+        for place, (stream, view) in enumerate(zip(self.streams, self._coordinator.views, strict=True)):
+            name = f"{kind_of_stream(stream)}{place or ''}"
+            world |= {name: stream, f"{name}.view": view}
+            world |= {f"{name}.{column}": getattr(stream, column) for column in view.columns}
+            world |= {f"context.{name}.{column}": shown for column, shown in view.columns.items()}
+        return world | {f"instrument.{name}": each for name, each in self.instruments.items()}
+
+    def checkpoint(self) -> bytes:
+        """Return the present position as authenticated bytes; raise what pickle raises for a memory it cannot save."""
+        if self._key is None:
+            raise InvalidInput("a checkpoint needs a key", field="key")
+        payload = Payload(
+            identity=self._identity,
+            row=self.row,
+            state=encode_state(self._tape.state),
+            block=encode_records(self._tape.block),
+            core=self._tape.core,
+            user=self._tape.user,
+            memory=pickle_memory(self.memory(), self.world()),
+            started=self._started,
+        )
+        return seal_checkpoint(payload, self._key)
+
+    def restore(self, data: bytes) -> None:
+        """Go to the position of a checkpoint of the same datasets, strategies, parameters and configuration.
+
+        Raises `CorruptHistory` for bytes that were not sealed with this run's key, `Conflict` for another run's.
+        """
+        if self._key is None:
+            raise InvalidInput("a checkpoint needs the key that sealed it", field="key")
+        saved = open_checkpoint(data, self._key)
+        if saved.identity != self._identity:
+            raise Conflict("the checkpoint belongs to another dataset, strategy, parameters or configuration")
+        self.row, self._started = saved.row, saved.started
+        state = decode_state(saved.state)
+        self._tape.restore(state, decode_records(saved.block), core=saved.core, user=saved.user, row=saved.row)
+        self._coordinator.stand(saved.row)
+        self._desk.adopt()
+        self._show_features()
+        memory = unpickle_memory(saved.memory, self.world())
+        if len(self.strategies) == 1:
+            set_user_state(self.strategies[0], memory)
+        else:
+            for name, strategy in zip(self.strategy_ids, self.strategies, strict=True):
+                set_user_state(strategy, memory[name])
+
+    def twin(self) -> Self:
+        """Return another run of the same streams, parameters and settings, whose strategies remember nothing."""
+        return self._again([_blank(strategy) for strategy in self.strategies])
+
+    def _again(self, strategies: Sequence[Strategy]) -> Self:
+        return type(self)(
+            self.streams, strategies, self.session_config, key=self._key, features=self._store, identity=self._identity
+        )
+
+    # -- showing
+
+    @property
+    def context(self) -> Context:
+        """Return the context of the first strategy."""
+        return self._seats[0].context
+
+    def heads(self) -> tuple[bytes, bytes]:
+        """Return the core and user heads at the present position (provisional inside a block)."""
+        return self._tape.heads(self.row)
+
+    @property
+    def core(self) -> TradingState:
+        """Return a copy of the core state at the present position."""
+        return decode_state(encode_state(self._tape.state))
+
+    def state(self) -> StateView:
+        """Return what stands before the present row: portfolio, open orders, strategy variables, heads."""
+        core, user = self.heads()
+        variables = show(self.memory())
+        return StateView(
+            row=self.row,
+            rows=self.stop_row,
+            time_ns=self.timeline.time(self.row - 1) if self.row else None,
+            records=self._tape.state.records,
+            trading_enabled=self._tape.state.trading_enabled,
+            portfolio=self.portfolio(),
+            open_orders=open_orders(self._tape.state, list(self.instruments.values())),
+            variables=variables if isinstance(variables, dict) else {"state": variables},
+            core_chain=core.hex(),
+            user_chain=user.hex(),
+            positions=self.positions(),
+        )
+
+    def positions(self) -> dict[str, Decimal]:
+        """Return what all accounts together hold, by instrument."""
+        held = dict.fromkeys(range(len(self.instruments)), 0)
+        for account in self._tape.state.accounts:
+            for number, holding in account.holdings.items():
+                held[number] += holding.quantity
+        return {name: each.quantity(held[number]) for number, (name, each) in enumerate(self.instruments.items())}
+
+    def portfolio(self) -> Portfolio:
+        """Return all accounts together, in the currency that the first began with, at the last known prices."""
+        prices = [self._coordinator.price(number) for number in range(len(self.instruments))]
+        currency = next(iter(self.session_config.accounts[0].cash))
+        return whole_portfolio(self._tape.state, list(self.instruments.values()), prices, currency)
+
+    def result(self) -> Result:
+        """Return the outcome as of the present position."""
+        core, user = self.heads()
+        account, positions = self.portfolio(), self.positions()
+        begun = sum(each.deposited.get(account.currency, 0) for each in self._tape.state.accounts)
+        return Result(
+            dataset=", ".join(stream.dataset for stream in self.streams),
+            instrument=", ".join(self.instruments),
+            strategy=", ".join(self.strategy_ids),
+            first_row=self.first_row,
+            rows=self.row - self.first_row,
+            finished=self.row == self.stop_row,
+            currency=account.currency,
+            initial_cash=from_money(begun),
+            cash=account.cash,
+            equity=account.equity,
+            position=next(iter(positions.values())) if len(positions) == 1 else Decimal(0),
+            fees=account.fees,
+            orders=self._tape.state.next_order_id - 1,
+            open_orders=len(self._tape.state.orders),
+            records=self._tape.state.records,
+            core_chain=core.hex(),
+            user_chain=user.hex(),
+            checkpoints=self._keeper.kept,
+            checkpointable=not self._keeper.note,
+            checkpoint_note=self._keeper.note,
+            positions=positions,
+            late=self._late(),
+        )
+
+    def _late(self) -> dict[str, int]:
+        counts = self.timeline.late_before(self.row)
+        return {
+            f"{kind_of_stream(stream)} of {stream.instrument}": count
+            for stream, count in zip(self.streams, counts, strict=True)
+            if count
+        }
+
+
+def _blank(strategy: Strategy) -> Strategy:
+    """Return another strategy of the same parameters that remembers nothing."""
+    twin = object.__new__(type(strategy))
+    twin.params = strategy.params
+    return twin
+
+
+def session_identity(streams: Sequence[Stream], strategies: Sequence[Strategy], config: SessionConfig) -> bytes:
+    """Return the canonical bytes that two sessions share when they are the same: what a manifest hashes."""
+    return canonical.encode(
+        {
+            "datasets": [stream.dataset for stream in streams],
+            "strategies": [
+                {"name": f"{type(each).__module__}:{type(each).__qualname__}", "params": each.params}
+                for each in strategies
+            ],
+            "config": config,
+        }
+    )

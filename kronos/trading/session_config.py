@@ -1,0 +1,163 @@
+"""Everything that decides a session beside its streams and strategies: accounts, routes, instruments, latency, limits.
+
+Rule 1: settings are frozen and canonical: they are part of the run's identity.
+Rule 2: what cannot be meant is refused here, with the field, the value and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from kronos.errors import InvalidInput
+from kronos.trading.accounts import METHODS
+from kronos.trading.bars import Split
+from kronos.trading.reference import InstrumentConfig
+from kronos.trading.risk import RiskLimits
+from kronos.trading.venue.path import FORWARD
+
+__all__ = ["AccountConfig", "ExecutionConfig", "Latency", "RouteConfig", "SessionConfig", "check_rules"]
+
+
+class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """An account and the cash that it begins with, by currency; `method` is how cost leaves a position."""
+
+    id: str = "main"
+    cash: dict[str, Decimal] = msgspec.field(default_factory=lambda: {"USD": Decimal(1_000_000)})
+    method: str = "average"
+
+    def __post_init__(self) -> None:
+        """Refuse a method of cost that there is not."""
+        if self.method not in METHODS:
+            raise InvalidInput(
+                f"account {self.id}: method {self.method!r} is none of {', '.join(METHODS)}", field="method"
+            )
+
+
+class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution context: whose account is used, and who executes."""
+
+    execution_id: str = "backtest"
+    account: str = "main"
+    broker_id: str = "simulated"
+
+
+class RouteConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A name that orders travel by, the context that it leads to, and whether orders that name no route take it."""
+
+    route_id: str = "simulated"
+    execution_id: str = "backtest"
+    default: bool = False
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """How long rows take to the strategies, orders to the venue and reports back; nanoseconds."""
+
+    feed_ns: int = 0
+    order_ns: int = 0
+    report_ns: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a latency that would make something known before it happened."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if not 0 <= value < 2**60:
+                raise InvalidInput(
+                    f"latency.{name}: {value} is negative or endless; normalise the clock of the data instead",
+                    field=f"latency.{name}",
+                    value=str(value),
+                )
+
+
+class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one session; what is not said of an instrument in `instruments` is taken from its streams.
+
+    `currency`, `fee_rate` and `lot` are those of instruments that are not in `instruments`.  Rows run from `first_row`
+    to before `stop_row` of the timeline.  A strategy that raises is stopped and the others go on, unless `isolate` is
+    false: then what it raises ends the run.  The other fields are as in `BacktestConfig`.
+    """
+
+    accounts: tuple[AccountConfig, ...] = (AccountConfig(),)
+    executions: tuple[ExecutionConfig, ...] = (ExecutionConfig(),)
+    routes: tuple[RouteConfig, ...] = (RouteConfig(),)
+    instruments: tuple[InstrumentConfig, ...] = ()
+    currency: str = "USD"
+    fee_rate: Decimal = Decimal(0)
+    lot: Decimal | None = None
+    latency: Latency = Latency()
+    long_only: bool = True
+    position_max: Decimal | None = None
+    check_cash: bool = True
+    path: str = "nearest"
+    slippage_bps: Decimal = Decimal(0)
+    volume_share: Decimal | None = None
+    risk: RiskLimits = RiskLimits()
+    splits: tuple[Split, ...] | None = None
+    first_row: int = 0
+    stop_row: int | None = None
+    isolate: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse names that are used twice or lead nowhere, and rules that no venue can have."""
+        check_rules(self)
+        _once("accounts", (each.id for each in self.accounts))
+        _once("executions", (each.execution_id for each in self.executions))
+        _once("routes", (each.route_id for each in self.routes))
+        _once("instruments", (each.id for each in self.instruments))
+        for execution in self.executions:
+            _known("executions.account", execution.account, [each.id for each in self.accounts])
+        for route in self.routes:
+            _known("routes.execution_id", route.execution_id, [each.execution_id for each in self.executions])
+
+
+class Rules(Protocol):
+    """How orders are filled and what that costs, as settings say it."""
+
+    @property
+    def fee_rate(self) -> Decimal: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def slippage_bps(self) -> Decimal: ...
+    @property
+    def volume_share(self) -> Decimal | None: ...
+
+
+def check_rules(config: Rules) -> None:
+    """Refuse a fee, a path, a slippage or a share of volume that there cannot be."""
+    if not (config.fee_rate.is_finite() and 0 <= config.fee_rate < 1):
+        raise InvalidInput(
+            f"fee_rate: {config.fee_rate} is outside [0, 1): 0.001 is 0.1 %",
+            field="fee_rate",
+            value=str(config.fee_rate),
+        )
+    if config.path not in FORWARD:
+        raise InvalidInput(f"path: {config.path!r} is none of {', '.join(FORWARD)}", field="path", value=config.path)
+    if not (config.slippage_bps.is_finite() and 0 <= config.slippage_bps < 10_000):
+        raise InvalidInput(
+            f"slippage_bps: {config.slippage_bps} is outside [0, 10000): 5 is 0.05 %",
+            field="slippage_bps",
+            value=str(config.slippage_bps),
+        )
+    if config.volume_share is not None and not (config.volume_share.is_finite() and 0 < config.volume_share <= 1):
+        raise InvalidInput(
+            f"volume_share: {config.volume_share} is outside (0, 1]: 0.1 is a tenth of a bar's volume",
+            field="volume_share",
+            value=str(config.volume_share),
+        )
+
+
+def _once(field: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InvalidInput(f"{field}: {name!r} is named twice", field=field, value=name)
+        seen.add(name)
+
+
+def _known(field: str, name: str, known: list[str]) -> None:
+    if name not in known:
+        raise InvalidInput(f"{field}: {name!r} is none of {', '.join(known)}", field=field, value=name)

@@ -1,0 +1,99 @@
+"""All simulated venues of a session behind one door: each order goes to the one that fills its instrument.
+
+Rule: one stream fills the orders of an instrument: its trades, else its bars of the shortest interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from kronos.errors import InvalidInput
+from kronos.trading.bars import Bars
+from kronos.trading.events import OrderFilled
+from kronos.trading.instruments import Instrument
+from kronos.trading.orders import Order
+from kronos.trading.streams import Stream, Trades
+from kronos.trading.tape import Tape
+from kronos.trading.terms import Terms
+from kronos.trading.venue.bars import BarVenue, VenueRules
+from kronos.trading.venue.trades import TradeVenue
+
+__all__ = ["Exchange", "Matching"]
+
+
+class Matching(Protocol):
+    """What fills the orders of one instrument on one stream; `index` is the stream's own row.
+
+    `row` is the step in which records are written, `cause` the position of the market row itself.
+    """
+
+    def attach(self, tape: Tape, on_fill: Callable[[OrderFilled], None]) -> None: ...
+    def accept(self, order: Order, row: int, cause: int, last: int, at: int) -> None: ...
+    def cancel(self, order: Order, row: int, cause: int, reason: str) -> None: ...
+    def replace(self, order: Order, row: int, cause: int, quantity: int, terms: Terms, *, at: int) -> None: ...
+    def meet(self, index: int, row: int, cause: int) -> None: ...
+    def next_touch(self, index: int, stop: int) -> int: ...
+    def rearm(self) -> None: ...
+
+
+class Exchange:
+    """Matches on `streams`; `numbers` are the instruments' numbers by name, `traded` what they are."""
+
+    def __init__(
+        self, streams: Sequence[Stream], numbers: Mapping[str, int], traded: Sequence[Instrument], rules: VenueRules
+    ) -> None:
+        self._by_stream: dict[int, Matching] = {}
+        self._by_instrument: dict[int, Matching] = {}
+        for name, number in numbers.items():
+            mine = [place for place, stream in enumerate(streams) if stream.instrument == name]
+            place = min(mine, key=lambda place: _fineness(streams[place]))
+            stream = streams[place]
+            if isinstance(stream, Bars):
+                self._by_stream[place] = BarVenue(stream, traded[number], rules, instrument=number)
+            elif isinstance(stream, Trades):
+                self._by_stream[place] = TradeVenue(stream, traded[number], rules, instrument=number)
+            else:
+                raise InvalidInput(f"{name}: nothing fills its orders: add bars or trades", field="streams", value=name)
+            self._by_instrument[number] = self._by_stream[place]
+
+    @property
+    def streams(self) -> list[int]:
+        """Return the streams whose rows fill orders."""
+        return sorted(self._by_stream)
+
+    def attach(self, tape: Tape, on_fill: Callable[[OrderFilled], None]) -> None:
+        """Write to `tape` from now on; `on_fill` hears every fill before the next thing happens."""
+        for venue in self._by_stream.values():
+            venue.attach(tape, on_fill)
+
+    def accept(self, order: Order, row: int, cause: int, last: int, at: int) -> None:
+        """Take a submitted order at time `at` (ns UTC), or reject it."""
+        self._by_instrument[order.instrument].accept(order, row, cause, last, at)
+
+    def cancel(self, order: Order, row: int, cause: int, reason: str) -> None:
+        """Take an order off, and what hangs on it."""
+        self._by_instrument[order.instrument].cancel(order, row, cause, reason)
+
+    def replace(self, order: Order, row: int, cause: int, quantity: int, terms: Terms, *, at: int) -> None:
+        """Put an order on other terms at time `at` (ns UTC)."""
+        self._by_instrument[order.instrument].replace(order, row, cause, quantity, terms, at=at)
+
+    def meet(self, stream: int, index: int, row: int, cause: int) -> None:
+        """Let row `index` of `stream` meet the orders of its instrument."""
+        self._by_stream[stream].meet(index, row, cause)
+
+    def next_touch(self, stream: int, index: int, stop: int) -> int:
+        """Return the first of the rows index..stop-1 of `stream` that could touch an order, or `stop`."""
+        return self._by_stream[stream].next_touch(index, stop)
+
+    def rearm(self) -> None:
+        """Look at the orders again: they have changed."""
+        for venue in self._by_stream.values():
+            venue.rearm()
+
+
+def _fineness(stream: Stream) -> tuple[int, int]:
+    if isinstance(stream, Bars):
+        return 1, stream.interval_ns
+    return (0, 0) if isinstance(stream, Trades) else (2, 0)
