@@ -15,10 +15,13 @@ import msgspec
 
 from kronos.errors import InvalidInput
 
-__all__ = ["SCOPES", "Control", "Directive", "Switches", "directives", "objection", "throw"]
+__all__ = ["EVERY", "SCOPES", "Control", "Directive", "Switches", "directives", "objection", "throw"]
 
 SCOPES: Final = ("session", "kill", "strategy", "route", "instrument")
 """What a switch can be of; the first two have no name."""
+
+EVERY: Final = -1
+"""Stands for every instrument where a feed serves them all."""
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +129,6 @@ def objection(switches: Switches, *, origin: int, instrument: int) -> dict[str, 
         return {"route": "off"}
     if instrument in switches.instruments:
         return {"instrument": "off"}
-    if instrument in switches.feeds.values():
+    if any(served in (instrument, EVERY) for served in switches.feeds.values()):
         return {"feed": "degraded"}
     return None

@@ -95,9 +95,9 @@ class Order(msgspec.Struct, kw_only=True):
     """An order that is not finished; `quantity` and `filled` in lots, signed alike (buy > 0).
 
     `row` is the row in whose step the venue got it: it never meets that row, nor a bar that opened before `since`
-    (ns UTC).  `cause` names the record that a fill follows.  `held` orders wait for their parent; `triggered` stops
-    have met their price.  `ahead` is the quantity (the stream's steps) before it in its price's
-    queue at `since`.
+    (ns UTC; until it is accepted: when it was sent).  `cause` names the record that a fill follows.  `held` orders wait
+    for their parent; `triggered` stops have met their price.  `ahead` is the quantity (the stream's steps) before it in
+    its price's queue at `since`.
     """
 
     id: int

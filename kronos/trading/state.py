@@ -36,6 +36,7 @@ from kronos.trading.events import (
     OrderSubmitted,
     OrderTriggered,
     OutboxQueued,
+    OutboxSent,
     Record,
     ReportIgnored,
     RiskDecided,
@@ -177,6 +178,12 @@ def _queued(state: TradingState, record: OutboxQueued) -> None:
         advance(order, record, Phase.QUEUED)
         order.quantity, order.terms = record.quantity, record.terms
     OUTBOX[OutboxQueued](state.outbox, record)
+
+
+def _sent(state: TradingState, record: OutboxSent) -> None:
+    OUTBOX[OutboxSent](state.outbox, record)
+    if record.kind == NEW:
+        _order(state, record).since = record.at
 
 
 def _of_outbox(kind: type[Record]) -> Callable[[TradingState, Any], None]:
@@ -321,6 +328,7 @@ _APPLY: Final[Mapping[type[Record], Callable[[TradingState, Any], None]]] = {
     RiskMarked: _marked,
     **{kind: _of_outbox(kind) for kind in OUTBOX},
     OutboxQueued: _queued,
+    OutboxSent: _sent,
     Switched: _thrown,
     FeedDegraded: _degraded,
     FeedRestored: _restored,
