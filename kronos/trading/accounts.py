@@ -17,8 +17,8 @@ import msgspec
 from kronos.trading.money import round_half_up
 
 __all__ = [
-    "METHODS", "RATE_SCALE", "Account", "Contract", "Holding", "Lot", "book_fill", "book_payment", "book_split",
-    "imbalance", "new_account", "value_of",
+    "METHODS", "RATE_SCALE", "Account", "Contract", "Holding", "Income", "Lot", "book_fill", "book_payment",
+    "book_split", "imbalance", "new_account", "value_of",
 ]  # fmt: skip
 
 METHODS: Final = ("average", "fifo")

@@ -15,12 +15,16 @@ from kronos.trading.terms import Terms
 
 __all__ = [
     "RECORD_TYPES",
+    "BorrowCharged",
     "CommandRefused",
     "Deferred",
+    "DividendPaid",
     "FeedDegraded",
     "FeedRestored",
+    "FundingPaid",
     "IntentRaised",
     "LevelsTaken",
+    "MarginCalled",
     "Noted",
     "OrderAccepted",
     "OrderAdjusted",
@@ -330,11 +334,63 @@ class RiskMarked(_Fact, frozen=True, tag=28):
     request: str = ""
 
 
+class FundingPaid(_Fact, frozen=True, tag=29):
+    """Control event: what a position received of the other side (`amount`, 1e-8; negative: paid) at time `at` (ns UTC):
+    its value at `price` ticks times `rate` (1e-8).
+    """
+
+    account: int
+    instrument: int
+    at: int
+    rate: int
+    price: int
+    amount: int
+
+
+class BorrowCharged(_Fact, frozen=True, tag=30):
+    """Control event: what a short paid to borrow (`amount`, 1e-8, never above 0) for the `elapsed_ns` before `at`:
+    its value at `price` ticks times `rate` (1e-8 a year of 365 days).
+    """
+
+    account: int
+    instrument: int
+    at: int
+    rate: int
+    elapsed_ns: int
+    price: int
+    amount: int
+
+
+class DividendPaid(_Fact, frozen=True, tag=31):
+    """Control event: what a position received (`amount`, 1e-8; a short pays) of `each` (1e-8) for every `per` lots."""
+
+    account: int
+    instrument: int
+    at: int
+    each: int
+    per: int
+    amount: int
+
+
+class MarginCalled(_Fact, frozen=True, tag=32):
+    """Control event: what backs an account's positions in `currency` fell below their maintenance (1e-8), or with
+    `called` false is enough again; while it is called the account may only reduce.
+    """
+
+    account: int
+    currency: str
+    at: int
+    backing: int
+    maintenance: int
+    called: bool
+
+
 Record: TypeAlias = (
     IntentRaised | RiskDecided | OrderDenied | OrderSubmitted | OrderAccepted | OrderRejected | OrderFilled
     | OrderCancelled | OrderAdjusted | SplitApplied | TradingSwitched | Noted | OrderReplaced | OrderExpired
     | OrderTriggered | OutboxQueued | OutboxDiscarded | OutboxSent | Deferred | OutboxWoken | CommandRefused
     | Switched | FeedDegraded | FeedRestored | ReportIgnored | OrdersAnchored | LevelsTaken | RiskMarked
+    | FundingPaid | BorrowCharged | DividendPaid | MarginCalled
 )  # fmt: skip
 
 OrderReport: TypeAlias = (
@@ -347,6 +403,7 @@ RECORD_TYPES: Final[tuple[type[Record], ...]] = (
     OrderCancelled, OrderAdjusted, SplitApplied, TradingSwitched, Noted, OrderReplaced, OrderExpired, OrderTriggered,
     OutboxQueued, OutboxDiscarded, OutboxSent, Deferred, OutboxWoken, CommandRefused,
     Switched, FeedDegraded, FeedRestored, ReportIgnored, OrdersAnchored, LevelsTaken, RiskMarked,
+    FundingPaid, BorrowCharged, DividendPaid, MarginCalled,
 )  # fmt: skip
 
 

@@ -16,7 +16,8 @@ import msgspec
 
 from kronos.errors import TransitionError
 from kronos.kernel import canonical
-from kronos.trading.accounts import Account, Contract, book_fill, book_split, imbalance
+from kronos.trading.account_fold import APPLY as ACCOUNTS
+from kronos.trading.accounts import Account, Contract, book_fill, imbalance
 from kronos.trading.control import Switches, throw
 from kronos.trading.events import (
     FeedDegraded,
@@ -40,12 +41,10 @@ from kronos.trading.events import (
     Record,
     ReportIgnored,
     RiskDecided,
-    RiskMarked,
-    SplitApplied,
     Switched,
     TradingSwitched,
 )
-from kronos.trading.marks import RiskMarks, mark
+from kronos.trading.marks import RiskMarks
 from kronos.trading.orders import Order, Phase, advance
 from kronos.trading.outbox import NEW, REPLACE, Outbox
 from kronos.trading.outbox_fold import APPLY as OUTBOX
@@ -262,17 +261,15 @@ def _triggered(state: TradingState, record: OrderTriggered) -> None:
     order.cause = cause_id(record.row, record.sub)
 
 
-def _split(state: TradingState, record: SplitApplied) -> None:
-    account, contract = state.accounts[state.owners[record.origin]], state.contracts[record.instrument]
-    book_split(account, contract, record.instrument, (record.numerator, record.denominator), record.cash)
-
-
 def _switched(state: TradingState, record: TradingSwitched) -> None:
     state.trading_enabled = record.enabled
 
 
-def _marked(state: TradingState, record: RiskMarked) -> None:
-    mark(state.marks[record.account], record)
+def _taken(state: TradingState, record: LevelsTaken) -> None:
+    if record.levels:
+        state.taken[record.instrument] = record.levels
+    else:
+        state.taken.pop(record.instrument, None)
 
 
 def _thrown(state: TradingState, record: Switched) -> None:
@@ -297,13 +294,6 @@ def _anchored(state: TradingState, record: OrdersAnchored) -> None:
     state.anchor = record.version
 
 
-def _taken(state: TradingState, record: LevelsTaken) -> None:
-    if record.levels:
-        state.taken[record.instrument] = record.levels
-    else:
-        state.taken.pop(record.instrument, None)
-
-
 def _nothing(state: TradingState, record: RiskDecided | Noted | ReportIgnored) -> None:
     """Accept a record that explains and changes nothing."""
 
@@ -319,13 +309,12 @@ _APPLY: Final[Mapping[type[Record], Callable[[TradingState, Any], None]]] = {
     OrderFilled: _filled,
     OrderCancelled: _finish(Phase.CANCELLED),
     OrderAdjusted: _adjusted,
-    SplitApplied: _split,
     TradingSwitched: _switched,
     Noted: _nothing,
     OrderReplaced: _replaced,
     OrderExpired: _finish(Phase.EXPIRED),
     OrderTriggered: _triggered,
-    RiskMarked: _marked,
+    **ACCOUNTS,
     **{kind: _of_outbox(kind) for kind in OUTBOX},
     OutboxQueued: _queued,
     OutboxSent: _sent,
