@@ -27,7 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 PREFIXES: Final = 32
-"""Beginnings of a stream on which a function must give what it gives on the whole; three of four are short ones."""
+"""Beginnings of a stream on which a function must give what it gives on the whole; seven of eight are mostly short."""
 
 Function = Callable[..., Any]
 
@@ -228,12 +228,12 @@ class FeatureColumn:
 
 
 def prefixes(rows: int, seed: str) -> Iterator[int]:
-    """Return PREFIXES lengths below `rows`: three of four with every magnitude equally likely, the others even."""
+    """Return PREFIXES lengths below `rows`: seven of eight with every magnitude equally likely, the others even."""
     longest = max(1, rows - 1)
     for number in range(PREFIXES):
         drawn = int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest(), "big")
         least, most = 1, longest
-        if number % 4:
+        if number % 8:
             least = 1 << drawn % longest.bit_length()
             most = min(2 * least - 1, longest)
         yield least + (drawn >> 64) % (most - least + 1)

@@ -207,8 +207,8 @@ def differing_path(one: Any, other: Any, path: str = "self") -> str | None:
                 found = differing_path(mine, theirs, f"{path}[{index}]")
                 if found is not None:
                     return found
-        elif hasattr(one, "__dict__"):
-            return differing_path(vars(one), vars(other), path) or path
+        elif (mine := _attributes(one)) is not None:
+            return differing_path(mine, _attributes(other), path) or path
     return path
 
 
@@ -234,10 +234,18 @@ def show(value: Any, depth: int = 0) -> Any:
         return _items(sorted(value, key=repr), depth)
     if isinstance(value, msgspec.Struct):
         return {name: show(getattr(value, name), depth + 1) for name in value.__struct_fields__}
-    attributes = getattr(value, "__dict__", None)
+    attributes = _attributes(value)
     if attributes is not None and not callable(value):
         return {"type": type(value).__qualname__, **{name: show(item, depth + 1) for name, item in attributes.items()}}
     return f"<{type(value).__qualname__}>"
+
+
+def _attributes(value: Any) -> dict[str, Any] | None:
+    """Return an object's attributes, in its `__dict__` or in slots of its class."""
+    if hasattr(value, "__dict__"):
+        return dict(vars(value))
+    slots = getattr(type(value), "__slots__", None)
+    return None if slots is None else {name: getattr(value, name) for name in slots if hasattr(value, name)}
 
 
 def _items(value: Any, depth: int) -> list[Any]:

@@ -14,7 +14,7 @@ from talipp.ohlcv import OHLCV
 
 from kronos.errors import InvalidInput
 from kronos.trading.indicators import Atr, Bollinger, Ema, Highest, Lowest, Rsi, Sma, Vwap
-from kronos.trading.userstate import encode_user_state
+from kronos.trading.userstate import differing_path, encode_user_state, show
 
 ROWS = 3_000
 
@@ -128,6 +128,9 @@ def test_an_indicator_goes_on_from_its_saved_state_and_shows_every_change_of_it(
     other = pickle.loads(pickle.dumps(one))
     assert [one.update(*row) for row in rows[200:]] == [other.update(*row) for row in rows[200:]]
     assert encode_user_state(one) == encode_user_state(other)
+    assert set(show(one)) == {"type", *type(one).__slots__}
+    other.period = 6
+    assert differing_path(one, other) == "self.period"
 
 
 @pytest.mark.parametrize("period", [0, -1, 2.5, "14", True, 10**9])

@@ -16,6 +16,8 @@ __all__ = ["Ema", "Sma", "Vwap"]
 class Sma:
     """The simple mean of the latest `period` values: `total / period`, rounded once."""
 
+    __slots__ = ("period", "total", "value", "window")
+
     def __init__(self, period: int) -> None:
         self.period = whole_period(period, "Sma")
         self.window: deque[int] = deque(maxlen=period)
@@ -44,6 +46,8 @@ class Sma:
 class Ema:
     """The exponential mean, alpha = 2 / (period + 1), begun with the mean of the first `period` values."""
 
+    __slots__ = ("alpha", "count", "period", "total", "value")
+
     def __init__(self, period: int) -> None:
         self.period = whole_period(period, "Ema")
         self.alpha = 2 / (period + 1)
@@ -69,6 +73,8 @@ class Vwap:
 
     The price of a bar is (high + low + close) / 3; sums are integers: Σ (h + l + c) · v and 3 · Σ v.
     """
+
+    __slots__ = ("paid", "period", "value", "volume", "window")
 
     def __init__(self, period: int | None = None) -> None:
         self.period = None if period is None else whole_period(period, "Vwap")

@@ -15,6 +15,8 @@ __all__ = ["Highest", "Lowest"]
 class Highest:
     """The greatest of the latest `period` values, exact."""
 
+    __slots__ = ("count", "period", "standing", "value")
+
     def __init__(self, period: int) -> None:
         self.period = whole_period(period, "Highest")
         self.count = 0
@@ -37,6 +39,8 @@ class Highest:
 
 class Lowest:
     """The least of the latest `period` values, exact."""
+
+    __slots__ = ("count", "period", "standing", "value")
 
     def __init__(self, period: int) -> None:
         self.period = whole_period(period, "Lowest")

@@ -18,6 +18,8 @@ __all__ = ["Atr", "Bands", "Bollinger"]
 class Atr:
     """The average true range (Wilder, 1978) in ticks."""
 
+    __slots__ = ("count", "last", "period", "total", "value")
+
     def __init__(self, period: int = 14) -> None:
         self.period = whole_period(period, "Atr")
         self.last: int | None = None
@@ -51,6 +53,8 @@ class Bands(NamedTuple):
 
 class Bollinger:
     """The mean of the latest `period` values and `width` standard deviations (of the population) to either side."""
+
+    __slots__ = ("period", "squares", "total", "value", "width", "window")
 
     def __init__(self, period: int = 20, width: float = 2.0) -> None:
         self.period = whole_period(period, "Bollinger")

@@ -13,6 +13,8 @@ __all__ = ["Rsi"]
 class Rsi:
     """The relative strength index, 100 · gain / (gain + loss) of smoothed changes; 50 where nothing has moved."""
 
+    __slots__ = ("changes", "gain", "last", "loss", "period", "value")
+
     def __init__(self, period: int = 14) -> None:
         self.period = whole_period(period, "Rsi")
         self.last: int | None = None

@@ -1,0 +1,149 @@
+"""Every flow of the trading runtime in small, run in a process of its own: prints {flow: [core chain, user chain]}."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from decimal import Decimal
+
+import numpy as np
+
+from kronos.trading import Backtest, BacktestConfig, Bars, MemoryRecorder, NoParams, Split, Strategy, feature, verify
+from kronos.trading.indicators import Atr, Rsi, Sma
+
+ROWS = 9_000
+
+
+def walk(*, splits: tuple[Split, ...] = ()) -> Bars:
+    rng = np.random.default_rng(11)
+    close = np.cumsum(rng.integers(-50, 51, ROWS)).astype(np.int64)
+    close += 20_000 - close.min()
+    opening = np.roll(close, 1)
+    opening[0] = close[0]
+    return Bars(
+        dataset="walk",
+        instrument="WALK",
+        tick=Decimal("0.01"),
+        volume_step=Decimal(1),
+        interval_ns=60 * 10**9,
+        open_time=np.arange(ROWS, dtype=np.int64) * 60 * 10**9 + 1_600_000_000 * 10**9,
+        open=opening,
+        high=np.maximum(opening, close) + 5,
+        low=np.minimum(opening, close) - 5,
+        close=close,
+        volume=rng.integers(1, 50, ROWS),
+        splits=splits,
+    )
+
+
+def mean(bars, period):
+    sums = np.cumsum(bars.close)
+    sums[period:] -= sums[:-period].copy()
+    return sums / period
+
+
+class Cross(Strategy):
+    fast = feature(mean, period=20)
+    slow = feature(mean, period=100)
+
+    def __init__(self, params=None) -> None:
+        super().__init__(params)
+        self.above = False
+        self.words: set[str] = set()
+
+    def on_bar(self, ctx, bar) -> None:
+        above = ctx.features.fast > ctx.features.slow
+        if above is not self.above:
+            self.above = above
+            self.words |= {f"{bar.row % 7} up", f"{bar.row % 5} down"}
+            if above:
+                ctx.buy(1)
+            elif ctx.position_lots:
+                ctx.sell(1)
+
+
+class Everything(Strategy):
+    """Sends every kind of order with every lifetime, and remembers floats, sets and dicts."""
+
+    class Params(NoParams, frozen=True):
+        every: int = 37
+
+    def __init__(self, params=None) -> None:
+        super().__init__(params)
+        self.rsi, self.atr, self.mean = Rsi(14), Atr(14), Sma(50)
+        self.heard: dict[str, int] = {}
+        self.kinds: set[str] = set()
+
+    def on_bar(self, ctx, bar) -> None:
+        strength, reach = self.rsi.update(bar.close), self.atr.update(bar.high, bar.low, bar.close)
+        self.mean.update(bar.close)
+        if strength is None or reach is None or bar.row % self.params.every:
+            return
+        price, side = ctx.instrument.price, ctx.buy if strength < 50 else ctx.sell
+        sign, far = (1, round(2 * reach)) if strength < 50 else (-1, round(2 * reach))
+        kind = bar.row // self.params.every % 7
+        self.kinds.add(f"kind {kind}")
+        if kind == 0:
+            side(1)
+        elif kind == 1:
+            side(2, type="limit", limit=price(bar.close - sign * far), tif="DAY")
+        elif kind == 2:
+            side(1, type="stop", stop=price(bar.close + sign * far), tif="GTD", until=bar.time + 90 * 60 * 10**9)
+        elif kind == 3:
+            stop, limit = price(bar.close + sign * far), price(bar.close + 2 * sign * far)
+            side(1, type="stop_limit", stop=stop, limit=limit)
+        elif kind == 4:
+            side(1, type="trailing", trail=price(max(far, 1)))
+        elif kind == 5:
+            name = "buy" if sign > 0 else "sell"
+            ctx.bracket(name, 1, stop=price(bar.close - sign * 3 * far), target=price(bar.close + sign * 3 * far))
+        elif ctx.open_orders:
+            ctx.cancel(ctx.open_orders[0])
+
+    def on_order(self, ctx, report) -> None:
+        name = type(report).__name__
+        self.heard[name] = self.heard.get(name, 0) + 1
+
+
+FREE = {"cash": Decimal(10**9), "long_only": False, "check_cash": False, "fee_rate": Decimal("0.001")}
+FLOWS = {
+    "market orders and features": (Cross, {"cash": Decimal(10**9)}, ()),
+    "every order": (Everything, FREE, ()),
+    "shared volume and slippage": (Everything, {**FREE, "volume_share": "0.1", "slippage_bps": "5"}, ()),
+    "a split": (Everything, FREE, (Split(row=5_000, numerator=3, denominator=2),)),
+}
+
+
+class Unstable(Cross):
+    """Asks in the order of a set of texts: what the gate is there to catch."""
+
+    def on_bar(self, ctx, bar) -> None:
+        if not bar.row % 100:
+            for word in ("buy", "sell", "hold", "wait", "note"):
+                ctx.note(word)
+
+
+UNSTABLE = {"a set's order": (Unstable, {}, ())}
+
+
+def play(name: str) -> list[str]:
+    kind, settings, splits = (FLOWS | UNSTABLE)[name]
+    decimals = {key: Decimal(value) if isinstance(value, str) else value for key, value in settings.items()}
+    recorder = MemoryRecorder()
+    run = Backtest(
+        walk(splits=splits),
+        kind(),
+        BacktestConfig(**decimals),
+        recorder=recorder,
+        clock=time.monotonic_ns,
+        key=b"k" * 32,
+    )
+    result = run.run()
+    assert result.records > 50, "a flow that decides nothing shows nothing"
+    assert verify([segment.data for segment in recorder.segments]).hex() == result.core_chain
+    return [result.core_chain, result.user_chain]
+
+
+if __name__ == "__main__":
+    print(json.dumps({name: play(name) for name in sys.argv[1:] or FLOWS}))
