@@ -120,7 +120,7 @@ class Unstable(Cross):
 
     def on_bar(self, ctx, bar) -> None:
         if not bar.row % 100:
-            for word in ("buy", "sell", "hold", "wait", "note"):
+            for word in frozenset(["buy", "sell", "hold", "wait", "note"]):
                 ctx.note(word)
 
 
