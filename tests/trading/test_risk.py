@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
+import re
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +21,7 @@ from kronos.trading.risk import RULES, RiskLimits, limits_of, rules_for
 from kronos.trading.risk.judgement import SETTINGS
 
 HOUR_NS = 3_600_000_000_000
+ROOT = Path(__file__).resolve().parents[2]
 KEY = b"k" * 32
 
 
@@ -304,3 +309,26 @@ def test_what_risk_remembers_comes_back_from_a_checkpoint_and_from_the_journal(s
 def test_a_limit_that_is_none_is_refused_before_anything_runs(risk, message) -> None:
     with pytest.raises(InvalidInput, match=message):
         session(bars_of(*FLAT), {}, risk=risk)
+
+
+def documented() -> list[tuple[str, set[str], tuple[str, ...]]]:
+    """Return (reason, operands, settings) of every row of the reference's table."""
+    text = (ROOT / "docs/reference/risk.md").read_text(encoding="utf-8")
+    cells = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| `")]
+    words = [[re.findall(r"`(\w+)`", cell) for cell in row] for row in cells]
+    return [(row[0][0], set(row[2]), tuple(row[3])) for row in words]
+
+
+def test_the_reference_names_every_reason_setting_and_operand_in_the_order_of_the_rules() -> None:
+    table = documented()
+    assert [reason for reason, _, _ in table] == [reason for reason, _ in RULES]
+    assert {reason: names for reason, _, names in table if names} == SETTINGS
+    assert set(itertools.chain(*SETTINGS.values())) < set(RiskLimits.__struct_fields__)
+    spoken = {"stop", "position_max", "position_min"}  # keys that a rule makes from a name
+    for source in [*(ROOT / "kronos/trading/risk").glob("*.py"), ROOT / "kronos/trading/control.py"]:
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+        for returned in (node for node in ast.walk(tree) if isinstance(node, ast.Return)):
+            for node in ast.walk(returned):
+                if isinstance(node, ast.Dict):
+                    spoken |= {key.value for key in node.keys if isinstance(key, ast.Constant)}
+    assert set().union(*(operands for _, operands, _ in table)) == spoken - {"rule", "error"}
