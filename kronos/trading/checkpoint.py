@@ -18,9 +18,19 @@ from typing import Any, Final
 
 import msgspec
 
-from kronos.errors import CorruptHistory
+from kronos.errors import Conflict, CorruptHistory
+from kronos.trading.checkpoint_versions import FORMAT, migrated
 
-__all__ = ["BYTES_MAX", "SPACING_NS", "Pacer", "Payload", "open_checkpoint", "seal_checkpoint", "unpicklable_path"]
+__all__ = [
+    "BYTES_MAX",
+    "SPACING_NS",
+    "Pacer",
+    "Payload",
+    "check_made_by",
+    "open_checkpoint",
+    "seal_checkpoint",
+    "unpicklable_path",
+]
 
 SPACING_NS: Final = 50_000_000
 """Measured work between two checkpoints, at first."""
@@ -35,7 +45,6 @@ CHUNK_NS: Final = 10_000_000
 """Work between two looks at the clock."""
 
 _TAG_BYTES: Final = 32
-_FORMAT: Final = 1
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,11 +58,11 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
     user: bytes
     memory: bytes
     started: bool
-    format: int = _FORMAT
+    code: str = ""
+    format: int = FORMAT
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Payload)
 
 
 def seal_checkpoint(payload: Payload, key: bytes) -> bytes:
@@ -63,14 +72,22 @@ def seal_checkpoint(payload: Payload, key: bytes) -> bytes:
 
 
 def open_checkpoint(data: bytes, key: bytes) -> Payload:
-    """Return the payload of bytes that were sealed under `key`; raise `CorruptHistory` for any other."""
+    """Return the payload of bytes that were sealed under `key`, made one of today where it is older.
+
+    Raises `CorruptHistory` for any other bytes, and for a format that this Kronos does not know.
+    """
     tag, body = data[:_TAG_BYTES], data[_TAG_BYTES:]
     if not hmac.compare_digest(tag, hmac.digest(key, body, hashlib.sha256)):
         raise CorruptHistory("checkpoint is not from this store: it was refused before anything in it was loaded")
-    payload = _decoder.decode(body)
-    if payload.format != _FORMAT:
-        raise CorruptHistory(f"checkpoint has format {payload.format}; this Kronos reads {_FORMAT}")
-    return payload
+    return msgspec.convert(migrated(msgspec.msgpack.decode(body)), Payload)
+
+
+def check_made_by(payload: Payload, *, identity: bytes, code: str) -> None:
+    """Raise `Conflict` for a checkpoint of another run, or of a strategy whose code is another now."""
+    if payload.identity != identity:
+        raise Conflict("the checkpoint belongs to another dataset, strategy, parameters or configuration")
+    if payload.code and payload.code != code:
+        raise Conflict("the checkpoint was made by other code of this strategy: re-execute from the first row")
 
 
 class _Pickler(pickle.Pickler):

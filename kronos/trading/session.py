@@ -16,7 +16,8 @@ from kronos.errors import Conflict, InvalidInput
 from kronos.kernel import canonical
 from kronos.trading.accounts import new_account
 from kronos.trading.building import instruments_of, limits_of, range_of, rules_of, splits_of
-from kronos.trading.checkpoint import Payload, open_checkpoint, pickle_memory, seal_checkpoint, unpickle_memory
+from kronos.trading.checkpoint import Payload, check_made_by, open_checkpoint, pickle_memory, seal_checkpoint, unpickle_memory
+from kronos.trading.codeprint import code_print
 from kronos.trading.context import Context, Pen
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.desk import Desk
@@ -76,6 +77,7 @@ class Session:
         self.strategy_ids = strategy_ids(strategies)
         self.routes = Routes(config, self.strategy_ids)
         self._identity = session_identity(streams, strategies, config) if identity is None else identity
+        self._code = "+".join(code_print(type(strategy)) for strategy in strategies)
         self._key, self._progress, self._started = key, progress, False
         self._splits = splits_of(streams, self.timeline, config)
         self._tape = Tape(self._fresh(), self.routes.origins, lambda: encode_user_state(self.memory()), row=self.row)
@@ -211,6 +213,7 @@ class Session:
             user=self._tape.user,
             memory=pickle_memory(self.memory(), self.world()),
             started=self._started,
+            code=self._code,
         )
         return seal_checkpoint(payload, self._key)
 
@@ -222,8 +225,7 @@ class Session:
         if self._key is None:
             raise InvalidInput("a checkpoint needs the key that sealed it", field="key")
         saved = open_checkpoint(data, self._key)
-        if saved.identity != self._identity:
-            raise Conflict("the checkpoint belongs to another dataset, strategy, parameters or configuration")
+        check_made_by(saved, identity=self._identity, code=self._code)
         self.row, self._started = saved.row, saved.started
         state = decode_state(saved.state)
         self._tape.restore(state, decode_records(saved.block), core=saved.core, user=saved.user, row=saved.row)
