@@ -12,11 +12,18 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Self
 
-from kronos.errors import Conflict, InvalidInput
+from kronos.errors import InvalidInput
 from kronos.kernel import canonical
 from kronos.trading.accounts import new_account
 from kronos.trading.building import instruments_of, limits_of, range_of, rules_of, splits_of
-from kronos.trading.checkpoint import Payload, check_made_by, open_checkpoint, pickle_memory, seal_checkpoint, unpickle_memory
+from kronos.trading.checkpoint import (
+    Payload,
+    check_made_by,
+    open_checkpoint,
+    pickle_memory,
+    seal_checkpoint,
+    unpickle_memory,
+)
 from kronos.trading.codeprint import code_print
 from kronos.trading.context import Context, Pen
 from kronos.trading.coordinator import Coordinator
