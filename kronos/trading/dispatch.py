@@ -137,6 +137,9 @@ class Dispatch:
             events.append(_events(streams[place], timeline.available[place], first, last))
         if not rows:
             return
+        if len(rows) == 1:
+            yield from zip(rows[0].tolist(), repeat(self._heard[0]), events[0], strict=False)
+            return
         merged = np.concatenate(rows)
         order = np.argsort(merged, kind="stable")
         of = dict(zip(self._heard, events, strict=True))

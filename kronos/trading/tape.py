@@ -32,6 +32,7 @@ class Tape:
         self.block: list[Record] = []
         self._origins, self._memory = origins, memory
         self._first_row = row
+        self._bytes, self._bytes_of, self._bytes_at = b"", state, -1
         self._begin_watch()
         self.begin_segment(row)
 
@@ -74,6 +75,8 @@ class Tape:
 
     def prove(self) -> None:
         """Raise `InvariantBreach` unless the state is what the records since the last proof make of it."""
+        if len(self.block) == self._watched:
+            return
         self._watch.prove(self.block[self._watched :], self.state)
         self._begin_watch()
 
@@ -83,7 +86,7 @@ class Tape:
     def begin_segment(self, row: int) -> None:
         """Open a segment before `row`."""
         self._segment_row = row
-        self._opening = encode_state(self.state)
+        self._opening = self._encoded()
         self.ended: list[BlockHead] = []
         self.unsealed: list[Record] = []
 
@@ -104,5 +107,12 @@ class Tape:
         return segment
 
     def _links(self) -> tuple[bytes, bytes]:
-        core = core_link(self.core, encode_records(self.block), encode_state(self.state))
+        core = core_link(self.core, encode_records(self.block), self._encoded())
         return core, user_link(self.user, self._memory())
+
+    def _encoded(self) -> bytes:
+        """Return the state's bytes; made anew only when a record has changed it."""
+        state = self.state
+        if self._bytes_of is not state or self._bytes_at != state.records:
+            self._bytes, self._bytes_of, self._bytes_at = encode_state(state), state, state.records
+        return self._bytes

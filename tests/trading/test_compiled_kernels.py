@@ -14,8 +14,10 @@ from kronos.market.captures import CaptureOptions, prepare_capture
 from kronos.trading.book import Book
 from kronos.trading.fast.candles import candles
 from kronos.trading.fast.ladder import Ladder, tops
+from kronos.trading.fast.merge import check_times, merge
 from kronos.trading.fast.trades import advance_trades, fold_queue, next_touch_trades, next_trail
 from kronos.trading.streams import Depth, Quotes, Trades
+from kronos.trading.timeline import _merge
 
 GRID = {"dataset": "d", "instrument": "X", "tick": Decimal("0.1"), "volume_step": Decimal("0.001")}
 SEEDS = range(40)
@@ -148,3 +150,18 @@ def test_after_every_update_of_the_usdm_capture_the_top_of_the_book_is_the_last_
     assert (last >= 0).all()
     assert len(updates) == 6_547  # 6,546, and the one that the snapshot falls into
     assert int((best == wanted).all(axis=0).sum()) == len(updates)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_long_streams_are_merged_and_checked_as_short_ones_are(seed):
+    rng = np.random.default_rng(seed)
+    exchange = [np.sort(rng.integers(1, 60, count)) for count in (40, 25, 10)]
+    available = [np.maximum.accumulate(times + rng.integers(0, 3, times.shape[0])) for times in exchange]
+    assert [each.tolist() for each in merge(available, exchange)] == [
+        each.tolist() for each in _merge(available, exchange)
+    ]
+    for known, happened in zip(available, exchange, strict=True):
+        assert check_times(known, happened) == (True, False, bool((known == happened).all()))
+        assert check_times(happened - 1, happened)[0] is False
+        assert check_times(known[::-1].copy(), happened)[0] is bool((known == known[0]).all())
+    assert check_times(np.array([5, 5]), np.array([4, 3])) == (True, True, False)

@@ -1,6 +1,7 @@
 """All simulated venues of a session behind one door: each order goes to the one that fills its instrument.
 
-Rule: one stream fills the orders of an instrument: its trades, else its bars of the shortest interval.
+Rule: one stream fills the orders of an instrument: its book (and trades, which move the queues), else its
+trades, else its bars of the shortest interval.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from kronos.trading.bars import Bars
 from kronos.trading.events import OrderFilled
 from kronos.trading.instruments import Instrument
 from kronos.trading.orders import Order
-from kronos.trading.streams import Stream, Trades
+from kronos.trading.streams import Depth, Stream, Trades
 from kronos.trading.tape import Tape
 from kronos.trading.terms import Terms
 from kronos.trading.venue.bars import BarVenue, VenueRules
+from kronos.trading.venue.depth import BookVenue
 from kronos.trading.venue.trades import TradeVenue
 
 __all__ = ["Exchange", "Matching"]
@@ -53,9 +55,28 @@ class Exchange:
                 self._by_stream[place] = BarVenue(stream, traded[number], rules, instrument=number)
             elif isinstance(stream, Trades):
                 self._by_stream[place] = TradeVenue(stream, traded[number], rules, instrument=number)
+            elif isinstance(stream, Depth):
+                self._by_stream[place] = self._book(streams, place, traded[number], rules, number)
             else:
-                raise InvalidInput(f"{name}: nothing fills its orders: add bars or trades", field="streams", value=name)
+                raise InvalidInput(
+                    f"{name}: nothing fills its orders: add bars, trades or depth", field="streams", value=name
+                )
             self._by_instrument[number] = self._by_stream[place]
+
+    def _book(
+        self, streams: Sequence[Stream], place: int, traded: Instrument, rules: VenueRules, number: int
+    ) -> BookVenue:
+        """Return the venue on a book; trades of the same instrument move its queues."""
+        stream, name = streams[place], streams[place].instrument
+        assert isinstance(stream, Depth), "chosen for being a book"
+        beside = next((at for at, each in enumerate(streams) if each.instrument == name and type(each) is Trades), None)
+        if beside is None:
+            return BookVenue(stream, traded, rules, instrument=number)
+        trades = streams[beside]
+        assert isinstance(trades, Trades), "chosen for being trades"
+        venue = BookVenue(stream, traded, rules, instrument=number, trades=trades)
+        self._by_stream[beside] = venue.on_trades
+        return venue
 
     @property
     def streams(self) -> list[int]:
@@ -95,5 +116,5 @@ class Exchange:
 
 def _fineness(stream: Stream) -> tuple[int, int]:
     if isinstance(stream, Bars):
-        return 1, stream.interval_ns
-    return (0, 0) if isinstance(stream, Trades) else (2, 0)
+        return 2, stream.interval_ns
+    return {Depth: 0, Trades: 1}.get(type(stream), 3), 0
