@@ -75,8 +75,6 @@ class Tape:
 
     def prove(self) -> None:
         """Raise `InvariantBreach` unless the state is what the records since the last proof make of it."""
-        if len(self.block) == self._watched:
-            return
         self._watch.prove(self.block[self._watched :], self.state)
         self._begin_watch()
 
