@@ -5,7 +5,9 @@ No clock, no random, no I/O, no threads, standard library included: time is a co
 
 from kronos.trading.backtest import Backtest, BacktestConfig
 from kronos.trading.bars import Bar, Bars, Split
+from kronos.trading.buckets import Rate
 from kronos.trading.context import Context
+from kronos.trading.control import Control
 from kronos.trading.features import Past, feature
 from kronos.trading.journal import MemoryRecorder, records_between, state_at, verify
 from kronos.trading.ledger import Ledger, Trade, read_ledger
@@ -20,8 +22,8 @@ from kronos.trading.ticks import QuoteTick, TradeTick
 from kronos.trading.views import LookAhead
 
 __all__ = [
-    "AccountConfig", "Backtest", "BacktestConfig", "Bar", "Bars", "Context", "ExecutionConfig", "Latency", "Ledger",
-    "LookAhead", "MemoryRecorder", "NoParams", "Past", "Position", "QuoteTick", "Result", "RouteConfig", "Session",
-    "SessionConfig", "SmaCross", "Split", "StateView", "Statistics", "Strategy", "Trade", "TradeTick", "feature",
-    "read_ledger", "records_between", "state_at", "statistics", "verify",
+    "AccountConfig", "Backtest", "BacktestConfig", "Bar", "Bars", "Context", "Control", "ExecutionConfig", "Latency",
+    "Ledger", "LookAhead", "MemoryRecorder", "NoParams", "Past", "Position", "QuoteTick", "Rate", "Result",
+    "RouteConfig", "Session", "SessionConfig", "SmaCross", "Split", "StateView", "Statistics", "Strategy", "Trade",
+    "TradeTick", "feature", "read_ledger", "records_between", "state_at", "statistics", "verify",
 ]  # fmt: skip

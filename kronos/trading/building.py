@@ -5,15 +5,17 @@ Rule: everything is proven here, before the first row; what cannot be run exactl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import msgspec
 
 from kronos.errors import InvalidInput
 from kronos.trading.bars import Bars, Split
+from kronos.trading.control import Directive, directives
 from kronos.trading.instruments import Instrument, instrument
 from kronos.trading.money import to_decimal, to_units
+from kronos.trading.outbox import Route, open_route
 from kronos.trading.risk import Limits
 from kronos.trading.risk.limits import limits_of as risk_limits_of
 from kronos.trading.session_config import SessionConfig
@@ -21,7 +23,7 @@ from kronos.trading.streams import Quotes, Stream
 from kronos.trading.timeline import Timeline
 from kronos.trading.venue import VenueRules
 
-__all__ = ["instruments_of", "limits_of", "range_of", "rules_of", "splits_of"]
+__all__ = ["controls_of", "instruments_of", "limits_of", "range_of", "routes_of", "rules_of", "splits_of"]
 
 
 def instruments_of(streams: Sequence[Stream], config: SessionConfig) -> dict[str, Instrument]:
@@ -102,6 +104,37 @@ def range_of(timeline: Timeline, config: SessionConfig) -> tuple[int, int]:
             value=str(config.first_row),
         )
     return config.first_row, stop
+
+
+def controls_of(
+    timeline: Timeline, config: SessionConfig, names: Mapping[str, Sequence[str]]
+) -> dict[int, list[Directive]]:
+    """Return by ascending row of the timeline the switches that are thrown before it; `names` are the ids by scope.
+
+    Raises `InvalidInput` for a name that there is not, and for a moment after the last row.
+    """
+    found: dict[int, list[Directive]] = {}
+    for directive in directives(config.controls, names):
+        row = timeline.row_at(directive.at) if directive.row < 0 else directive.row
+        if row >= timeline.rows:
+            raise InvalidInput(
+                f"controls: no row is at or after {f'time {directive.at}' if directive.row < 0 else f'row {row}'}, "
+                f"where {directive.scope} is to be switched: the session has {timeline.rows}",
+                field="controls.row",
+                value=str(row),
+            )
+        found.setdefault(max(row, config.first_row), []).append(directive)
+    return {row: found[row] for row in sorted(found)}
+
+
+def routes_of(config: SessionConfig) -> dict[int, Route]:
+    """Return what each route has left to begin with, by its number: none where no route has limits."""
+    if not any(route.order_rate or route.cancel_rate for route in config.routes):
+        return {}
+    return {
+        number: open_route(orders=route.order_rate, cancels=route.cancel_rate)
+        for number, route in enumerate(config.routes)
+    }
 
 
 def splits_of(

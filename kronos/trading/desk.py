@@ -15,6 +15,7 @@ import msgspec
 from kronos.errors import InvalidInput
 from kronos.trading.bars import Bars, Split
 from kronos.trading.context import Asked, Quantity, Wish
+from kronos.trading.control import Directive
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.events import (
     IntentRaised,
@@ -34,6 +35,7 @@ from kronos.trading.positions import cause_id
 from kronos.trading.risk import Limits, Question, Watch, judge, rules_for
 from kronos.trading.routes import Routes
 from kronos.trading.seats import Seat
+from kronos.trading.sending import Sending
 from kronos.trading.splits import split_cash, split_lots
 from kronos.trading.tape import Tape
 from kronos.trading.terms import MARKET, Terms, read_terms
@@ -59,6 +61,7 @@ class Desk:
         self._venue = exchange
         self._rules = [rules_for(each) for each in limits]
         self._watch = _watch(coordinator, limits, tape)
+        self.sending = Sending(coordinator, exchange, tape, routes=len(routes.ids))
         self.seats: list[Seat] = []
         self._hears_orders = False
 
@@ -82,11 +85,27 @@ class Desk:
         if seat.hears_fills:
             seat.strategy.on_fill(seat.context, fill)
             self._answer(seat, seat.context.take(), fill.row, cause_id(fill.row, fill.sub))
+            self.sending.pump(fill.row)
+
+    def wake(self, row: int) -> None:
+        """Let deferred commands go whose time has come before `row`."""
+        heard, self._coordinator.row = len(self._tape.unsealed), row
+        self.sending.wake(row)
+        self._tell(row, heard)
+        self._venue.rearm()
+
+    def control(self, directive: Directive, row: int) -> None:
+        """Throw a switch before `row`, and tell the strategies what it ended."""
+        heard, self._coordinator.row = len(self._tape.unsealed), row
+        self.sending.throw(directive, row)
+        self._tell(row, heard)
+        self._venue.rearm()
 
     def adopt(self) -> None:
         """Go on from what the state remembers, which is another now."""
         if self._watch is not None:
             self._watch.attach(self._tape)
+        self.sending.stand()
         self._venue.rearm()
 
     def _look(self, row: int, cause: int) -> None:
@@ -111,6 +130,7 @@ class Desk:
                 if seat.hears_orders:
                     seat.strategy.on_order(seat.context, report)
                     self._answer(seat, seat.context.take(), row, cause_id(row, report.sub))
+            self.sending.pump(row)
         raise InvalidInput(f"on_order asks again without end at row {row}: {ROUNDS_MAX} rounds", row=row)
 
     def split(self, split: Split, number: int, row: int) -> None:
@@ -157,6 +177,7 @@ class Desk:
         asked = [(seat, seat.context.take()) for seat in self.seats if seat.context.wishes]
         for seat, wishes in asked:
             self._answer(seat, wishes, row, cause, seen=seen, session=session)
+        self.sending.pump(row)
         self._tell(row, heard)
         self._venue.rearm()
 
@@ -244,6 +265,8 @@ class Desk:
         if not allowed:
             if intent.action == "submit":
                 tape.emit(OrderDenied(row, sub + 1, origin, seen, (cause,), order_id, reason))
+        elif self.sending.is_queued:
+            self.sending.take(intent, cause)
         elif intent.action == "cancel":
             self._venue.cancel(tape.state.orders[order_id], row, cause, "requested")
         elif intent.action == "modify":
@@ -288,7 +311,7 @@ class Desk:
     ) -> tuple[int, str, Terms | None]:
         """Return the whole quantity and the terms that a modification would leave an order with."""
         order = self._tape.state.orders.get(order_id)
-        if order is None or order.phase not in {Phase.ACCEPTED, Phase.PARTIALLY_FILLED}:
+        if order is None or order.phase is Phase.INTENDED:
             return 0, "", None
         quantity, words = order.quantity, ""
         if wanted is not None:

@@ -57,38 +57,40 @@ class Dispatch:
             self._timeline.is_lone and self._timeline.is_instant and len(self._hearing[0]) == 1 == len(seats)
         )
 
-    def rows(self, start: int, stop: int) -> None:
-        """Dispatch rows start..stop-1."""
-        if self._is_lone:
-            self._lone(start, stop)
-        else:
-            self._merged(start, stop)
+    def rows(self, start: int, stop: int) -> int:
+        """Dispatch rows start..stop-1, or up to the row before which a deferred command wakes; return that row."""
+        return self._lone(start, stop) if self._is_lone else self._merged(start, stop)
 
-    def _lone(self, start: int, stop: int) -> None:
+    def _lone(self, start: int, stop: int) -> int:
         """Dispatch one stream to one strategy: its rows are the timeline's."""
         coordinator, desk, seat = self._coordinator, self._desk, self._seats[0]
         cursor, context, next_touch = coordinator.cursors[0], seat.context, self._exchange.next_touch
         handler, wishes = getattr(seat.strategy, HANDLERS[kind_of_stream(coordinator.streams[0])]), context.wishes
-        touch, row, shows = next_touch(0, start, stop), start, seat.features is not None
+        sending, row, shows = desk.sending, start, seat.features is not None
+        touch = min(next_touch(0, start, stop), sending.wake_row)
         known = seat.features.rows(start, stop) if seat.features is not None else iter(())
         for event in _events(coordinator.streams[0], coordinator.timeline.available[0], start, stop):
-            coordinator.row = row
             if row >= touch:
+                if row >= sending.wake_row:
+                    return row
+                coordinator.row = row
                 desk.meet(0, row, row, cause_id(row, 0))
-                touch = next_touch(0, row + 1, stop)
+                touch = min(next_touch(0, row + 1, stop), sending.wake_row)
+            coordinator.row = row
             cursor.now = row
             if shows:
                 _show(context, next(known))
             handler(context, event)
             if wishes:
                 desk.decide(row, cause_id(row, 0))
-                touch = next_touch(0, row + 1, stop)
+                touch = min(next_touch(0, row + 1, stop), sending.wake_row)
             row += 1
+        return stop
 
     # -- several streams or strategies
 
-    def _merged(self, start: int, stop: int) -> None:
-        coordinator, desk = self._coordinator, self._desk
+    def _merged(self, start: int, stop: int) -> int:
+        coordinator, desk, sending = self._coordinator, self._desk, self._desk.sending
         cursors, hearing = coordinator.cursors, self._hearing
         handlers = [
             [
@@ -107,6 +109,8 @@ class Dispatch:
         for row, stream, event in self._wakes(start, stop):
             if self._touch.step <= row:
                 self._between(row, end)
+            if row >= sending.wake_row:
+                break
             coordinator.row = row
             cursors[stream].now = event.row
             for handler, context, known in handlers[stream]:
@@ -117,8 +121,10 @@ class Dispatch:
                 self._catch_up(row + 1)
                 desk.decide(row, cause_id(row, 0))
                 self._touch = self._find((event.time, row), end)
-        self._between(stop - 1, end)
+        self._between(min(stop, sending.wake_row) - 1, end)
+        stop = min(stop, sending.wake_row)
         self._catch_up(stop)
+        return stop
 
     def _known(self, seat: Seat, place: int, start: int, stop: int) -> Iterator[Any] | None:
         """Return the declared features of a strategy, one value a row of stream `place`; None where it has none."""
@@ -148,7 +154,7 @@ class Dispatch:
 
     def _between(self, row: int, end: tuple[int, int]) -> None:
         """Let everything happen that belongs to steps up to `row`, before its dispatch."""
-        while self._touch.step <= row:
+        while self._touch.step <= row and self._touch.step < self._desk.sending.wake_row:
             touch = self._touch
             self._coordinator.row = touch.step
             self._catch_up(touch.step)

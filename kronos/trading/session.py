@@ -15,7 +15,7 @@ from typing import Any, Self
 from kronos.errors import InvalidInput
 from kronos.kernel import canonical
 from kronos.trading.accounts import new_account
-from kronos.trading.building import instruments_of, limits_of, range_of, rules_of, splits_of
+from kronos.trading.building import controls_of, instruments_of, limits_of, range_of, routes_of, rules_of, splits_of
 from kronos.trading.checkpoint import (
     Payload,
     check_made_by,
@@ -87,6 +87,8 @@ class Session:
         self._code = "+".join(code_print(type(strategy)) for strategy in strategies)
         self._key, self._progress, self._started = key, progress, False
         self._splits = splits_of(streams, self.timeline, config)
+        named = {"strategy": self.strategy_ids, "route": self.routes.ids, "instrument": list(self.instruments)}
+        self._controls = controls_of(self.timeline, config, named)
         self._tape = Tape(self._fresh(), self.routes.origins, lambda: encode_user_state(self.memory()), row=self.row)
         self._store = FeatureStore() if features is None else features
         self._build(rules_of(config))
@@ -100,6 +102,8 @@ class Session:
         ]
         contracts = {number: each.contract for number, each in enumerate(self.instruments.values())}
         state = TradingState(accounts=accounts, contracts=contracts, owners=self.routes.owners)
+        state.outbox.routes = routes_of(config)
+        state.switches.routes_each = len(config.routes)
         for number, account in enumerate(accounts):
             marks = marks_of(config.risk, account.deposited, row=self.row)
             if marks is not None:
@@ -148,9 +152,12 @@ class Session:
             row = self.row
             for stream, split in self._splits.get(row, ()):
                 self._desk.split(split, self._coordinator.numbers[self.streams[stream].instrument], row)
-            end = min(stop, block_end(row), row + self._keeper.chunk_rows, self._next_split(row))
-            self._dispatch.rows(row, end)
-            self.row = end
+            for directive in self._controls.get(row, ()):
+                self._desk.control(directive, row)
+            while self._desk.sending.wake_row <= row:
+                self._desk.wake(row)
+            end = min(stop, block_end(row), row + self._keeper.chunk_rows, self._next_event(row))
+            self.row = end = self._dispatch.rows(row, end)
             if end == self.stop_row:
                 self._handle("on_stop", end - 1, session=False)
                 self._tape.prove()
@@ -173,8 +180,9 @@ class Session:
             )
         return min(until.row, self.stop_row)
 
-    def _next_split(self, row: int) -> int:
-        return min((at for at in self._splits if at > row), default=self.stop_row)
+    def _next_event(self, row: int) -> int:
+        """Return the first row after `row` before which a split or a switch comes."""
+        return min((at for at in (*self._splits, *self._controls) if at > row), default=self.stop_row)
 
     def _handle(self, name: str, row: int, *, session: bool = True) -> None:
         self._coordinator.row = row

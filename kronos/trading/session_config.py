@@ -15,6 +15,8 @@ import msgspec
 from kronos.errors import InvalidInput
 from kronos.trading.accounts import METHODS
 from kronos.trading.bars import Split
+from kronos.trading.buckets import Rate
+from kronos.trading.control import Control
 from kronos.trading.reference import InstrumentConfig
 from kronos.trading.risk import RiskLimits
 from kronos.trading.venue.path import FORWARD
@@ -46,11 +48,17 @@ class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RouteConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A name that orders travel by, the context that it leads to, and whether orders that name no route take it."""
+    """A name that orders travel by, the context that it leads to, and whether orders that name no route take it.
+
+    `order_rate` and `cancel_rate` are how often new and changed orders, and cancels, may be sent (None: any time); what
+    comes faster waits in the outbox.
+    """
 
     route_id: str = "simulated"
     execution_id: str = "backtest"
     default: bool = False
+    order_rate: Rate | None = None
+    cancel_rate: Rate | None = None
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +85,8 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     `currency`, `fee_rate` and `lot` are those of instruments that are not in `instruments`.  Rows run from `first_row`
     to before `stop_row` of the timeline.  A strategy that raises is stopped and the others go on, unless `isolate` is
-    false: then what it raises ends the run.  The other fields are as in `BacktestConfig`.
+    false: then what it raises ends the run.  `controls` are switches thrown on the way.  The other fields are as in
+    `BacktestConfig`.
     """
 
     accounts: tuple[AccountConfig, ...] = (AccountConfig(),)
@@ -96,6 +105,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     volume_share: Decimal | None = None
     risk: RiskLimits = RiskLimits()
     splits: tuple[Split, ...] | None = None
+    controls: tuple[Control, ...] = ()
     first_row: int = 0
     stop_row: int | None = None
     isolate: bool = True
