@@ -48,7 +48,9 @@ def events(path):
             at = clear[2 * place + side]
             at["ev"] = DEPTH_CLEAR_EVENT | flag | both
             at["exch_ts"], at["local_ts"] = depth["time"][row], depth["available"][row]
-            at["px"] = 0.0 if flag == BUY_EVENT else 1e9
+            side_rows = (depth["source"] == depth["source"][row]) & ((depth["side"] > 0) == (flag == BUY_EVENT))
+            prices = depth["price"][side_rows] / 10
+            at["px"] = prices.min() if flag == BUY_EVENT else prices.max()
     out = np.concatenate([clear, *parts])
     order = np.lexsort((np.arange(len(out)), out["local_ts"]))
     return np.ascontiguousarray(out[order])

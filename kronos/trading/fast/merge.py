@@ -34,34 +34,31 @@ def check_times(known: Int64s, happened: Int64s) -> tuple[bool, bool, bool]:
 
 
 @compiled
-def _merge(known: Int64s, happened: Int64s, bounds: Int64s, ordinals: Int64s) -> None:
-    streams = bounds.shape[0] - 1
-    heads = bounds[:-1].copy()
+def _count(
+    known: Int64s, happened: Int64s, places: Int64s, other: Int64s, other_happened: Int64s, other_places: Int64s
+) -> None:
+    """Add to the places of two streams how many rows of the other come before; the first goes first where all ties."""
+    passed, rows = 0, other.shape[0]
     for row in range(known.shape[0]):
-        best = -1
-        for stream in range(streams):
-            head = heads[stream]
-            if head == bounds[stream + 1]:
-                continue
-            if best < 0:
-                best = stream
-                continue
-            other = heads[best]
-            if known[head] < known[other] or (known[head] == known[other] and happened[head] < happened[other]):
-                best = stream
-        ordinals[heads[best]] = row
-        heads[best] += 1
+        at = known[row]
+        while passed < rows and (
+            other[passed] < at or (other[passed] == at and other_happened[passed] < happened[row])
+        ):
+            other_places[passed] += row
+            passed += 1
+        places[row] += passed
+    for row in range(passed, rows):
+        other_places[row] += known.shape[0]
 
 
 def merge(available: Sequence[Int64s], exchange: Sequence[Int64s]) -> list[Int64s]:
-    """Return the ordinals of each stream's rows by (available, exchange, stream, own row).
+    """Return the ordinals of each stream's rows by (available, exchange, stream, own row): a row's place is its own and
+    how many rows of each other stream come before it.
 
     Each stream ascends in both times.
     """
-    known = np.concatenate(available)
-    same = all(a is e for a, e in zip(available, exchange, strict=True))
-    happened = known if same else np.concatenate(exchange)
-    bounds = np.cumsum([0, *(times.shape[0] for times in available)]).astype(np.int64)
-    ordinals = np.empty(known.shape[0], dtype=np.int64)
-    _merge(known, happened, bounds, ordinals)
-    return np.split(ordinals, bounds[1:-1])
+    places = [np.arange(times.shape[0], dtype=np.int64) for times in available]
+    for one in range(len(available)):
+        for two in range(one + 1, len(available)):
+            _count(available[one], exchange[one], places[one], available[two], exchange[two], places[two])
+    return places
