@@ -27,6 +27,10 @@ LONG_ROWS: Final = 200_000
 """Rows from which on compiled code is worth its loading."""
 
 
+INDICES_MAX: Final = 256
+"""Answers of `index` that are kept: a block asks for its ends again and again."""
+
+
 class Timeline:
     """All rows of `streams`, merged; `feed_ns` is how long every row takes from its venue to the strategies."""
 
@@ -47,6 +51,7 @@ class Timeline:
             a is e or np.array_equal(a, e) for a, e in zip(self.available, self.exchange, strict=True)
         )
         self._ordinals: list[Int64s] = []
+        self._indices: dict[tuple[int, int], int] = {}
         if not self.is_lone:
             self._ordinals = (_merge if self.rows < LONG_ROWS else _long_merge)(self.available, self.exchange)
 
@@ -65,7 +70,12 @@ class Timeline:
         """Return how many rows of `stream` come before `row`: the first of its own rows at or after it."""
         if self.is_lone:
             return min(max(row, 0), self.rows)
-        return int(np.searchsorted(self._ordinals[stream], row))
+        found = self._indices.get((stream, row))
+        if found is None:
+            if len(self._indices) >= INDICES_MAX:
+                self._indices.clear()
+            found = self._indices[stream, row] = int(self._ordinals[stream].searchsorted(row))
+        return found
 
     def time(self, row: int) -> int:
         """Return when `row` becomes known (ns UTC)."""
