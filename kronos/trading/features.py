@@ -158,14 +158,19 @@ def declared(strategy: type) -> dict[str, Feature]:
 class FeatureColumn:
     """The values of one function with its arguments over one stream; `mode` is "vectorised", "by row" or "served"."""
 
-    def __init__(self, bars: Bars, feature: Feature, arguments: Mapping[str, Any]) -> None:
+    def __init__(
+        self, bars: Bars, feature: Feature, arguments: Mapping[str, Any], *, like: FeatureColumn | None = None
+    ) -> None:
         self._bars, self._feature, self._arguments = bars, feature, arguments
         self._rows: dict[int, Any] = {}
         self._whole: np.ndarray[Any, Any] | None = None
         self.calls = 0
         self.mode = "by row"
-        if feature.window is None:
+        if like is not None:
+            self._whole = np.array(self._call(bars.rows)) if like.mode == "vectorised" else None
+        elif feature.window is None:
             self._whole = self._vectorised()
+        if feature.window is None:
             self.mode = "by row" if self._whole is None else "vectorised"
 
     def values(self, start: int, stop: int) -> list[Any]:
@@ -304,10 +309,14 @@ class FeatureView:
 
 
 class FeatureStore:
-    """The columns of one session's streams, each computed when it is first declared."""
+    """The columns of one session's streams, each computed when it is first declared.
 
-    def __init__(self) -> None:
-        self._columns: dict[tuple[Any, ...], FeatureColumn] = {}
+    `like` has columns of the same functions over other rows: how they are computed was proven there.
+    """
+
+    def __init__(self, *, like: FeatureStore | None = None) -> None:
+        self.columns: dict[tuple[Any, ...], FeatureColumn] = {}
+        self._like = {} if like is None else like.columns
 
     def of(self, strategy: Any, stream: int, bars: Bars) -> FeatureRows:
         """Return the features of `strategy` over `bars`; raise `InvalidInput` for what cannot be computed."""
@@ -315,7 +324,7 @@ class FeatureStore:
         for name, each in declared(type(strategy)).items():
             arguments = each.bound(strategy.params)
             key = (stream, bars.dataset, each.function, each.window, repr(sorted(arguments.items())))
-            if key not in self._columns:
-                self._columns[key] = FeatureColumn(bars, each, arguments)
-            found[name] = self._columns[key]
+            if key not in self.columns:
+                self.columns[key] = FeatureColumn(bars, each, arguments, like=self._like.get(key))
+            found[name] = self.columns[key]
         return FeatureRows(found)

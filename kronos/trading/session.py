@@ -29,6 +29,7 @@ from kronos.trading.context import Context, Pen
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.desk import Desk
 from kronos.trading.dispatch import Dispatch
+from kronos.trading.events import Record
 from kronos.trading.features import FeatureStore
 from kronos.trading.journal import Recorder, decode_records, encode_records
 from kronos.trading.keeper import Keeper
@@ -264,6 +265,14 @@ class Session:
         )
 
     # -- showing
+
+    def take(self) -> list[Record]:
+        """Return the records that are in no sealed segment, and begin the next segment without sealing them: for a run
+        whose journal nobody keeps.
+        """
+        taken = self._tape.unsealed
+        self._tape.begin_segment(self.row)
+        return taken
 
     @property
     def context(self) -> Context:

@@ -90,8 +90,13 @@ def encode_state(state: TradingState) -> bytes:
 
 
 def decode_state(data: bytes) -> TradingState:
-    """Return the state of canonical bytes."""
-    return canonical.decode(data, TradingState)
+    """Return the state of canonical bytes, its orders in the order of their ids.
+
+    Canonical keys are sorted as text ("10" before "9"); venues walk the orders as they were raised.
+    """
+    state = canonical.decode(data, TradingState)
+    state.orders = dict(sorted(state.orders.items()))
+    return state
 
 
 def conserved(state: TradingState) -> bool:

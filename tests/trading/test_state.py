@@ -286,3 +286,9 @@ def test_decimals_meet_integers_exactly_at_the_edge() -> None:
         assert times(Decimal("0.0001"), 123456789) == Decimal("12345.6789")
         assert from_money(123456789012) == Decimal("1234.56789012")
     assert [round_half_up(n, 2) for n in (-3, -1, 1, 3, 4)] == [-2, -1, 1, 2, 2]
+
+
+def test_a_state_reads_back_with_its_orders_in_the_order_in_which_they_were_raised():
+    orders = {number: Order(id=number, origin=0, instrument=0, quantity=1, row=0) for number in (9, 10, 52, 140)}
+    state = TradingState(accounts=[], contracts={}, orders=orders)
+    assert list(decode_state(encode_state(state)).orders) == [9, 10, 52, 140]
