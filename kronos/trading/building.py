@@ -16,6 +16,7 @@ from kronos.trading.control import Directive, directives
 from kronos.trading.instruments import Instrument, instrument
 from kronos.trading.money import to_decimal, to_units
 from kronos.trading.outbox import Route, open_route
+from kronos.trading.payments import Due, Payment, dues_of
 from kronos.trading.risk import Limits
 from kronos.trading.risk.limits import limits_of as risk_limits_of
 from kronos.trading.session_config import SessionConfig
@@ -23,7 +24,16 @@ from kronos.trading.streams import Quotes, Stream
 from kronos.trading.timeline import Timeline
 from kronos.trading.venue import VenueRules
 
-__all__ = ["controls_of", "instruments_of", "limits_of", "range_of", "routes_of", "rules_of", "splits_of"]
+__all__ = [
+    "controls_of",
+    "dues_by_row",
+    "instruments_of",
+    "limits_of",
+    "range_of",
+    "routes_of",
+    "rules_of",
+    "splits_of",
+]
 
 
 def instruments_of(streams: Sequence[Stream], config: SessionConfig) -> dict[str, Instrument]:
@@ -135,6 +145,22 @@ def routes_of(config: SessionConfig) -> dict[int, Route]:
         number: open_route(orders=route.order_rate, cancels=route.cancel_rate)
         for number, route in enumerate(config.routes)
     }
+
+
+def dues_by_row(
+    payments: Sequence[Payment], instruments: Mapping[str, Instrument], timeline: Timeline
+) -> dict[int, list[Due]]:
+    """Return by ascending row of the timeline the payments that come before it: the first row known after their time.
+
+    Raises `InvalidInput` for a payment on an instrument that there is not.
+    """
+    found: dict[int, list[Due]] = {}
+    if payments:
+        numbers = {name: number for number, name in enumerate(instruments)}
+        lots = {number: each.lot for number, each in enumerate(instruments.values())}
+        for due in dues_of(payments, numbers, lots, timeline.time(timeline.rows - 1)):
+            found.setdefault(timeline.row_at(due.at, after=True), []).append(due)
+    return found
 
 
 def splits_of(

@@ -15,6 +15,8 @@ from kronos.kernel import canonical
 from kronos.trading.bars import Bars, Split
 from kronos.trading.instruments import Instrument, instrument
 from kronos.trading.money import to_decimal
+from kronos.trading.payments import Payment
+from kronos.trading.reference import InstrumentConfig
 from kronos.trading.risk import RiskLimits
 from kronos.trading.session_config import (
     AccountConfig,
@@ -42,7 +44,9 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     `path` is the way prices took inside a bar (`path.FORWARD`), `slippage_bps` by how much market and stop fills are
     worse, `volume_share` the part of a bar's volume that our orders may take (None: any; 0.1 is a tenth).  `risk` are
-    further limits; of two for one thing the narrower holds.
+    further limits; of two for one thing the narrower holds.  `method` is how cost leaves a position, `payments` are
+    funding, borrow cost and dividends; `instrument` says more of what is traded (its id is the dataset's instrument;
+    `currency`, `fee_rate` and `lot` are then its own).
     """
 
     cash: Decimal = Decimal(1_000_000)
@@ -56,6 +60,9 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
     slippage_bps: Decimal = Decimal(0)
     volume_share: Decimal | None = None
     risk: RiskLimits = RiskLimits()
+    method: str = "average"
+    instrument: InstrumentConfig | None = None
+    payments: tuple[Payment, ...] = ()
     splits: tuple[Split, ...] | None = None
     first_row: int = 0
     stop_row: int | None = None
@@ -70,6 +77,12 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
                 f"cash {self.cash} must be positive and below {CASH_END:.0e}", field="cash", value=str(self.cash)
             )
         check_rules(self)
+        if self.instrument is not None and self.instrument.currency != self.currency:
+            raise InvalidInput(
+                f"currency: {self.currency} is not that of {self.instrument.id}, {self.instrument.currency}",
+                field="currency",
+                value=self.currency,
+            )
 
 
 def rows_of(bars: Bars, config: BacktestConfig) -> tuple[int, int]:
@@ -86,10 +99,13 @@ def rows_of(bars: Bars, config: BacktestConfig) -> tuple[int, int]:
 
 def instrument_of(bars: Bars, config: BacktestConfig) -> Instrument:
     """Return the instrument with its bounds proven for these bars; raise `InvalidInput` where they cannot be."""
+    price_max = int(bars.high.max()) if bars.price_max is None else bars.price_max
+    if config.instrument is not None:
+        return config.instrument.prove(price_max)
     return instrument(
         symbol=bars.instrument,
         tick=bars.tick,
-        price_max=int(bars.high.max()) if bars.price_max is None else bars.price_max,
+        price_max=price_max,
         lot=config.lot,
         currency=config.currency,
         fee_rate=to_decimal(config.fee_rate, field="fee_rate"),
@@ -99,9 +115,11 @@ def instrument_of(bars: Bars, config: BacktestConfig) -> Instrument:
 def session_config_of(config: BacktestConfig) -> SessionConfig:
     """Return the settings of the session that a backtest is: one account, one route; what is raised ends it."""
     return SessionConfig(
-        accounts=(AccountConfig(cash={config.currency: config.cash}),),
+        accounts=(AccountConfig(cash={config.currency: config.cash}, method=config.method),),
         executions=(ExecutionConfig(execution_id=config.execution_id, broker_id=config.broker_id),),
         routes=(RouteConfig(route_id=config.route_id, execution_id=config.execution_id),),
+        instruments=() if config.instrument is None else (config.instrument,),
+        payments=config.payments,
         currency=config.currency,
         fee_rate=config.fee_rate,
         lot=config.lot,

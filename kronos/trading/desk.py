@@ -30,7 +30,9 @@ from kronos.trading.events import (
     RiskDecided,
     SplitApplied,
 )
+from kronos.trading.margin_calls import MarginCalls
 from kronos.trading.orders import Order, Phase
+from kronos.trading.payments import Due, pay
 from kronos.trading.positions import cause_id
 from kronos.trading.risk import Limits, Question, Watch, judge, rules_for
 from kronos.trading.routes import Routes
@@ -46,6 +48,7 @@ __all__ = ["ROUNDS_MAX", "Desk"]
 ROUNDS_MAX: Final = 1_000
 """Times that a strategy may ask again within one row because of what became of its orders: more is a flood."""
 
+_WORKING: Final = frozenset({Phase.ACCEPTED, Phase.PARTIALLY_FILLED})
 _ASKED_MAX: Final = 100
 """Characters kept of a request that is no quantity."""
 
@@ -62,6 +65,7 @@ class Desk:
         self._rules = [rules_for(each) for each in limits]
         self._watch = _watch(coordinator, limits, tape)
         self.sending = Sending(coordinator, exchange, tape, routes=len(routes.ids))
+        self._calls = _margin_calls(coordinator, exchange, tape)
         self.seats: list[Seat] = []
         self._hears_orders = False
 
@@ -75,6 +79,10 @@ class Desk:
         heard = len(self._tape.unsealed)
         self._look(row, cause_id(row, 0))
         self._venue.meet(stream, index, row, cause)
+        if self._calls is not None:
+            for account, sub in self._calls.meet(stream, index, row, cause, self._coordinator.clock):
+                self._liquidate(account, row, cause_id(row, sub))
+            self._venue.rearm()
         self._tell(row, heard)
 
     def filled(self, fill: OrderFilled) -> None:
@@ -106,7 +114,32 @@ class Desk:
         if self._watch is not None:
             self._watch.attach(self._tape)
         self.sending.stand()
+        if self._calls is not None:
+            self._calls.attach(self._tape)
         self._venue.rearm()
+
+    def pay(self, due: Due, row: int) -> None:
+        """Let every account that holds the instrument pay or receive what is due, before `row`."""
+        self._coordinator.row = row
+        self._look(row, cause_id(row, 0))
+        before = self._tape.state.records
+        pay(self._tape, due, row, self._coordinator.price(due.instrument), cause_id(row, 0))
+        if self._tape.state.records > before:
+            self._booked(row, cause_id(row, self._tape.state.sub))
+            self._venue.rearm()
+
+    def _liquidate(self, account: int, row: int, cause: int) -> None:
+        """Take an account's orders off and close its margined positions at the market: they meet the next row."""
+        state, tape = self._tape.state, self._tape
+        for order in list(state.orders.values()):
+            if state.owners[order.origin] == account and order.id in state.orders and order.phase in _WORKING:
+                self._venue.cancel(order, row, cause, "margin_called")
+        origin = state.owners.index(account)
+        seat = self.seats[self._routes.strategy(origin)]
+        for number, holding in state.accounts[account].holdings.items():
+            if holding.quantity and self._coordinator.traded[number].margined:
+                head = (row, tape.next_sub(row), origin, state.records, (cause,), state.next_order_id, number)
+                self._judge(seat, IntentRaised(*head, "submit", -holding.quantity), session=True)
 
     def _look(self, row: int, cause: int) -> None:
         if self._watch is not None:
@@ -335,6 +368,16 @@ class Desk:
             told["until"] = before.until
         terms, words = read_terms({**told, **asked}, traded.tick, traded.price_max)
         return msgspec.structs.replace(terms, parent=before.parent, group=before.group), words
+
+
+def _margin_calls(coordinator: Coordinator, exchange: Exchange, tape: Tape) -> MarginCalls | None:
+    """Return what looks after margined positions, where there can be any."""
+    if not any(each.margined for each in coordinator.traded):
+        return None
+    calls = MarginCalls(exchange.places, coordinator)
+    exchange.wake_for(calls)
+    calls.attach(tape)
+    return calls
 
 
 def _watch(coordinator: Coordinator, limits: Sequence[Limits], tape: Tape) -> Watch | None:

@@ -17,6 +17,9 @@ import numpy.typing as npt
 from kronos.errors import CorruptHistory
 from kronos.trading.bars import Bars
 from kronos.trading.events import (
+    BorrowCharged,
+    DividendPaid,
+    FundingPaid,
     IntentRaised,
     OrderAccepted,
     OrderCancelled,
@@ -74,24 +77,30 @@ class Ledger:
         count = self.stop_row - self.first_row
         cash, lots = self.initial_cash, 0
         rows, cashes, held = [self.first_row], [cash], [0]
-        for record in self._moves:
+        for record in self.records:
             if isinstance(record, OrderFilled):
                 cash -= self.instrument.value(record.price, record.quantity) + record.fee
                 lots += record.quantity
-            else:
+            elif isinstance(record, SplitApplied):
                 lots, _ = split_lots(lots, record.numerator, record.denominator)
                 cash += record.cash
+            elif isinstance(record, FundingPaid | BorrowCharged | DividendPaid):
+                cash += record.amount
+            else:
+                continue
             rows.append(max(record.row, self.first_row))
             cashes.append(cash)
             held.append(lots)
         closes = self.bars.close[self.first_row : self.stop_row]
         lots_max = max(map(abs, held))
-        price_max = int(closes.max()) if count else 0
+        price_max = 1 if self.instrument.inverse else int(closes.max()) if count else 0
         fits = max(map(abs, cashes)) + lots_max * price_max * self.instrument.unit < BOUND
         kind: Any = np.int64 if fits else object
         lengths = np.diff(np.array([*rows, self.stop_row]))
         cash_steps = np.repeat(np.array(cashes, dtype=kind), lengths)
         value_steps = np.repeat(np.array([lots * self.instrument.unit for lots in held], dtype=kind), lengths)
+        if self.instrument.inverse:
+            return np.asarray(cash_steps - _rounded(value_steps, closes.astype(kind)))
         return np.asarray(cash_steps + value_steps * closes.astype(kind))
 
     def equity(self) -> Floats:
@@ -229,6 +238,14 @@ class Ledger:
             pnl=from_money(gross - fees),
             open=exit_ is None,
         )
+
+
+def _rounded(numerators: npt.NDArray[Any], denominators: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the quotients as `money.round_half_up` has them, halves away from zero (shape (rows,))."""
+    size = np.abs(numerators)
+    quotients = size // denominators
+    quotients += (2 * (size - quotients * denominators) >= denominators).astype(quotients.dtype)
+    return np.asarray(np.where(numerators < 0, -quotients, quotients))
 
 
 _ENDED: dict[type[Any], str] = {

@@ -99,11 +99,12 @@ def portfolio(state: TradingState, instrument: Instrument, bars: Bars, row: int)
     account = state.accounts[0]
     holding, cash = account.holdings.get(0, Holding()), account.cash[instrument.currency]
     close = int(bars.close[row - 1]) if row > 0 else None
-    worth = instrument.value(close, holding.quantity) if close is not None else 0
+    value = instrument.value(close, holding.quantity) if close is not None else 0
+    worth = value - holding.cost if instrument.margined else value
     average = None
-    if holding.quantity:
-        per_tick = Decimal(holding.cost) / Decimal(holding.quantity * instrument.unit)
-        average = (per_tick * instrument.tick).quantize(Decimal("0.00000001"))
+    if holding.quantity and holding.cost:
+        ticks = Decimal(holding.cost) / Decimal(holding.quantity * instrument.unit)
+        average = ((-1 / ticks if instrument.inverse else ticks) * instrument.tick).quantize(Decimal("0.00000001"))
     return Portfolio(
         currency=instrument.currency,
         cash=from_money(cash),
@@ -113,7 +114,7 @@ def portfolio(state: TradingState, instrument: Instrument, bars: Bars, row: int)
         price=instrument.price(close) if close is not None else None,
         cost=from_money(holding.cost),
         realised=from_money(holding.realised),
-        unrealised=from_money(worth - holding.cost),
+        unrealised=from_money(value - holding.cost),
         fees=from_money(holding.fees),
     )
 

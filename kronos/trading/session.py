@@ -8,6 +8,7 @@ Rule 3: whatever is ambiguous or cannot be run exactly is refused when the sessi
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Self
@@ -15,7 +16,16 @@ from typing import Any, Self
 from kronos.errors import InvalidInput
 from kronos.kernel import canonical
 from kronos.trading.accounts import new_account
-from kronos.trading.building import controls_of, instruments_of, limits_of, range_of, routes_of, rules_of, splits_of
+from kronos.trading.building import (
+    controls_of,
+    dues_by_row,
+    instruments_of,
+    limits_of,
+    range_of,
+    routes_of,
+    rules_of,
+    splits_of,
+)
 from kronos.trading.checkpoint import (
     Payload,
     check_made_by,
@@ -90,6 +100,8 @@ class Session:
         self._splits = splits_of(streams, self.timeline, config)
         named = {"strategy": self.strategy_ids, "route": self.routes.ids, "instrument": list(self.instruments)}
         self._controls = controls_of(self.timeline, config, named)
+        self._dues = dues_by_row(config.payments, self.instruments, self.timeline)
+        self._events = sorted(self._splits.keys() | self._controls.keys() | self._dues.keys())
         self._tape = Tape(self._fresh(), self.routes.origins, lambda: encode_user_state(self.memory()), row=self.row)
         self._store = FeatureStore() if features is None else features
         self._build(rules_of(config))
@@ -153,6 +165,8 @@ class Session:
             row = self.row
             for stream, split in self._splits.get(row, ()):
                 self._desk.split(split, self._coordinator.numbers[self.streams[stream].instrument], row)
+            for due in self._dues.get(row, ()):
+                self._desk.pay(due, row)
             for directive in self._controls.get(row, ()):
                 self._desk.control(directive, row)
             while self._desk.sending.wake_row <= row:
@@ -182,8 +196,9 @@ class Session:
         return min(until.row, self.stop_row)
 
     def _next_event(self, row: int) -> int:
-        """Return the first row after `row` before which a split or a switch comes."""
-        return min((at for at in (*self._splits, *self._controls) if at > row), default=self.stop_row)
+        """Return the first row after `row` before which a split, a switch or a payment comes."""
+        place = bisect_right(self._events, row)
+        return self._events[place] if place < len(self._events) else self.stop_row
 
     def _handle(self, name: str, row: int, *, session: bool = True) -> None:
         self._coordinator.row = row

@@ -17,6 +17,7 @@ from kronos.trading.accounts import METHODS
 from kronos.trading.bars import Split
 from kronos.trading.buckets import Rate
 from kronos.trading.control import Control
+from kronos.trading.payments import Payment
 from kronos.trading.reference import InstrumentConfig
 from kronos.trading.risk import RiskLimits
 from kronos.trading.venue.path import FORWARD
@@ -104,6 +105,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     slippage_bps: Decimal = Decimal(0)
     volume_share: Decimal | None = None
     risk: RiskLimits = RiskLimits()
+    payments: tuple[Payment, ...] = ()
     splits: tuple[Split, ...] | None = None
     controls: tuple[Control, ...] = ()
     first_row: int = 0

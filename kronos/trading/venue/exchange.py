@@ -13,6 +13,7 @@ from kronos.errors import InvalidInput
 from kronos.trading.bars import Bars
 from kronos.trading.events import OrderFilled
 from kronos.trading.instruments import Instrument
+from kronos.trading.margin_calls import MarginCalls
 from kronos.trading.orders import Order
 from kronos.trading.streams import Depth, Stream, Trades
 from kronos.trading.tape import Tape
@@ -40,13 +41,18 @@ class Matching(Protocol):
 
 
 class Exchange:
-    """Matches on `streams`; `numbers` are the instruments' numbers by name, `traded` what they are."""
+    """Matches on `streams`; `numbers` are the instruments' numbers by name, `traded` what they are.
+
+    `places` is the stream that fills the orders of each instrument.
+    """
 
     def __init__(
         self, streams: Sequence[Stream], numbers: Mapping[str, int], traded: Sequence[Instrument], rules: VenueRules
     ) -> None:
         self._by_stream: dict[int, Matching] = {}
         self._by_instrument: dict[int, Matching] = {}
+        self.places: dict[int, int] = {}
+        self._calls: MarginCalls | None = None
         for name, number in numbers.items():
             mine = [place for place, stream in enumerate(streams) if stream.instrument == name]
             place = min(mine, key=lambda place: _fineness(streams[place]))
@@ -61,7 +67,7 @@ class Exchange:
                 raise InvalidInput(
                     f"{name}: nothing fills its orders: add bars, trades or depth", field="streams", value=name
                 )
-            self._by_instrument[number] = self._by_stream[place]
+            self._by_instrument[number], self.places[number] = self._by_stream[place], place
 
     def _book(
         self, streams: Sequence[Stream], place: int, traded: Instrument, rules: VenueRules, number: int
@@ -106,12 +112,19 @@ class Exchange:
 
     def next_touch(self, stream: int, index: int, stop: int) -> int:
         """Return the first of the rows index..stop-1 of `stream` that could touch an order, or `stop`."""
-        return self._by_stream[stream].next_touch(index, stop)
+        touch = self._by_stream[stream].next_touch(index, stop)
+        return touch if self._calls is None else self._calls.next_touch(stream, index, touch)
 
     def rearm(self) -> None:
         """Look at the orders again: they have changed."""
         for venue in self._by_stream.values():
             venue.rearm()
+        if self._calls is not None:
+            self._calls.rearm()
+
+    def wake_for(self, calls: MarginCalls) -> None:
+        """Let rows that may call margin be touches too."""
+        self._calls = calls
 
 
 def _fineness(stream: Stream) -> tuple[int, int]:
