@@ -25,8 +25,9 @@ kill_late: the same, and the process is dead.  pause: the process stands still, 
 as if nothing had happened.
 """
 _AFTER: Final = frozenset({"kill_after", "drop_after"})
-HANG_S: Final = (0.2, 1.0, 4.0)
-PAUSE_S: Final = (0.1, 0.8, 1.6, 5.0)
+HANG_S: Final = (0.2, 1.0, 2.2)
+PAUSE_S: Final = (0.1, 0.8, 1.6, 3.0)
+"""Shorter and longer than a lease; still longer ones show nothing more: meanwhile the others only beat."""
 
 
 class Mortal(Protocol):
@@ -44,7 +45,8 @@ class FaultPlan(Watched):
     """Strikes at most `most` times.  `on_death` is told which process died.
 
     `aims` are names of statements, or "COMMIT" with the purpose of a connection, as in "COMMIT flush"; `prelude` is a
-    (statement, kind of fault) that strikes first, without which the aim would not be reached.
+    (statement, kind of fault) that strikes first, without which the aim would not be reached; a third element says at
+    which time it is sent.  One fault is kept for the aim.
     """
 
     def __init__(
@@ -55,15 +57,16 @@ class FaultPlan(Watched):
         most: int,
         chance: float = 0.012,
         kinds: Sequence[str] = KINDS,
-        prelude: tuple[str, str] | None = None,
+        prelude: tuple[str, str] | tuple[str, str, int] | None = None,
         on_death: Callable[[Any], None],
     ) -> None:
         self._rng = random.Random(seed)  # noqa: S311 - reproducible on purpose
         self.aim: Final = self._rng.choice(aims) if aims else None
-        self._aim_at = 1 if prelude else self._rng.choice((1, 1, 1, 2, 3))
+        self._aim_at = 1 if prelude else self._rng.choice((1, 1, 1, 1, 2))
         self._aim_kind = self._rng.choice(kinds)
         self._left = most + (prelude is not None)
-        self._prelude = prelude
+        self._prelude = prelude[:2] if prelude else None
+        self._prelude_at = prelude[2] if prelude and len(prelude) == 3 else 1
         self._chance = chance
         self._kinds = kinds
         self._on_death = on_death
@@ -105,11 +108,11 @@ class FaultPlan(Watched):
         count = self._counts[label] = self._counts.get(label, 0) + 1
         if not self.armed or self._left <= 0 or connection.process is None:
             return None
-        if self._prelude is not None and self._prelude[0] == label:
+        if self._prelude is not None and self._prelude[0] == label and self._prelude_at <= count:
             kind, self._prelude = self._prelude[1], None
         elif label == self.aim and count == self._aim_at:
             kind, self.is_aim_struck = self._aim_kind, True
-        elif self._rng.random() < self._chance:
+        elif self._left > self._kept and self._rng.random() < self._chance:
             kind = self._rng.choice(self._kinds)
         else:
             return None
@@ -118,6 +121,11 @@ class FaultPlan(Watched):
         if name == CONNECT and kind in {"hang", "pause"}:
             return "drop"
         return kind
+
+    @property
+    def _kept(self) -> int:
+        """How many faults are kept for what the plan is about."""
+        return (self._prelude is not None) + (self.aim is not None and not self.is_aim_struck)
 
     def _pause(self, process: Mortal, seconds: float) -> None:
         process.paused_until_ns = self.scheduler.clock.now_ns() + int(seconds * 1e9)

@@ -31,7 +31,7 @@ STATEMENTS_STRUCK: Final = 150
 TURNS_MAX: Final = 30_000
 FAULTS_MAX: Final = 4
 LEASE_S: Final = 1.0
-QUIET_NS: Final = 6_000_000_000
+QUIET_NS: Final = 4_000_000_000
 """No news for so long: whoever died was found, and nothing but the clock can bring some."""
 
 

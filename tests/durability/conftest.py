@@ -12,12 +12,18 @@ import pytest
 
 from kronos import Kronos
 from kronos.settings import read_settings
-from tests.durability.scene import LEASE_S, Fleet, Scene
+from tests.durability.scene import LEASE_S, NURSERY, Fleet, Scene
 
 
 @pytest.fixture(autouse=True)
 def _as_in_use(disk: None) -> None:
     """No promise of durability is tested on a server that does not wait for its disk."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nursery() -> Iterator[None]:
+    yield
+    NURSERY.close()
 
 
 @pytest.fixture

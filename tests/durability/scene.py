@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from kronos import Kronos
 from kronos.errors import Unavailable
 from kronos.storage.readers import READERS_MAX
 
-__all__ = ["LEASE_S", "Fleet", "Member", "Node", "Scene", "until"]
+__all__ = ["LEASE_S", "NURSERY", "Fleet", "Member", "Node", "Scene", "until"]
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE_S = 1.0
@@ -71,22 +72,54 @@ class Fleet:
             print(f"the workers said:\n{self.log.read_text()[-6000:]}")
 
 
+class Nursery:
+    """A worker process that has imported everything and belongs to nobody yet: a test that wants one does not wait."""
+
+    def __init__(self) -> None:
+        self._next: subprocess.Popen[str] | None = None
+
+    def take(self) -> subprocess.Popen[str]:
+        """Return a process; the one for whoever comes next begins at once."""
+        taken, self._next = self._next or self._bear(), self._bear()
+        return taken
+
+    def close(self) -> None:
+        """End the one that nobody took."""
+        if self._next is not None:
+            _end(self._next)
+            self._next = None
+
+    def _bear(self) -> subprocess.Popen[str]:
+        command, pipe = [sys.executable, "-m", "tests.durability.worker"], subprocess.PIPE
+        own = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(command, cwd=ROOT, env=own, stdin=pipe, stdout=pipe, text=True)
+
+
+NURSERY = Nursery()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+
+
 class Member:
     """One worker process."""
 
     def __init__(self, fleet: Fleet, url: str, environment: dict[str, str]) -> None:
-        with fleet.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.durability.worker", url, str(fleet.folder / "data")],
-                cwd=ROOT,
-                env=fleet.environment | environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+        self.process = NURSERY.take()
         self.incarnation = 0
         self._begun = False
+        own = {name: value for name, value in (fleet.environment | environment).items() if name.startswith("KRONOS_")}
+        self._orders = {
+            "url": url,
+            "folder": str(fleet.folder / "data"),
+            "log": str(fleet.log),
+            "environment": own | environment,
+        }
 
     def begin(self, *, wait: bool = True) -> Member:
         """Tell it to begin; return once it is registered, unless told not to wait."""
@@ -94,7 +127,7 @@ class Member:
             self._begun = True
             self._read("warm")
             assert self.process.stdin is not None
-            self.process.stdin.write("go\n")
+            self.process.stdin.write(json.dumps(self._orders) + "\n")
             self.process.stdin.flush()
         if wait:
             self.incarnation = int(self._read("ready").split()[1])
@@ -102,11 +135,7 @@ class Member:
 
     def kill(self) -> None:
         """kill -9."""
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                stream.close()
+        _end(self.process)
 
     def _read(self, wanted: str) -> str:
         assert self.process.stdout is not None

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.durability.scene import Scene, until
 pytestmark = [pytest.mark.durability, pytest.mark.timeout(60)]
 
 RACES = 200
+ABREAST = 3
 
 
 def test_sigterm_finishes_and_records_what_runs_and_another_takes_the_rest(scene: Scene) -> None:
@@ -58,18 +60,13 @@ def test_a_cancel_that_races_with_the_end_never_leaves_a_run_stuck(
     settings = replace(read_settings({}), data_dir=tmp_path)
     with Engine(workflows=[flows.one_nap], database_url=database_url, settings=settings) as engine:
         accepted: Counter[str] = Counter()
-        for number in range(RACES):
-            handle = engine.start(flows.one_nap, Order(number, pace_ms=dice.randrange(6)))
-            time.sleep(dice.uniform(0, 0.02))
-            callers = [
-                threading.Thread(target=_cancel, args=(engine, handle.run_id, accepted))
-                for _ in range(dice.choice([1, 1, 2, 3]))
-            ]
-            for caller in callers:
-                caller.start()
-            for caller in callers:
-                caller.join()
-            engine.app.wait(handle.run_id, 10)
+        races = [
+            (Order(n, pace_ms=dice.randrange(6)), dice.uniform(0, 0.02), dice.choice([1, 1, 2, 3]))
+            for n in range(RACES)
+        ]
+        with ThreadPoolExecutor(ABREAST) as lanes:
+            for _ in lanes.map(lambda race: _race(engine, accepted, *race), races):
+                pass
     runs = audit(database_url)
     ends = Counter(run.phase for run in runs.values())
     print(f"ends {dict(ends)}; accepted in {len(accepted)} races")
@@ -77,6 +74,17 @@ def test_a_cancel_that_races_with_the_end_never_leaves_a_run_stuck(
     assert ends.keys() <= {"completed", "cancelled"}
     assert min(ends["completed"], ends["cancelled"]) > 0, "the race was never close"
     assert all(runs[run].phase == "cancelled" for run in accepted), "an accepted cancel was forgotten"
+
+
+def _race(engine: Engine, accepted: Counter[str], order: Order, after_s: float, callers_n: int) -> None:
+    handle = engine.start(flows.one_nap, order)
+    time.sleep(after_s)
+    callers = [threading.Thread(target=_cancel, args=(engine, handle.run_id, accepted)) for _ in range(callers_n)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    engine.app.wait(handle.run_id, 10)
 
 
 def _cancel(engine: Engine, run: str, accepted: Counter[str]) -> None:

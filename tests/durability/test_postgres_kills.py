@@ -72,7 +72,7 @@ def test_runs_survive_ten_kills_of_postgres(server: Server, tmp_path: Path, seed
         storm.top_up()
         tries = []
         for _ in range(KILLS):
-            time.sleep(dice.uniform(0.1, 2.0))
+            time.sleep(dice.uniform(0.1, 1.4))
             server.kill(with_backends=dice.random() < 0.5)
             time.sleep(dice.choice([0.0, 0.3, 1.2]))  # shorter and longer than the lease
             tries.append(server.restart())

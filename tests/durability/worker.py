@@ -1,12 +1,14 @@
-"""A worker process for the tests: imports, says "warm", waits for a line, works until SIGTERM or a kill.
+"""A worker process for the tests: imports, says "warm", waits for a line of orders, works until SIGTERM or a kill.
 
-    python -m tests.durability.worker URL DATA_DIR
+    python -m tests.durability.worker
 
-Waiting warm keeps the cost of importing out of the time between a kill and the next worker.
+Orders are JSON: `url`, `folder`, `environment`, and the `log` that its standard error goes to.  Waiting warm keeps the
+cost of importing out of the time between a kill and the next worker.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -20,13 +22,22 @@ from kronos.settings import read_settings
 from tests.durability import flows
 
 
-def main(url: str, folder: str) -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(threadName)s %(message)s")
+def main() -> None:
     leave = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: leave.set())
     print("warm", flush=True)
-    if not sys.stdin.readline():
+    line = sys.stdin.readline()
+    if not line:
         return
+    orders = json.loads(line)
+    os.environ.update(orders["environment"])
+    with Path(orders["log"]).open("ab") as log:
+        os.dup2(log.fileno(), sys.stderr.fileno())
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(threadName)s %(message)s")
+    work(orders["url"], orders["folder"], leave)
+
+
+def work(url: str, folder: str, leave: threading.Event) -> None:
     settings = replace(read_settings(), data_dir=Path(folder))
     with Kronos.open(settings, database_url=url, workflows=[flows.__name__]) as app:
         worker = app.worker(name=f"test-{os.getpid()}").start()
@@ -37,4 +48,4 @@ def main(url: str, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -9,7 +9,7 @@ from typing import Final
 
 from kronos.storage.statements import statement_names
 
-__all__ = ["AIMS", "LED", "OUT_OF_REACH", "PRELUDES", "SWEPT"]
+__all__ = ["AIMS", "LED", "NEEDED", "OUT_OF_REACH", "PRELUDES", "SWEPT"]
 
 LED: Final = frozenset(
     {
@@ -30,9 +30,23 @@ LED: Final = frozenset(
 SWEPT: Final = frozenset({"sweep_blobs", "put_blobs", "refer_blobs", "get_blob"})
 """Statements that need large values, and somebody who sweeps them."""
 
+NEEDED: Final = {
+    "delete_inbox": ("asking",),
+    "load_events": ("chain", "diamond", "placing"),
+    "note_heads": ("asking",),
+    "park_runs": ("napping", "asking"),
+    "read_command": ("asking",),
+    "read_inbox_of": ("napping", "asking"),
+    "recall_steps": ("chain", "diamond", "placing"),
+    "send_to_inbox": ("asking",),
+    "start_children": ("parenting",),
+    "tell_parents": ("parenting",),
+}
+"""Statements that some workflows alone bring about."""
+
 _DEATH: Final = ("COMMIT flush", "kill")
 _NO_ANSWER: Final = ("COMMIT flush", "drop_after")
-PRELUDES: Final = {
+PRELUDES: Final[dict[str, tuple[str, str] | tuple[str, str, int]]] = {
     "end_backends": ("copy_events", "kill_late"),
     "end_leader": ("renew_leadership", "pause_long"),
     "fence_exclusive": _DEATH,
@@ -40,14 +54,14 @@ PRELUDES: Final = {
     "find_flush": _NO_ANSWER,
     "find_kept_runs": _NO_ANSWER,
     "find_open_runs": _NO_ANSWER,
-    "get_blob": _DEATH,
+    "get_blob": ("copy_events", "kill_after", 3),
     "load_events": _DEATH,
     "mark_dead": _DEATH,
     "recall_steps": _DEATH,
     "record_takeovers": _DEATH,
     "retire_incarnation": ("COMMIT flush", "pause_long"),
 }
-"""What must happen first: (statement, kind of fault)."""
+"""What must happen first: (statement, kind of fault), and at which time it is sent, if not at the first."""
 
 _REASONS: Final = {
     "read by pages, tools and the doctor, outside of what the engine does": """

@@ -48,11 +48,11 @@ from kronos.testing.scheduling import Scheduler, StuckError, current_actor
 from tests.simulation import flows
 from tests.simulation.checker import Accepted, Rules, Watch, broken_rules
 from tests.simulation.mutations import Mutation
-from tests.simulation.reach import LED, PRELUDES, SWEPT
+from tests.simulation.reach import LED, NEEDED, PRELUDES, SWEPT
 
-STRUCK_MAX: Final = 100
+STRUCK_MAX: Final = 80
 """Statements after which nothing goes wrong any more."""
-AIM_MAX: Final = 250
+AIM_MAX: Final = 180
 """The same while the statement that the seed aims at has not come."""
 STATEMENTS_MAX: Final = 1_500
 LEASE_S: Final = 1.5
@@ -179,15 +179,15 @@ class Client:
     def _act(self) -> None:
         world, rng = self._world, self._rng
         wanted = rng.sample(world.served.registered, rng.choice((1, 1, 2)))
-        if world.is_swept:
-            wanted = [each for each in world.served.registered if each.workflow == "bulk"]
+        if world.needed:
+            wanted = [each for each in world.served.registered if each.workflow in world.needed]
         children = [each for each in world.served.registered if each.workflow in flows.CHILDREN]
         for definition in [*wanted, *(children if any(each.graph.has_children for each in wanted) else ())]:
             self._patiently(lambda definition=definition: self._submission.register(definition, {}))
         if world.is_led:
             self._schedule(wanted[0].workflow)
         mine: list[str] = []
-        for _ in range(rng.choice((1, 2, 3) if world.is_swept else (1, 1, 2))):
+        for _ in range(rng.choice((1, 2, 3) if world.is_swept else (1, 1, 1, 2))):
             definition = rng.choice(wanted)
             numbers = [rng.randint(0, 50) for _ in range(rng.choice((1, 1, 1, 3)))]
             mine += self._start(definition.id, numbers)
@@ -244,6 +244,8 @@ class Client:
         for number in (1, 2):
             for _ in range(self._rng.choice((1, 1, 2))):
                 self._patiently(lambda number=number: say(self._submission, run, number))
+                if self._rng.random() < 0.4:
+                    self._patiently(lambda number=number: self._submission.sent(command_of(run, number)))
                 self._sleep(self._rng.choice((0.0, 0.3)))
 
     def _patiently(self, ask: Callable[[], Any]) -> Any:
@@ -262,8 +264,12 @@ class Client:
 def say(submission: Submission, run: str, number: int) -> bool:
     """Send the signal `go` under a key that says which one it is."""
     body = {"name": "go", "value": number, "by": "", "key": str(number)}
-    command = uuid.uuid5(uuid.UUID(run), f"signal/{number}")
-    return submission.send(RunId(run), "signal", msgspec.json.encode(body), command_id=command)
+    return submission.send(RunId(run), "signal", msgspec.json.encode(body), command_id=command_of(run, number))
+
+
+def command_of(run: str, number: int) -> uuid.UUID:
+    """Return under which id a signal is sent: a second sending is known by it."""
+    return uuid.uuid5(uuid.UUID(run), f"signal/{number}")
 
 
 class Janitor:
@@ -339,6 +345,8 @@ class Judging(FaultPlan):
         self._mutation = mutation
         self.schedule: list[tuple[str, str]] = []
         self.visited: set[str] = set()
+        self._ended: list[int] = []
+        """Backends of a leader that is being deposed."""
         self._acting: dict[int, tuple[int, int | None, int | None]] = {}
         """Backend -> number of its transaction, and for whom it acts: an incarnation, or a leader by its epoch."""
 
@@ -347,6 +355,8 @@ class Judging(FaultPlan):
         if name in {"insert_flush", "hold_epoch"}:
             self._acting[connection.pid] = connection.transactions, params.get("incarnation"), params.get("epoch")
         super().before(connection, name, params)
+        if name == "end_leader":
+            self._ended = self._world.backends_of_the_late_leader(params["own"])
         if self.struck and self.struck[-1][0] == self.statements:
             self.visited.add(name)
         connection.wrong = ""  # type: ignore[attr-defined]
@@ -360,6 +370,8 @@ class Judging(FaultPlan):
             self._world.watch.broken.append(connection.wrong)  # type: ignore[attr-defined]
         if name == "end_backends":
             self._world.wait_for_ended_backends(params["incarnation"])
+        elif name == "end_leader":
+            self._world.arena.observer.wait_gone(self._ended)
         super().after(connection, name, params)
 
     def text(self, name: str, text: str) -> str:
@@ -389,6 +401,8 @@ class World:
         self.is_led = mutation.needs == "leader" or aim in LED or rng.random() < 0.05
         """Whether the nodes campaign for the lead, and somebody keeps a schedule."""
         self.is_swept = mutation.needs == "sweep" or aim in SWEPT or rng.random() < 0.1
+        self.needed = ("bulk",) if self.is_swept else NEEDED.get(aim, ())
+        """The workflows without which the aim would not be reached."""
         self.clock = FakeClock(START - timedelta(seconds=rng.choice((0.8, 1.5))) if self.is_led else START)
         self.scheduler = Scheduler(f"{seed}/turns", clock=self.clock, backends=arena.observer)
         self.accepted = Accepted()
@@ -410,11 +424,11 @@ class World:
             idle=arena.idle,
         )
         self.plan.network, self.plan.scheduler = self.network, self.scheduler
-        self.nodes = {f"node-{n}": self._node(f"node-{n}") for n in range(rng.choice((2, 2, 2, 3)))}
+        self.nodes = {f"node-{n}": self._node(f"node-{n}") for n in range(rng.choice((2, 2, 2, 2, 3)))}
         if self.is_swept:
             self._leave_blobs(rng)
             Sweeper(self)
-        self.clients = [Client(f"client-{n}", self) for n in range(rng.choice((1, 2)))]
+        self.clients = [Client(f"client-{n}", self) for n in range(rng.choice((1, 1, 1, 2)))]
 
     def _node(self, name: str) -> Node:
         return Node(
@@ -495,6 +509,15 @@ class World:
             (incarnation,),
         ).fetchall()
         self.arena.observer.wait_gone([pid for (pid,) in pids])
+
+    def backends_of_the_late_leader(self, own: int) -> list[int]:
+        """Return whom `end_leader` ends now: whoever campaigns next finds the lock free, however slow the server is."""
+        held = """SELECT l.pid FROM pg_locks l WHERE l.pid <> %s AND l.granted
+                    AND (l.locktype = 'advisory' AND l.classid = 7306 AND l.objid = 0 AND l.objsubid = 2
+                         OR l.relation = 'kronos.leader'::regclass AND l.mode = 'RowShareLock')
+                    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                    AND EXISTS (SELECT FROM kronos.leader WHERE until <= %s)"""
+        return [pid for (pid,) in self.arena.observer.connection.execute(held, (own, self.clock.now()))]
 
     def run(self) -> Report:
         """Play the history to its end, and judge it."""
