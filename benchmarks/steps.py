@@ -76,7 +76,7 @@ def measure(arguments: argparse.Namespace) -> Report:
                     figures[peer] = found
             beside = ", ".join(f"{name} {values[-1]:,.0f}" for name, values in peers.items())
             say(f"round {number + 1}: {samples[-1]:,.0f} steps/s, {beside}")
-        figures |= _server(engine.app.url)
+        figures |= _server(engine.app.url) | _fsck(engine)
     figures |= {
         "chains": arguments.chains,
         "steps_per_chain": STEPS,
@@ -129,6 +129,14 @@ def _check(engine: Engine, chains: int) -> list[tuple[Any, ...]]:
     for run in random.Random(chains).sample(newest, min(VERIFIED, chains)):
         engine.app.history.verify(str(run))
     return rows
+
+
+def _fsck(engine: Engine) -> dict[str, Any]:
+    """Hold everything that all rounds have written against every invariant."""
+    began = time.perf_counter()
+    findings = list(engine.app.upkeep.fsck())
+    assert not findings, f"fsck: {findings[:3]}"
+    return {"fsck_findings": 0, "fsck_s": round(time.perf_counter() - began, 1)}
 
 
 def _copy(url: str, rows: list[tuple[Any, ...]]) -> float:

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import msgspec
+
 from kronos.core.events import Failure, Kind, RunFacts, StepFacts
 from kronos.core.graph import node_name
 from kronos.core.inputs import UNDO
@@ -17,7 +19,7 @@ from kronos.core.plan import Plan
 from kronos.core.state import StepStatus
 from kronos.engine.runlog import RunLog
 from kronos.engine.serving import Served
-from kronos.engine.tasks import Task
+from kronos.engine.tasks import Outcome, Task
 from kronos.kernel.hashing import input_digest
 from kronos.kernel.ids import IncarnationId, StepName
 from kronos.ports.queue import ClaimedRun, DeadLetter
@@ -149,8 +151,11 @@ class Attempts:
 
     def _must_wait(self, step: str) -> bool:
         """Put a step aside that is ready, where the budget leaves no room for it now; return whether it was."""
-        budget, executor = self._graph.budget, self._graph.by_name[node_name(step)].options.executor
-        if budget is None or not budget.is_spent_late or step.startswith(UNDO) or self._has_room(executor):
+        budget = self._graph.budget
+        if budget is None or not budget.is_spent_late or step.startswith(UNDO):
+            return False
+        executor = self._graph.by_name[node_name(step)].options.executor
+        if self._has_room(executor):
             return False
         self._rationed.setdefault(executor, deque()).append(step)
         return True
@@ -200,4 +205,26 @@ class Attempts:
             worker=self._worker if worker is None else worker,
             input=input_digest(task.input),
             code=self._served.definition.codes.get(node_name(task.step)),
+        )
+
+    def _done(self, task: Task, outcome: Outcome, output: msgspec.Raw, worker: IncarnationId | None) -> StepFacts:
+        """Return the facts of an attempt that succeeded; mostly none is on record yet, and they are made in one go."""
+        if task.step in self.log.state.steps:
+            return msgspec.structs.replace(
+                self._started(task, outcome.started_ns, worker),
+                finished=outcome.finished_ns,
+                output=output,
+                effects=outcome.effects,
+                costs=outcome.costs,
+            )
+        return StepFacts(
+            scheduled=outcome.started_ns,
+            started=outcome.started_ns,
+            worker=self._worker if worker is None else worker,
+            input=input_digest(task.input),
+            code=self._served.definition.codes.get(node_name(task.step)),
+            finished=outcome.finished_ns,
+            output=output,
+            effects=outcome.effects,
+            costs=outcome.costs,
         )

@@ -52,7 +52,7 @@ class Progress(Attempts):
                 self._close(plan.ended.popleft())
             elif held:
                 break
-            elif (rationed := self._next_rationed()) is not None:
+            elif self._rationed and (rationed := self._next_rationed()) is not None:
                 tasks += self.begin_step(rationed)
             elif plan.ready:
                 tasks += self.begin_step(plan.ready.popleft())
@@ -189,29 +189,23 @@ class Progress(Attempts):
         if not self.awaits(task):
             return
         del self.active[task.step]
-        facts = self._started(task, outcome.started_ns, worker)
         if outcome.failure is not None and self._is_apart and outcome.failure.type == PROCESS_DIED:
             self._bury(task.step, task.attempt, takeovers=self._takeovers)
             return
         if outcome.attributes:
             self.note_attributes(outcome.attributes)
         if outcome.failure is not None:
+            facts = self._started(task, outcome.started_ns, worker)
             facts = msgspec.structs.replace(facts, effects=outcome.effects, costs=outcome.costs)
             self._after_failure(task.step, task.attempt, facts, outcome.failure, outcome.finished_ns)
             self.log.buffer.after_commit += self.advance() if self._rationed else []
         else:
             assert outcome.output is not None, "an outcome has an output or a failure"
-            self._completed(task, facts, outcome, outcome.output)
+            self._completed(task, outcome, outcome.output, worker)
         self.end_if_due()
 
-    def _completed(self, task: Task, facts: StepFacts, outcome: Outcome, output: bytes) -> None:
-        done = msgspec.structs.replace(
-            facts,
-            finished=outcome.finished_ns,
-            output=self.log.stored(output),
-            effects=outcome.effects,
-            costs=outcome.costs,
-        )
+    def _completed(self, task: Task, outcome: Outcome, output: bytes, worker: IncarnationId | None) -> None:
+        done = self._done(task, outcome, self.log.stored(output), worker)
         self.log.append(Kind.STEP_COMPLETED, done, task.step, task.attempt, at=outcome.finished_ns)
         self._takeovers, self._probation = 0, False
         self.plan.complete(task.step, output)
