@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, TypedDict, Unpac
 
 from kronos.errors import InvalidInput
 from kronos.trading.coordinator import Coordinator
+from kronos.trading.events import OrderFilled
 from kronos.trading.instruments import Instrument
 from kronos.trading.money import from_money
 from kronos.trading.tape import Tape
@@ -47,7 +48,7 @@ class Asked(TypedDict, total=False):
 
 
 Wish: TypeAlias = tuple[str, int, Quantity | str | None, Asked | None]
-"""(buy | sell | modify | cancel | note, order id, quantity or text, terms), as the handler asked for it."""
+"""(buy | sell | modify | cancel | note | timer, order id or time, quantity or text, terms), as it was asked for."""
 
 WISHES_MAX: Final = 10_000
 """Requests that one call of a handler may make: more is a flood."""
@@ -199,26 +200,55 @@ class Context:
     @property
     def position_lots(self) -> int:
         """Return `position` in lots."""
-        return self._tape.state.held(self._origins[0], self._numbers[0])
+        return self._held(self._numbers[0])
 
     def position_of(self, instrument: str) -> Decimal:
         """Return what the default route's account holds of an instrument that this strategy sees."""
         number = self.number_of(instrument)
         if number is None:
             raise InvalidInput(f"instrument {instrument!r}: one of {', '.join(self.instruments)}", field="instrument")
-        return self._coordinator.traded[number].quantity(self._tape.state.held(self._origins[0], number))
+        return self._coordinator.traded[number].quantity(self._held(number))
+
+    def _held(self, number: int) -> int:
+        """Return what is held as far as reports have come: a fill whose report travels is not known yet."""
+        state, origin = self._tape.state, self._origins[0]
+        held = state.held(origin, number)
+        return (
+            held - sum(fill.quantity for fill in self._travelling() if fill.instrument == number)
+            if state.schedule.entries
+            else held
+        )
+
+    def _travelling(self) -> list[OrderFilled]:
+        """Return the fills of the default route's account whose reports are on their way."""
+        state, found = self._tape.state, []
+        for entry in state.schedule.entries:
+            report = entry.report
+            if isinstance(report, OrderFilled) and state.owners[report.origin] == state.owners[self._origins[0]]:
+                found.append(report)
+        return found
 
     @property
     def cash(self) -> Decimal:
         """Return the cash of the default route's account, in the currency of the first instrument."""
         state = self._tape.state
         account = state.accounts[state.owners[self._origins[0]]]
-        return from_money(account.cash.get(self.instrument.currency, 0))
+        cash, traded = account.cash.get(self.instrument.currency, 0), self._coordinator.traded
+        for fill in self._travelling():
+            each = traded[fill.instrument]
+            if each.currency == self.instrument.currency:
+                cash += fill.fee + (0 if each.margined else each.value(fill.price, fill.quantity))
+        return from_money(cash)
 
     @property
     def open_orders(self) -> tuple[int, ...]:
         """Return the ids of this strategy's orders that are not finished."""
-        return tuple(order.id for order in self._tape.state.orders.values() if order.origin in self._origins)
+        state = self._tape.state
+        ids = [order.id for order in state.orders.values() if order.origin in self._origins]
+        unheard = [
+            each.report.order_id for each in state.schedule.entries if each.report and each.origin in self._origins
+        ]
+        return tuple(dict.fromkeys([*ids, *unheard])) if unheard else tuple(ids)
 
     @property
     def numbers(self) -> list[int]:
@@ -267,6 +297,12 @@ class Context:
     def cancel(self, order_id: int) -> None:
         """Ask to cancel an order; raise `InvalidInput` for what cannot be an order's id."""
         self._wish(("cancel", _checked(order_id), 0, None))
+
+    def timer(self, at: int, name: str = "") -> None:
+        """Ask to be called (`on_timer`) at time `at` (ns UTC), which must be to come."""
+        if type(at) is not int or not self.time < at < _ID_MAX:
+            raise InvalidInput(f"timer at {at!r}: a time (ns UTC) after now, {self.time}", field="at", value=str(at))
+        self._wish(("timer", at, str(name), None))
 
     def note(self, text: str) -> None:
         """Remember `text` in the journal at this position."""

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from kronos.errors import InvalidInput
 from kronos.trading.bars import Bars, Split
-from kronos.trading.context import Asked, Quantity, Wish
+from kronos.trading.context import Wish
 from kronos.trading.control import Directive
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.events import (
+    Arrived,
+    CommandRefused,
+    CommandTravels,
     IntentRaised,
     Noted,
     OrderAccepted,
@@ -27,17 +28,25 @@ from kronos.trading.events import (
     OrderFilled,
     OrderReport,
     OrderSubmitted,
+    Report,
+    ReportTravels,
     RiskDecided,
     SplitApplied,
+    StrategyStopped,
+    TimerFired,
+    TimerSet,
 )
 from kronos.trading.margin_calls import MarginCalls
 from kronos.trading.orders import Order, Phase
 from kronos.trading.payments import Due, pay
 from kronos.trading.positions import cause_id
+from kronos.trading.requests import Reader
 from kronos.trading.risk import Limits, Question, Watch, judge, rules_for
 from kronos.trading.routes import Routes
-from kronos.trading.seats import Seat
+from kronos.trading.scheduled import COMMAND, TIMER, Scheduled
+from kronos.trading.seats import Seat, words_of_error
 from kronos.trading.sending import Sending
+from kronos.trading.session_config import Latency
 from kronos.trading.splits import split_cash, split_lots
 from kronos.trading.tape import Tape
 from kronos.trading.terms import MARKET, Terms, read_terms
@@ -49,22 +58,22 @@ ROUNDS_MAX: Final = 1_000
 """Times that a strategy may ask again within one row because of what became of its orders: more is a flood."""
 
 _WORKING: Final = frozenset({Phase.ACCEPTED, Phase.PARTIALLY_FILLED})
-_ASKED_MAX: Final = 100
-"""Characters kept of a request that is no quantity."""
 
 
 class Desk:
     """Answers the requests of all strategies of a session, and brings each what the venue says of its orders."""
 
     def __init__(
-        self, coordinator: Coordinator, limits: Sequence[Limits], routes: Routes, exchange: Exchange, tape: Tape
-    ) -> None:
-        """Serve at `exchange`; `limits` are those of each instrument."""
+        self, coordinator: Coordinator, limits: Sequence[Limits], routes: Routes, exchange: Exchange, tape: Tape,
+        *, latency: Latency, isolate: bool,
+    ) -> None:  # fmt: skip
+        """Serve at `exchange` within `limits` by instrument; unless `isolate`, what a handler raises passes."""
         self._coordinator, self._limits, self._routes, self._tape = coordinator, limits, routes, tape
-        self._venue = exchange
+        self._venue, self._latency, self._isolate = exchange, latency, isolate
+        self._reader = Reader(coordinator, routes, tape)
         self._rules = [rules_for(each) for each in limits]
         self._watch = _watch(coordinator, limits, tape)
-        self.sending = Sending(coordinator, exchange, tape, routes=len(routes.ids))
+        self.sending = Sending(coordinator, exchange, tape, routes=len(routes.ids), order_ns=latency.order_ns)
         self._calls = _margin_calls(coordinator, exchange, tape)
         self.seats: list[Seat] = []
         self._hears_orders = False
@@ -86,14 +95,27 @@ class Desk:
         self._tell(row, heard)
 
     def filled(self, fill: OrderFilled) -> None:
-        """Bring a fill to the strategy whose order it was."""
-        seat = self.seats[self._routes.strategy(fill.origin)]
+        """Bring a fill to the strategy whose order it was, at once or when its report arrives."""
         self._coordinator.row = fill.row
         self._booked(fill.row, cause_id(fill.row, fill.sub))
-        if seat.hears_fills:
-            seat.strategy.on_fill(seat.context, fill)
-            self._answer(seat, seat.context.take(), fill.row, cause_id(fill.row, fill.sub))
-            self.sending.pump(fill.row)
+        if self._latency.report_ns:
+            self._travel(fill, fill.row)
+        else:
+            self._hear(fill, fill.row, cause_id(fill.row, fill.sub))
+
+    def _travel(self, report: Report, row: int) -> None:
+        at = self._coordinator.now_ns + self._latency.report_ns
+        self._tape.write(ReportTravels, row, report.origin, (cause_id(report.row, report.sub),), at, report)
+
+    def _hear(self, report: Any, row: int, cause: int) -> None:
+        """Let a strategy hear of its order, and answer what it asks for."""
+        seat = self.seats[self._routes.strategy(report.origin)]
+        is_fill = isinstance(report, OrderFilled)
+        if (seat.hears_fills if is_fill else seat.hears_orders) and self.call(
+            seat, "on_fill" if is_fill else "on_order", row, cause, report
+        ):
+            self._answer(seat, seat.context.take(), row, cause)
+            self.sending.pump(row)
 
     def wake(self, row: int) -> None:
         """Let deferred commands go whose time has come before `row`."""
@@ -107,6 +129,36 @@ class Desk:
         heard, self._coordinator.row = len(self._tape.unsealed), row
         self.sending.throw(directive, row)
         self._tell(row, heard)
+        self._venue.rearm()
+
+    # -- strategies
+
+    def call(self, seat: Seat, name: str, row: int, cause: int, *arguments: Any) -> bool:
+        """Call a handler; return whether it returned.  One that raises stops its strategy, where they are isolated."""
+        if seat.is_stopped:
+            return False
+        try:
+            getattr(seat.strategy, name)(seat.context, *arguments)
+        except Exception as error:
+            self.stop(seat, name, row, cause, error)
+            return False
+        return True
+
+    def stop(self, seat: Seat, handler: str, row: int, cause: int, error: Exception) -> None:
+        """Stop a strategy whose handler raised: its requests are dropped, its orders cancelled; or raise it again."""
+        if not self._isolate:
+            raise error
+        seat.context.take()
+        message, line = words_of_error(error, getattr(type(seat.strategy), handler))
+        stopped = self._tape.write(
+            StrategyStopped, row, seat.origin, (cause,), handler, type(error).__name__, message, line
+        )
+        why = cause_id(row, stopped.sub)
+        self.sending.drop(seat.place, row, why)
+        for order in list(self._tape.state.orders.values()):
+            mine = self._routes.strategy(order.origin) == seat.place
+            if mine and order.id in self._tape.state.orders:
+                self._send(order.id, order.origin, row, why, "cancel", reason="strategy_stopped")
         self._venue.rearm()
 
     def adopt(self) -> None:
@@ -159,12 +211,46 @@ class Desk:
             if not news:
                 return
             for report in news:
-                seat = self.seats[self._routes.strategy(report.origin)]
-                if seat.hears_orders:
-                    seat.strategy.on_order(seat.context, report)
-                    self._answer(seat, seat.context.take(), row, cause_id(row, report.sub))
-            self.sending.pump(row)
-        raise InvalidInput(f"on_order asks again without end at row {row}: {ROUNDS_MAX} rounds", row=row)
+                if self._latency.report_ns and not isinstance(report, OrderDenied):
+                    self._travel(report, row)
+                else:
+                    self._hear(report, row, cause_id(row, report.sub))
+        if not self._isolate:
+            raise _endless(row)
+        for seat in self.seats:
+            if seat.hears_orders and any(self._routes.strategy(each.origin) == seat.place for each in news):
+                self.stop(seat, "on_order", row, cause_id(row, 0), _endless(row))
+
+    def due(self, entry: Scheduled, row: int) -> None:
+        """Let what is due happen in the step of `row`: a command arrives, a report is heard, a timer fires."""
+        tape, causes, heard = self._tape, (entry.cause,), len(self._tape.unsealed)
+        if entry.kind == TIMER:
+            fired = tape.write(TimerFired, row, entry.origin, causes, entry.number, entry.time, entry.name)
+            seat, cause = self.seats[self._routes.strategy(entry.origin)], cause_id(row, fired.sub)
+            if self.call(seat, "on_timer", row, cause, fired):
+                self.decide(row, cause)
+            return
+        arrived = tape.write(Arrived, row, entry.origin, causes, entry.number, entry.time)
+        cause = cause_id(row, arrived.sub)
+        if entry.kind == COMMAND:
+            self._arrive(entry, row, cause)
+        elif entry.report is not None:
+            self._hear(entry.report, row, cause)
+        self._tell(row, heard)
+        self._venue.rearm()
+
+    def _arrive(self, entry: Scheduled, row: int, cause: int) -> None:
+        """Let a command be at the venue; what has ended meanwhile cannot be cancelled or changed any more."""
+        order, at = self._tape.state.orders.get(entry.order_id), entry.time
+        if order is None or (entry.action == "modify" and abs(entry.quantity) <= abs(order.filled)):
+            words = "finished" if order is None else "filled"
+            self._tape.write(CommandRefused, row, entry.origin, (cause,), entry.order_id, entry.action, words)
+        elif entry.action == "cancel":
+            self._venue.cancel(order, row, cause, entry.name)
+        elif entry.action == "modify":
+            self._venue.replace(order, row, cause, entry.quantity, entry.terms or order.terms, at=at)
+        else:
+            self._venue.accept(order, row, cause, self._coordinator.price(order.instrument), at)
 
     def split(self, split: Split, number: int, row: int) -> None:
         """Apply a split before its row opens: to what is held, then to resting orders, then tell the strategies."""
@@ -188,7 +274,8 @@ class Desk:
                 self._split_order(order, split, row, (cause_id(row, told.sub),))
         for seat in self.seats:
             if number in seat.context.numbers:
-                seat.strategy.on_split(seat.context, applied[state.owners[seat.origin]])
+                told = applied[state.owners[seat.origin]]
+                self.call(seat, "on_split", row, cause_id(row, told.sub), told)
         self.decide(row, cause_id(row, next(iter(applied.values())).sub))
 
     def _split_order(self, order: Order, split: Split, row: int, causes: tuple[int, ...]) -> None:
@@ -224,18 +311,21 @@ class Desk:
             if action == "note":
                 tape.emit(Noted(row, sub, seat.origin, seen, (cause,), str(wanted)))
                 continue
+            if action == "timer":
+                tape.emit(TimerSet(row, sub, seat.origin, seen, (cause,), order_id, str(wanted)))
+                continue
             if action == "cancel":
-                origin, number = self._place_of(seat, order_id)
+                origin, number = self._reader.place_of(seat, order_id)
                 intent = IntentRaised(row, sub, origin, seen, (cause,), order_id, number, "cancel", 0)
             elif action == "modify":
-                origin, number = self._place_of(seat, order_id)
-                quantity, words, terms = self._changed(number, order_id, wanted, asked or {})
+                origin, number = self._reader.place_of(seat, order_id)
+                quantity, words, terms = self._reader.changed(number, order_id, wanted, asked or {})
                 intent = IntentRaised(
                     row, sub, origin, seen, (cause,), order_id, number, "modify", quantity, words, terms
                 )
             else:
-                origin, number, unknown, rest = self._named(seat, asked)
-                quantity, words = self._lots(number, action, wanted)
+                origin, number, unknown, rest = self._reader.named(seat, asked)
+                quantity, words = self._reader.lots(number, action, wanted)
                 wished = None
                 if rest is not None:
                     traded = self._coordinator.traded[number]
@@ -245,36 +335,6 @@ class Desk:
                     row, sub, origin, seen, (cause,), order_id, number, "submit", quantity, unknown or words, wished
                 )
             self._judge(seat, intent, session=session)
-
-    def _place_of(self, seat: Seat, order_id: int) -> tuple[int, int]:
-        """Return the origin and instrument of an order of this strategy; of another's it knows nothing."""
-        order = self._tape.state.orders.get(order_id)
-        if order is None or self._routes.strategy(order.origin) != seat.place:
-            return seat.origin, seat.context.numbers[0]
-        return order.origin, order.instrument
-
-    def _named(self, seat: Seat, asked: Asked | None) -> tuple[int, int, str, Asked | None]:
-        """Return the origin and instrument that a request names, "" or what it names that there is not, and the rest
-        of its terms.
-        """
-        context = seat.context
-        if asked is None and len(context.numbers) == 1:
-            return seat.origin, context.numbers[0], "", None
-        rest: dict[str, Any] = dict(asked or {})
-        name, route = rest.pop("instrument", None), rest.pop("route", None)
-        number = context.number_of(name)
-        origin = self._routes.origin(seat.place, route)
-        unknown = ""
-        if number is None:
-            unknown = f"instrument {name!r}: one of {', '.join(context.instruments)}"[:_ASKED_MAX]
-        elif origin is None:
-            unknown = f"route {route!r}: one of {', '.join(self._routes.ids)}"[:_ASKED_MAX]
-        return (
-            seat.origin if origin is None else origin,
-            context.numbers[0] if number is None else number,
-            unknown,
-            rest or None,  # type: ignore[return-value]  # what is left of the request's own words
-        )
 
     def _judge(self, seat: Seat, intent: IntentRaised, *, session: bool) -> None:
         tape, row, order_id, number = self._tape, intent.row, intent.order_id, intent.instrument
@@ -300,22 +360,33 @@ class Desk:
                 tape.emit(OrderDenied(row, sub + 1, origin, seen, (cause,), order_id, reason))
         elif self.sending.is_queued:
             self.sending.take(intent, cause)
-        elif intent.action == "cancel":
-            self._venue.cancel(tape.state.orders[order_id], row, cause, "requested")
-        elif intent.action == "modify":
-            order = tape.state.orders[order_id]
-            terms = intent.terms or order.terms
-            self._venue.replace(order, row, cause, intent.quantity, terms, at=coordinator.now_ns)
-        else:
-            at = coordinator.now_ns
+        elif intent.action == "submit":
             tape.emit(OrderSubmitted(row, sub + 1, origin, seen, (cause,), order_id))
-            if intent.terms is None:
-                tape.emit(OrderAccepted(row, sub + 2, origin, seen, (cause_id(row, sub + 1),), order_id, at))
-            else:
-                self._venue.accept(tape.state.orders[order_id], row, cause_id(row, sub + 1), price, at)
-
+            self._send(order_id, origin, row, cause_id(row, sub + 1), "submit", terms=intent.terms)
+        else:
+            self._send(order_id, origin, row, cause, intent.action, quantity=intent.quantity, terms=intent.terms)
         if allowed and self._watch is not None:
             self._watch.requested("cancel" if intent.action == "cancel" else "order", row, coordinator.clock, cause)
+
+    def _send(
+        self, order_id: int, origin: int, row: int, cause: int, action: str, *, quantity: int = 0,
+        terms: Terms | None = None, reason: str = "requested",
+    ) -> None:  # fmt: skip
+        """Bring a command to the venue: at once, or by a journey of `latency.order_ns`."""
+        tape, at = self._tape, self._coordinator.now_ns
+        if self._latency.order_ns:
+            travels = at + self._latency.order_ns
+            tape.write(CommandTravels, row, origin, (cause,), order_id, action, travels, quantity, terms, reason)
+            return
+        order = tape.state.orders[order_id]
+        if action == "cancel":
+            self._venue.cancel(order, row, cause, reason)
+        elif action == "modify":
+            self._venue.replace(order, row, cause, quantity, terms or order.terms, at=at)
+        elif terms is None:
+            tape.write(OrderAccepted, row, origin, (cause,), order_id, at)
+        else:
+            self._venue.accept(order, row, cause, self._coordinator.price(order.instrument), at)
 
     def _prices(self) -> Mapping[int, int]:
         """Return the last known price of each instrument, where one order is judged on several."""
@@ -327,47 +398,6 @@ class Desk:
         """Return whether an order that is to be changed is the strategy's own."""
         order = self._tape.state.orders.get(intent.order_id)
         return intent.action == "submit" or order is None or self._routes.strategy(order.origin) == seat.place
-
-    def _lots(self, number: int, action: str, wanted: Quantity | str | None) -> tuple[int, str]:
-        """Return the signed lots of a request, or 0 and its words when it is no positive number of lots in bounds."""
-        traded = self._coordinator.traded[number]
-        try:
-            lots = traded.lots(wanted)  # type: ignore[arg-type]  # None is refused as any other nonsense
-        except InvalidInput:
-            return 0, repr(wanted)[:_ASKED_MAX]
-        if not 0 < lots <= traded.quantity_max:
-            return 0, str(wanted)[:_ASKED_MAX]
-        return (lots if action == "buy" else -lots), ""
-
-    def _changed(
-        self, number: int, order_id: int, wanted: Quantity | str | None, asked: Asked
-    ) -> tuple[int, str, Terms | None]:
-        """Return the whole quantity and the terms that a modification would leave an order with."""
-        order = self._tape.state.orders.get(order_id)
-        if order is None or order.phase is Phase.INTENDED:
-            return 0, "", None
-        quantity, words = order.quantity, ""
-        if wanted is not None:
-            quantity, words = self._lots(number, "buy" if order.quantity > 0 else "sell", wanted)
-            if abs(quantity) <= abs(order.filled):
-                quantity, words = 0, words or str(wanted)[:_ASKED_MAX]
-        terms, terms_words = self._merged(number, order.terms, asked)
-        return quantity, words or terms_words, terms
-
-    def _merged(self, number: int, before: Terms, asked: Asked) -> tuple[Terms, str]:
-        fixed = [name for name in ("type", "parent", "group", "instrument", "route") if name in asked]
-        if fixed:
-            return before, f"{fixed[0]}: cannot be changed; cancel and submit anew"
-        traded = self._coordinator.traded[number]
-        price = traded.price
-        told: Asked = {"type": before.kind, "tif": before.tif, "reduce_only": before.reduce_only}
-        for name in ("limit", "stop", "trail"):
-            if ticks := getattr(before, name):
-                told[name] = price(ticks)
-        if before.until:
-            told["until"] = before.until
-        terms, words = read_terms({**told, **asked}, traded.tick, traded.price_max)
-        return msgspec.structs.replace(terms, parent=before.parent, group=before.group), words
 
 
 def _margin_calls(coordinator: Coordinator, exchange: Exchange, tape: Tape) -> MarginCalls | None:
@@ -394,3 +424,7 @@ def _watch(coordinator: Coordinator, limits: Sequence[Limits], tape: Tape) -> Wa
     watch = Watch(stream.close, coordinator.traded[0], limits[0])
     watch.attach(tape)
     return watch
+
+
+def _endless(row: int) -> InvalidInput:
+    return InvalidInput(f"on_order asks again without end at row {row}: {ROUNDS_MAX} rounds", row=row)

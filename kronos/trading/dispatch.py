@@ -4,7 +4,7 @@ Rule 1: the step of a row is everything between the row before it and itself, in
         the venue before accounts before strategies, strategies in the order of registration on one snapshot.
 Rule 2: between two wakes nothing that is recorded can happen: rows that nobody hears are not looked at one by one, and
         no rich object is made for them.
-Rule 3: a market row meets an order that was at the venue before it: (since, row) of the order < (time, row) of the row.
+Rule 3: a market row meets an order that was at the venue before it: a bar one that was there when it opened.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from kronos.trading.context import Context
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.desk import Desk
 from kronos.trading.positions import cause_id
+from kronos.trading.scheduled import TIMER, Scheduled
 from kronos.trading.seats import HANDLERS, Seat
 from kronos.trading.streams import Quotes, Stream, Trades, kind_of_stream
+from kronos.trading.tape import Tape
 from kronos.trading.ticks import QuoteTick, TradeTick
 from kronos.trading.venue.exchange import Exchange
 
@@ -47,25 +49,35 @@ _NONE: Final = _Touch(_NEVER, _NEVER, _NEVER, 0, 0)
 class Dispatch:
     """Dispatches rows of the timeline to `seats`."""
 
-    def __init__(self, coordinator: Coordinator, desk: Desk, exchange: Exchange, seats: Sequence[Seat]) -> None:
+    def __init__(
+        self, coordinator: Coordinator, desk: Desk, exchange: Exchange, seats: Sequence[Seat], tape: Tape, *,
+        is_instant: bool,
+    ) -> None:  # fmt: skip
+        """`is_instant`: nothing travels, neither rows nor orders nor reports."""
+        self._tape = tape
         self._coordinator, self._desk, self._exchange, self._seats = coordinator, desk, exchange, seats
         self._timeline = coordinator.timeline
-        self._hearing = [[seat for seat in seats if stream in seat.hears] for stream in range(len(coordinator.streams))]
-        self._heard = [stream for stream, hearing in enumerate(self._hearing) if hearing]
-        self._silent = [stream for stream, hearing in enumerate(self._hearing) if not hearing]
-        self._is_lone = (
-            self._timeline.is_lone and self._timeline.is_instant and len(self._hearing[0]) == 1 == len(seats)
-        )
+        heard = {stream for seat in seats for stream in seat.hears}
+        self._heard = sorted(heard)
+        self._silent = [stream for stream in range(len(coordinator.streams)) if stream not in heard]
+        self._is_lone = is_instant and self._timeline.is_lone and self._timeline.is_instant and len(seats) == 1
+        self._touch, self._due = _NONE, _NEVER
+        self._head: Scheduled | None = None
 
     def rows(self, start: int, stop: int) -> int:
         """Dispatch rows start..stop-1, or up to the row before which a deferred command wakes; return that row."""
-        return self._lone(start, stop) if self._is_lone else self._merged(start, stop)
+        if self._is_lone and self._seats[0].hears and not self._tape.state.schedule.entries:
+            start = self._lone(start, stop)
+        return self._merged(start, stop) if start < min(stop, self._desk.sending.wake_row) else start
 
     def _lone(self, start: int, stop: int) -> int:
-        """Dispatch one stream to one strategy: its rows are the timeline's."""
+        """Dispatch one stream to one strategy: its rows are the timeline's.  Return the row before which it stands:
+        `stop`, or an earlier one when something is scheduled or the strategy is stopped.
+        """
         coordinator, desk, seat = self._coordinator, self._desk, self._seats[0]
         cursor, context, next_touch = coordinator.cursors[0], seat.context, self._exchange.next_touch
-        handler, wishes = getattr(seat.strategy, HANDLERS[kind_of_stream(coordinator.streams[0])]), context.wishes
+        name, wishes, state = HANDLERS[kind_of_stream(coordinator.streams[0])], context.wishes, self._tape.state
+        handler, scheduled, stopped = getattr(seat.strategy, name), state.schedule.entries, state.stopped
         sending, row, shows = desk.sending, start, seat.features is not None
         touch = min(next_touch(0, start, stop), sending.wake_row)
         known = seat.features.rows(start, stop) if seat.features is not None else iter(())
@@ -75,56 +87,75 @@ class Dispatch:
                     return row
                 coordinator.row = row
                 desk.meet(0, row, row, cause_id(row, 0))
+                if scheduled or stopped:
+                    return self._merged(row, row + 1, met=True)
                 touch = min(next_touch(0, row + 1, stop), sending.wake_row)
             coordinator.row = row
             cursor.now = row
             if shows:
                 _show(context, next(known))
-            handler(context, event)
+            try:
+                handler(context, event)
+            except Exception as error:
+                desk.stop(seat, name, row, cause_id(row, 0), error)
+                return row + 1
             if wishes:
                 desk.decide(row, cause_id(row, 0))
+                if scheduled or stopped:
+                    return row + 1
                 touch = min(next_touch(0, row + 1, stop), sending.wake_row)
             row += 1
         return stop
 
     # -- several streams or strategies
 
-    def _merged(self, start: int, stop: int) -> int:
-        coordinator, desk, sending = self._coordinator, self._desk, self._desk.sending
-        cursors, hearing = coordinator.cursors, self._hearing
-        handlers = [
-            [
-                (
-                    getattr(seat.strategy, HANDLERS[kind_of_stream(stream)]),
-                    seat.context,
-                    self._known(seat, place, start, stop),
-                )
-                for seat in hearing[place]
-            ]
-            for place, stream in enumerate(coordinator.streams)
-        ]
+    def _merged(self, start: int, stop: int, *, met: bool = False) -> int:
+        """Dispatch rows of several streams to several strategies; `met`: the first one has met the orders already."""
+        coordinator, desk, timeline, sending = self._coordinator, self._desk, self._timeline, self._desk.sending
+        cursors, handlers = coordinator.cursors, self._handlers(start, stop)
         contexts = [seat.context for seat in self._seats]
-        end = (self._timeline.time(stop - 1), stop - 1)
-        self._touch = self._find((self._timeline.known_at(start), start - 1), end)
+        end = (timeline.time(stop - 1), stop - 1)
+        self._look((timeline.time(start), start) if met else (timeline.known_at(start), start - 1), end)
         for row, stream, event in self._wakes(start, stop):
-            if self._touch.step <= row:
+            if self._due <= row:
                 self._between(row, end)
-            if row >= sending.wake_row:
+            if row >= sending.wake_row and not met:
                 break
             coordinator.row = row
             cursors[stream].now = event.row
-            for handler, context, known in handlers[stream]:
+            for handler, seat, known in handlers[stream]:
                 if known is not None:
-                    _show(context, next(known))
-                handler(context, event)
-            if any(context.wishes for context in contexts):
-                self._catch_up(row + 1)
-                desk.decide(row, cause_id(row, 0))
-                self._touch = self._find((event.time, row), end)
-        self._between(min(stop, sending.wake_row) - 1, end)
-        stop = min(stop, sending.wake_row)
+                    _show(seat.context, next(known))
+                if seat.is_stopped:
+                    continue
+                try:
+                    handler(seat.context, event)
+                except Exception as error:
+                    self._catch_up(row + 1)
+                    desk.stop(seat, HANDLERS[kind_of_stream(coordinator.streams[stream])], row, cause_id(row, 0), error)
+                    self._look((event.time, row), end)
+            for context in contexts:
+                if context.wishes:
+                    self._catch_up(row + 1)
+                    desk.decide(row, cause_id(row, 0))
+                    self._look((event.time, row), end)
+                    break
+        stop = stop if met else min(stop, sending.wake_row)
+        self._between(stop - 1, end)
+        stop = stop if met else min(stop, sending.wake_row)
         self._catch_up(stop)
         return stop
+
+    def _handlers(self, start: int, stop: int) -> list[list[tuple[Any, Seat, Iterator[Any] | None]]]:
+        """Return by stream who hears its rows, in the order of registration, with what is known of features."""
+        return [
+            [
+                (getattr(seat.strategy, HANDLERS[kind_of_stream(stream)]), seat, self._known(seat, place, start, stop))
+                for seat in self._seats
+                if place in seat.hears
+            ]
+            for place, stream in enumerate(self._coordinator.streams)
+        ]
 
     def _known(self, seat: Seat, place: int, start: int, stop: int) -> Iterator[Any] | None:
         """Return the declared features of a strategy, one value a row of stream `place`; None where it has none."""
@@ -153,13 +184,32 @@ class Dispatch:
             yield row, place, next(of[place])
 
     def _between(self, row: int, end: tuple[int, int]) -> None:
-        """Let everything happen that belongs to steps up to `row`, before its dispatch."""
-        while self._touch.step <= row and self._touch.step < self._desk.sending.wake_row:
-            touch = self._touch
-            self._coordinator.row = touch.step
-            self._catch_up(touch.step)
-            self._desk.meet(touch.stream, touch.at, touch.step, cause_id(touch.ordinal, 0))
-            self._touch = self._find((touch.time, touch.ordinal), end)
+        """Let everything happen that belongs to steps up to `row`, before its dispatch, in the order of time."""
+        coordinator = self._coordinator
+        while self._due <= row and self._due < self._desk.sending.wake_row:
+            touch, entry = self._touch, self._head
+            step = coordinator.row = self._due
+            self._catch_up(step)
+            if entry is None or touch[:2] < (self._step(entry), entry.time) or touch[:2] == (step, entry.time):
+                coordinator.between_ns = 0 if self._timeline.is_instant else touch.time
+                self._desk.meet(touch.stream, touch.at, step, cause_id(touch.ordinal, 0))
+                after = (touch.time, touch.ordinal)
+            else:
+                coordinator.between_ns = entry.time
+                self._desk.due(entry, step)
+                after = (entry.time, step - 1 if self._timeline.time(step) > entry.time else step)
+            coordinator.between_ns = 0
+            self._look(after, end)
+
+    def _look(self, after: tuple[int, int], end: tuple[int, int]) -> None:
+        """Look for what is due next after the moment `after`, and in which step."""
+        entries = self._tape.state.schedule.entries
+        self._touch, self._head = self._find(after, end), entries[0] if entries else None
+        self._due = min(self._touch.step, _NEVER if self._head is None else self._step(self._head))
+
+    def _step(self, entry: Scheduled) -> int:
+        """Return the step that an entry belongs to: a timer comes after all that is known at its time."""
+        return self._timeline.row_at(entry.time, after=entry.kind == TIMER)
 
     def _catch_up(self, row: int) -> None:
         """Let the streams that nobody hears be known up to before `row`."""

@@ -15,13 +15,17 @@ from kronos.trading.terms import Terms
 
 __all__ = [
     "RECORD_TYPES",
+    "Arrived",
     "BorrowCharged",
     "CommandRefused",
+    "CommandTravels",
     "Deferred",
     "DividendPaid",
     "FeedDegraded",
     "FeedRestored",
     "FundingPaid",
+    "InstrumentDelisted",
+    "InstrumentListed",
     "IntentRaised",
     "LevelsTaken",
     "MarginCalled",
@@ -44,11 +48,16 @@ __all__ = [
     "OutboxSent",
     "OutboxWoken",
     "Record",
+    "Report",
     "ReportIgnored",
+    "ReportTravels",
     "RiskDecided",
     "RiskMarked",
     "SplitApplied",
+    "StrategyStopped",
     "Switched",
+    "TimerFired",
+    "TimerSet",
     "TradingSwitched",
     "kind_of",
 ]
@@ -385,12 +394,82 @@ class MarginCalled(_Fact, frozen=True, tag=32):
     called: bool
 
 
+Report: TypeAlias = (
+    OrderFilled | OrderRejected | OrderReplaced | OrderCancelled | OrderExpired | OrderTriggered | CommandRefused
+)  # fmt: skip
+"""What a venue says of an order, and may be on its way to the strategy."""
+
+
+class TimerSet(_Fact, frozen=True, tag=33):
+    """A strategy asked to be called at time `at` (ns UTC)."""
+
+    at: int
+    name: str
+
+
+class TimerFired(_Fact, frozen=True, tag=34):
+    """Control-time event: the time of entry `number` of the schedule has come."""
+
+    number: int
+    at: int
+    name: str
+
+
+class CommandTravels(_Fact, frozen=True, tag=35):
+    """A new order, a change or a cancel is on its way to the venue, where it arrives at time `at` (ns UTC)."""
+
+    order_id: int
+    action: str
+    at: int
+    quantity: int = 0
+    terms: Terms | None = None
+    reason: str = ""
+
+
+class ReportTravels(_Fact, frozen=True, tag=36):
+    """What the venue said is on its way to the strategy, which hears of it at time `at` (ns UTC)."""
+
+    at: int
+    report: Report
+
+
+class Arrived(_Fact, frozen=True, tag=37):
+    """Control-time event: entry `number` of the schedule, a command or a report, is there at time `at` (ns UTC)."""
+
+    number: int
+    at: int
+
+
+class StrategyStopped(_Fact, frozen=True, tag=38):
+    """A handler raised: the strategy hears nothing from here on, its orders are cancelled, the others go on."""
+
+    handler: str
+    error: str
+    message: str
+    line: int
+
+
+class InstrumentListed(_Fact, frozen=True, tag=39):
+    """Control event: the instrument may be traded from time `at` (ns UTC) on."""
+
+    instrument: int
+    at: int
+
+
+class InstrumentDelisted(_Fact, frozen=True, tag=40):
+    """Control event: the instrument may not be traded any more from time `at` (ns UTC) on."""
+
+    instrument: int
+    at: int
+
+
 Record: TypeAlias = (
     IntentRaised | RiskDecided | OrderDenied | OrderSubmitted | OrderAccepted | OrderRejected | OrderFilled
     | OrderCancelled | OrderAdjusted | SplitApplied | TradingSwitched | Noted | OrderReplaced | OrderExpired
     | OrderTriggered | OutboxQueued | OutboxDiscarded | OutboxSent | Deferred | OutboxWoken | CommandRefused
     | Switched | FeedDegraded | FeedRestored | ReportIgnored | OrdersAnchored | LevelsTaken | RiskMarked
-    | FundingPaid | BorrowCharged | DividendPaid | MarginCalled
+    | FundingPaid | BorrowCharged | DividendPaid | MarginCalled | TimerSet | TimerFired | CommandTravels
+    | ReportTravels | Arrived | StrategyStopped | InstrumentListed | InstrumentDelisted
 )  # fmt: skip
 
 OrderReport: TypeAlias = (
@@ -404,6 +483,8 @@ RECORD_TYPES: Final[tuple[type[Record], ...]] = (
     OutboxQueued, OutboxDiscarded, OutboxSent, Deferred, OutboxWoken, CommandRefused,
     Switched, FeedDegraded, FeedRestored, ReportIgnored, OrdersAnchored, LevelsTaken, RiskMarked,
     FundingPaid, BorrowCharged, DividendPaid, MarginCalled,
+    TimerSet, TimerFired, CommandTravels, ReportTravels, Arrived, StrategyStopped, InstrumentListed,
+    InstrumentDelisted,
 )  # fmt: skip
 
 

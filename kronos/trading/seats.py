@@ -5,7 +5,9 @@ Rule: a seat holds nothing that is not in the core state or in the strategy's ow
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Any, Final
 
 from kronos.errors import InvalidInput
 from kronos.trading.bars import Bars
@@ -17,9 +19,13 @@ from kronos.trading.strategy import Strategy
 from kronos.trading.streams import Stream, kind_of_stream
 from kronos.trading.tape import Tape
 
-__all__ = ["HANDLERS", "Seat", "strategy_ids", "subscribed"]
+__all__ = ["HANDLERS", "Seat", "strategy_ids", "subscribed", "words_of_error"]
 
-HANDLERS = {"bars": "on_bar", "trades": "on_trade", "quotes": "on_quote", "depth": "on_book"}
+_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]+")
+_MESSAGE_MAX: Final = 300
+"""Characters kept of the message of an error."""
+
+HANDLERS: Final = {"bars": "on_bar", "trades": "on_trade", "quotes": "on_quote", "depth": "on_book"}
 """The handler that hears of a row of each kind of stream."""
 
 
@@ -37,10 +43,16 @@ class Seat:
         self.origin = origins[0]
         self.context = Context(coordinator, tape, pen, streams=streams, origins=origins)
         kind = type(strategy)
+        self._tape = tape
         self.hears_fills = kind.on_fill is not Strategy.on_fill
         self.hears_orders = kind.on_order is not Strategy.on_order
         self.primary, self.features = self.context.primary, _features(self.context, strategy, coordinator, store)
         self.hears = [stream for stream in streams if self._handles(kind_of_stream(coordinator.streams[stream]))]
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the strategy raised and hears nothing any more."""
+        return self.origin in self._tape.state.stopped
 
     def _handles(self, kind: str) -> bool:
         name = HANDLERS[kind]
@@ -92,3 +104,14 @@ def strategy_ids(strategies: Sequence[Strategy]) -> list[str]:
             taken = f"{name}-{count}"
         found.append(taken)
     return found
+
+
+def words_of_error(error: Exception, handler: Any) -> tuple[str, int]:
+    """Return an error's message without addresses of memory, and the line of the `handler`'s file that it came from."""
+    line, trace = 0, error.__traceback__
+    code = getattr(handler, "__code__", None)
+    while trace is not None:
+        if code is None or trace.tb_frame.f_code.co_filename == code.co_filename:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return _ADDRESS.sub("0x…", str(error))[:_MESSAGE_MAX], line

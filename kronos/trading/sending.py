@@ -13,7 +13,7 @@ from typing import Final
 from kronos.trading.broker import Broker
 from kronos.trading.control import Directive
 from kronos.trading.coordinator import Coordinator
-from kronos.trading.events import CommandRefused, IntentRaised, Switched, TradingSwitched
+from kronos.trading.events import CommandRefused, CommandTravels, IntentRaised, Switched, TradingSwitched
 from kronos.trading.outbox import CANCEL, NEW, REPLACE, Command, next_wake
 from kronos.trading.positions import cause_id
 from kronos.trading.tape import Tape
@@ -31,8 +31,9 @@ _KINDS: Final = {"submit": NEW, "modify": REPLACE, "cancel": CANCEL}
 class Sending:
     """Sends commands of a session to `exchange`, through the outbox where `is_queued`."""
 
-    def __init__(self, coordinator: Coordinator, exchange: Exchange, tape: Tape, *, routes: int) -> None:
-        """`routes` is how many a strategy has: an origin is strategy · routes + route."""
+    def __init__(self, coordinator: Coordinator, exchange: Exchange, tape: Tape, *, routes: int, order_ns: int) -> None:
+        """`routes` is how many a strategy has: an origin is strategy · routes + route; commands travel `order_ns`."""
+        self._order_ns = order_ns
         self._coordinator, self._exchange, self._tape, self._routes = coordinator, exchange, tape, routes
         self._broker = Broker(tape, self._arrive)
         self.is_queued = bool(tape.state.outbox.routes)
@@ -79,6 +80,11 @@ class Sending:
         if not enabled:
             self._broker.drop(self._named(scope, number), row, cause_id(row, thrown), f"{scope}_off")
 
+    def drop(self, strategy: int, row: int, cause: int) -> None:
+        """Take back what waits of a strategy that was stopped; cancels stay."""
+        if self.is_queued:
+            self._broker.drop(self._named("strategy", strategy), row, cause, "strategy_stopped")
+
     def _named(self, scope: str, number: int) -> Callable[[Command], bool]:
         match scope:
             case "strategy":
@@ -93,6 +99,13 @@ class Sending:
     def _arrive(self, command: Command, row: int, cause: int, at: int) -> None:
         """Let the exchange have a command."""
         order, exchange = self._tape.state.orders[command.order_id], self._exchange
+        if self._order_ns:
+            action = next(name for name, kind in _KINDS.items() if kind == command.kind)
+            self._tape.write(
+                CommandTravels, row, order.origin, (cause,), order.id, action, at + self._order_ns, command.quantity,
+                command.terms, "requested",
+            )  # fmt: skip
+            return
         if command.kind == CANCEL:
             exchange.cancel(order, row, cause, "requested")
         elif command.kind == NEW:

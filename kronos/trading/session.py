@@ -49,7 +49,7 @@ from kronos.trading.results import Portfolio, Result, StateView, open_orders, wh
 from kronos.trading.risk import marks_of
 from kronos.trading.routes import Routes
 from kronos.trading.seats import Seat, strategy_ids, subscribed
-from kronos.trading.session_config import SessionConfig
+from kronos.trading.session_config import Latency, SessionConfig
 from kronos.trading.state import TradingState, decode_state, encode_state
 from kronos.trading.strategy import Strategy, set_user_state, user_state
 from kronos.trading.streams import Stream, kind_of_stream
@@ -126,10 +126,19 @@ class Session:
     def _build(self, rules: Any) -> None:
         traded = list(self.instruments.values())
         numbers = {name: number for number, name in enumerate(self.instruments)}
+        latency = self.session_config.latency
         pen, limits = Pen(), [limits_of(each, self.session_config) for each in traded]
         self._coordinator = Coordinator(self.streams, self.timeline, numbers, traded)
         exchange = Exchange(self.streams, numbers, traded, rules)
-        self._desk = Desk(self._coordinator, limits, self.routes, exchange, self._tape)
+        self._desk = Desk(
+            self._coordinator,
+            limits,
+            self.routes,
+            exchange,
+            self._tape,
+            latency=self.session_config.latency,
+            isolate=self.session_config.isolate,
+        )
         exchange.attach(self._tape, self._desk.filled)
         self._seats = [
             Seat(
@@ -140,7 +149,9 @@ class Session:
         ]  # fmt: skip
         self._desk.seat(self._seats)
         self._exchange = exchange
-        self._dispatch = Dispatch(self._coordinator, self._desk, exchange, self._seats)
+        self._dispatch = Dispatch(
+            self._coordinator, self._desk, exchange, self._seats, self._tape, is_instant=latency == Latency()
+        )
         self._coordinator.stand(self.row)
         self._show_features()
 
@@ -203,7 +214,7 @@ class Session:
     def _handle(self, name: str, row: int, *, session: bool = True) -> None:
         self._coordinator.row = row
         for seat in self._seats:
-            getattr(seat.strategy, name)(seat.context)
+            self._desk.call(seat, name, row, cause_id(row, 0))
         self._desk.decide(row, cause_id(row, 0), session=session)
 
     # -- time travel

@@ -50,6 +50,8 @@ from kronos.trading.outbox import NEW, REPLACE, Outbox
 from kronos.trading.outbox_fold import APPLY as OUTBOX
 from kronos.trading.outbox_fold import answer, ended
 from kronos.trading.positions import cause_id
+from kronos.trading.scheduled import APPLY as SCHEDULE
+from kronos.trading.scheduled import Schedule
 from kronos.trading.terms import MARKET
 
 __all__ = ["TradingState", "apply", "conserved", "decode_state", "encode_state"]
@@ -60,7 +62,9 @@ class TradingState(msgspec.Struct, kw_only=True):
 
     `row, sub` is the position of the last record, `records` how many there were (the snapshot id), `orders` holds
     unfinished orders by id, `anchor` is the version of the last snapshot that a venue gave of them,
-    `taken` by instrument what our orders took of its book, `marks` what risk remembers of an account with such limits.
+    `taken` by instrument what our orders took of its book, `marks` what risk remembers of an account with such limits,
+    `schedule` what is on its way or will come, `stopped` the origins whose strategies raised, `unlisted` the
+    instruments that may not be traded now.
     """
 
     accounts: list[Account]
@@ -77,6 +81,10 @@ class TradingState(msgspec.Struct, kw_only=True):
     anchor: int = 0
     taken: dict[int, tuple[tuple[int, int, int, int], ...]] = {}
     marks: dict[int, RiskMarks] = {}
+
+    schedule: Schedule = msgspec.field(default_factory=Schedule)
+    stopped: list[int] = []
+    unlisted: list[int] = []
 
     def held(self, origin: int, instrument: int) -> int:
         """Return the lots that the account of `origin` holds of `instrument`; negative when short."""
@@ -320,6 +328,7 @@ _APPLY: Final[Mapping[type[Record], Callable[[TradingState, Any], None]]] = {
     OrderExpired: _finish(Phase.EXPIRED),
     OrderTriggered: _triggered,
     **ACCOUNTS,
+    **SCHEDULE,
     **{kind: _of_outbox(kind) for kind in OUTBOX},
     OutboxQueued: _queued,
     OutboxSent: _sent,

@@ -14,7 +14,7 @@ import msgspec
 from kronos.errors import InvalidInput
 from kronos.trading.bars import Bar
 from kronos.trading.context import Context
-from kronos.trading.events import OrderFilled, OrderReport, SplitApplied
+from kronos.trading.events import OrderFilled, OrderReport, SplitApplied, TimerFired
 from kronos.trading.ticks import QuoteTick, TradeTick
 from kronos.trading.views import Subscription
 
@@ -65,6 +65,9 @@ class Strategy:
 
     def on_quote(self, ctx: Context, quote: QuoteTick) -> None:
         """Called when a change of the best bid and ask is known."""
+
+    def on_timer(self, ctx: Context, timer: TimerFired) -> None:
+        """Called when a time has come that was asked for with `ctx.timer`; everything known until then is seen."""
 
     def on_fill(self, ctx: Context, fill: OrderFilled) -> None:
         """Called when an order was filled at the open of `ctx.row`, whose bar is not known yet (`ctx.now`)."""

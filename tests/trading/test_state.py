@@ -15,6 +15,8 @@ from kronos.trading.accounts import Account, Contract, Holding, Lot, new_account
 from kronos.trading.buckets import Bucket, Rate
 from kronos.trading.control import Switches
 from kronos.trading.events import (
+    CommandTravels,
+    InstrumentDelisted,
     IntentRaised,
     OrderAccepted,
     OrderAdjusted,
@@ -23,8 +25,11 @@ from kronos.trading.events import (
     OrderFilled,
     OrderRejected,
     OrderSubmitted,
+    ReportTravels,
     RiskMarked,
     SplitApplied,
+    StrategyStopped,
+    TimerSet,
 )
 from kronos.trading.journal import core_link
 from kronos.trading.marks import RiskMarks, new_marks
@@ -113,6 +118,15 @@ def full_state() -> TradingState:
         {"USD": CASH}, rows=3, window_ns=9, orders=Rate(limit=2, period_ns=7), cancels=Rate(limit=2)
     )
     apply(state, RiskMarked(state.row, state.sub + 1, 0, state.records, (), 0, 11, 4, "USD", CASH + 5, -7, "order"))
+    fill = OrderFilled(1, 1, 0, 0, (4,), 9, 0, 2, 100, 3, "next_open")
+    for kind, *fields in (
+        (TimerSet, 30, "noon"),
+        (CommandTravels, 9, "modify", 20, 4, terms, "why"),
+        (ReportTravels, 25, fill),
+        (StrategyStopped, "on_bar", "ValueError", "no", 3),
+        (InstrumentDelisted, 1, 30),
+    ):
+        apply(state, kind(state.row, state.sub + 1, 0, state.records, (), *fields))
     return state
 
 
@@ -152,6 +166,8 @@ def changed(old):
         return type(old)()
     if isinstance(old, str):
         return old + "x"
+    if old is None:
+        return 1
     raise AssertionError(f"how to change {old!r}?")
 
 

@@ -28,7 +28,7 @@ from kronos.trading.events import (
 )
 from kronos.trading.instruments import Instrument
 from kronos.trading.orders import Order, Phase
-from kronos.trading.positions import cause_id, position_of
+from kronos.trading.positions import cause_id
 from kronos.trading.tape import Tape
 from kronos.trading.terms import Terms
 from kronos.trading.venue.path import path_of
@@ -136,8 +136,7 @@ class BarVenue:
         return [order for order in self._there() if not order.held]
 
     def _there(self) -> list[Order]:
-        here = (self._opens, position_of(self._cause).row)
-        return [order for order in self._mine() if (order.since, order.row) < here]
+        return [order for order in self._mine() if order.since <= self._opens]
 
     def _expire(self, row: int) -> None:
         for order in self._there():
