@@ -10,6 +10,8 @@ import typer
 
 from kronos.cli.datasets import instant, pairs, read_decimal
 from kronos.cli.output import note, print_fields, print_json, print_rows, show_time
+from kronos.cli.sessions import WORKFLOW as SESSION
+from kronos.cli.sessions import latencies, print_session, session_request
 from kronos.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -24,10 +26,16 @@ TRADES_SHOWN: Final = 10
 
 def backtest(
     *,
-    data: Annotated[str, typer.Option("--data", metavar="FILE|DATASET", help="A file of bars, or a dataset's name.")],
-    strategy: Annotated[str, typer.Option("--strategy", metavar="MODULE:CLASS", help="The strategy's class.")],
+    data: Annotated[
+        list[str],
+        typer.Option("--data", metavar="FILE|DATASET", help="A file of bars, a dataset; or several."),
+    ],
+    strategy: Annotated[
+        list[str], typer.Option("--strategy", metavar="MODULE:CLASS", help="The strategy's class; may be repeated.")
+    ],
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A parameter, or CLASS.NAME; repeated."),
     ] = None,
     cash: Annotated[str, typer.Option(help="At the start.")] = "1000000",
     fee: Annotated[str, typer.Option(help="A side, as a fraction: 0.001 is 0.1 %.")] = "0",
@@ -37,42 +45,59 @@ def backtest(
     tick: Annotated[str | None, typer.Option(help="Price step of a file.")] = None,
     gaps: Annotated[str, typer.Option(help="For a file: refuse or accept.")] = "refuse",
     short: Annotated[bool, typer.Option("--short", help="Allow positions below zero.")] = False,
+    latency: Annotated[
+        list[str] | None, typer.Option("--latency", metavar="NAME=TIME", help="feed, order, report: 5ms; repeated.")
+    ] = None,
     overdraw: Annotated[bool, typer.Option("--overdraw", help="Do not refuse buys that exceed the cash.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run a strategy over bars and print result, trades and hashes."""
     from kronos.app import Kronos
-    from kronos.market import ImportOptions
     from kronos.market.plans import plan_from_text
     from kronos.trading.config import BacktestConfig
+    from kronos.trading.session_config import AccountConfig, Latency, SessionConfig
 
     chosen = pairs(settings or [], "--set")
     money, rate = read_decimal(cash, "--cash"), read_decimal(fee, "--fee")
     assert money is not None, "a text was given"
     assert rate is not None, "a text was given"
-    with Kronos.open(workflows=["kronos.flows.backtest"]) as opened:
-        name = Path(data).stem
-        options = ImportOptions(
-            name=name,
-            instrument=name,
-            mapping=pairs(mapping or [], "--map") or None,
-            tick=read_decimal(tick, "--tick"),
-            gaps=gaps,  # type: ignore[arg-type]  # checked by ImportOptions, in our words
-        )
-        dataset = _dataset(opened, data, options)
-        first, stop = _rows(opened, dataset, since, until)
-        if first >= (dataset.rows if stop is None else stop):
-            raise InvalidInput(
-                f"--from {since} --to {until}: no bar of {dataset.name} lies between them", field="--from", value=since
-            )
-        config = BacktestConfig(
-            cash=money, fee_rate=rate, first_row=first, stop_row=stop, long_only=not short, check_cash=not overdraw
-        )
-        plan = plan_from_text(strategy, chosen, config)
-        found = _run(opened, {"dataset": f"{dataset.name}@{dataset.id}", "plan": plan})
+    delays = latencies(pairs(latency or [], "--latency"))
+    with Kronos.open(workflows=["kronos.flows.backtest", "kronos.flows.session"]) as opened:
+        datasets = [_dataset(opened, each, _options(each, mapping, tick, gaps)) for each in data]
+        common: dict[str, Any] = {"fee_rate": rate, "long_only": not short, "check_cash": not overdraw}
+        if len(datasets) + len(strategy) > 2 or delays:
+            if since is not None or until is not None:
+                raise InvalidInput("--from and --to cut one dataset: import a range for a session", field="--from")
+            config = SessionConfig(accounts=(AccountConfig(cash={"USD": money}),), latency=Latency(**delays), **common)
+            request = session_request(datasets, strategy, chosen, config)
+            found = _run(opened, SESSION, request)
+        else:
+            first, stop = _rows(opened, datasets[0], since, until)
+            if first >= (datasets[0].rows if stop is None else stop):
+                raise InvalidInput(
+                    f"--from {since} --to {until}: no bar of {datasets[0].name} lies between them",
+                    field="--from",
+                    value=since,
+                )
+            single = BacktestConfig(cash=money, first_row=first, stop_row=stop, **common)
+            plan = plan_from_text(strategy[0], chosen, single)
+            found = _run(opened, WORKFLOW, {"dataset": f"{datasets[0].name}@{datasets[0].id}", "plan": plan})
     print_json(found) if json else _print(found)
     if found["status"] != "completed":
         sys.exit(1)
+
+
+def _options(data: str, mapping: list[str] | None, tick: str | None, gaps: str) -> Any:
+    from kronos.market import ImportOptions
+
+    name = Path(data).stem
+    return ImportOptions(
+        name=name,
+        instrument=name,
+        mapping=pairs(mapping or [], "--map") or None,
+        tick=read_decimal(tick, "--tick"),
+        gaps=gaps,  # type: ignore[arg-type]  # checked by ImportOptions, in our words
+    )
 
 
 def _dataset(opened: Kronos, data: str, options: Any) -> Dataset:
@@ -95,13 +120,13 @@ def _rows(opened: Kronos, dataset: Dataset, since: str | None, until: str | None
     return first, stop
 
 
-def _run(opened: Kronos, request: dict[str, Any]) -> dict[str, Any]:
+def _run(opened: Kronos, workflow: str, request: dict[str, Any]) -> dict[str, Any]:
     from kronos.cli.demo import replay_command
     from kronos.kernel import canonical
 
     working = opened.worker().start()
     try:
-        run_id = opened.start(WORKFLOW, request)
+        run_id = opened.start(workflow, request)
         note(f"run {run_id} started")
         run = opened.wait(run_id)
     finally:
@@ -127,7 +152,9 @@ def _print(found: dict[str, Any]) -> None:
     print_fields({key: found[key] for key in ("run_id", "status", "seconds")})
     if failure is not None:
         note(f"step {failure['step']} failed: {failure['type']}: {failure['message']}")
-    if result is not None:
+    if found["workflow"] == SESSION and result is not None:
+        print_session(result)
+    elif result is not None:
         hidden = ("trades", "curve", "statistics", "analysis")
         print_fields({key: value for key, value in result.items() if key not in hidden})
         print()

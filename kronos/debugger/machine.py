@@ -20,6 +20,7 @@ import msgspec
 from kronos.debugger import host_wire as wire
 from kronos.debugger.machine_code import captured_modules, materialise
 from kronos.debugger.machine_hosts import Hosts
+from kronos.debugger.machine_sessions import Sessions
 from kronos.debugger.machine_steps import TradingStep, TradingSteps
 from kronos.debugger.machine_tables import Tables
 from kronos.debugger.machine_verify import verify
@@ -55,6 +56,7 @@ class Machine:
         self._key, self._code_dir = key, cache_dir / "code"
         self.steps: Final = TradingSteps(history, recordings, blobs, catalog)
         self._hosts = Hosts(blobs, cache_dir / "datasets")
+        self.sessions: Final = Sessions(self.steps, blobs, catalog)
         self.tables: Final = Tables(self.steps)
 
     def close(self) -> None:

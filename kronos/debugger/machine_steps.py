@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kronos.core.events import Origin
 from kronos.core.inputs import steps_in_order
@@ -25,7 +25,7 @@ from kronos.trading.bars import Bars
 from kronos.trading.config import instrument_of, rows_of
 from kronos.trading.instruments import Instrument
 
-__all__ = ["TradingStep", "TradingSteps"]
+__all__ = ["EndedStep", "TradingStep", "TradingSteps"]
 
 STEPS_KEPT_MAX: Final = 16
 """Steps whose input and decoded journal stay in memory."""
@@ -70,6 +70,14 @@ class TradingStep:
             )
 
 
+class EndedStep(NamedTuple):
+    """The last ended attempt of any step: its number, its canonical arguments, and the journal that it left."""
+
+    attempt: int
+    arguments: bytes
+    refs: list[SegmentRef]
+
+
 class TradingSteps:
     """Finds trading steps in the history."""
 
@@ -99,6 +107,18 @@ class TradingSteps:
             if len(self._kept) > STEPS_KEPT_MAX:
                 self._kept.popitem(last=False)
         return found
+
+    def ended(self, run_id: RunId, step: str) -> EndedStep | None:
+        """Return the last ended attempt of a step, whatever it is; None for a step that has not ended or is unknown."""
+        recording = read_recording(self._history, run_id)
+        attempts = recording.attempts.get(step, [])
+        if not attempts:
+            return None
+        try:
+            arguments = recording.bound_input(attempts[-1])
+        except (KeyError, InvalidInput):
+            return None
+        return EndedStep(attempts[-1].number, arguments, self._segments(attempts[-1]))
 
     def names(self, run_id: RunId) -> list[str]:
         """Return the steps of a run that can be asked about, in order."""

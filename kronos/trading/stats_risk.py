@@ -64,7 +64,8 @@ class RiskFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 def annual_return(r: Floats, per_year: float) -> float:
     """Return (Π(1 + r))^(P / n) - 1 (CFA Institute, GIPS 2020)."""
-    whole = float(np.prod(1.0 + r)) if len(r) else math.nan
+    with np.errstate(over="ignore"):
+        whole = float(np.prod(1.0 + r)) if len(r) else math.nan
     return _power(whole, per_year / len(r)) - 1.0 if len(r) and whole > 0 else math.nan
 
 

@@ -1,0 +1,56 @@
+"""What a session step is told, and the session that it makes of it: the same for the step and for time travel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from kronos.market.catalog import Catalog
+from kronos.market.dataset import Dataset
+from kronos.market.strategies import find_strategy, load_strategy
+from kronos.ports import Recorder
+from kronos.trading.session import Session
+from kronos.trading.session_config import SessionConfig
+from kronos.trading.strategy import params_from_text
+
+__all__ = ["SessionPlan", "StrategyPlan", "prepare_session", "strategy_plan_from_text"]
+
+
+class StrategyPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy by name (`module:Class`) and its parameters as JSON values."""
+
+    strategy: str
+    params: dict[str, Any] = {}
+
+
+class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Strategies in the order of their registration, and everything else that decides the session."""
+
+    strategies: tuple[StrategyPlan, ...]
+    config: SessionConfig = SessionConfig()
+
+
+def strategy_plan_from_text(strategy: str, settings: dict[str, str]) -> StrategyPlan:
+    """Return the plan of one `--strategy`, with the settings that its parameters know; raise what loading it raises."""
+    params = params_from_text(find_strategy(strategy), settings)
+    load_strategy(strategy, params=params)
+    plain = msgspec.to_builtins(params)
+    return StrategyPlan(strategy=strategy, params=plain if isinstance(plain, dict) else {})
+
+
+def prepare_session(
+    catalog: Catalog,
+    datasets: Sequence[Dataset],
+    plan: SessionPlan,
+    *,
+    recorder: Recorder | None = None,
+    clock: Callable[[], int] | None = None,
+    key: bytes | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Session:
+    """Return the session of `plan` over `datasets`, before its first row; raise what loading any of them raises."""
+    streams = [catalog.stream(each) for each in datasets]
+    strategies = [load_strategy(each.strategy, params=each.params) for each in plan.strategies]
+    return Session(streams, strategies, plan.config, recorder=recorder, clock=clock, key=key, progress=progress)

@@ -1,0 +1,100 @@
+"""Several datasets and strategies as one durable run: started from the command line, its state at any row on record."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from kronos import Kronos
+from kronos.debugger.machine import Machine
+from kronos.market import ImportOptions
+from kronos.market.session_plans import SessionPlan, StrategyPlan, prepare_session
+from kronos.trading import Position
+from kronos.trading.session_config import AccountConfig, Latency, SessionConfig
+from tests.outputs.test_notebook import walk
+from tests.terminal import type_here
+
+SMA = "tests.outputs.fading:CrossOne"
+ROWS = 900
+
+
+@pytest.fixture(scope="module")
+def typed(module_database_url, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("session")
+    environment = {**os.environ, "DATABASE_URL": module_database_url, "KRONOS_DATA_DIR": str(folder / "data")}
+    with Kronos.open(database_url=module_database_url, data_dir=folder / "data") as app:
+        for name, seed in (("one", 5), ("two", 6)):
+            app.catalog.import_frame(walk(ROWS, seed), ImportOptions(name=name, instrument=name.upper()))
+
+    def type_command(*words: str):
+        return type_here(*words, folder=folder, environment=environment)
+
+    type_command.app = lambda: Kronos.open(database_url=module_database_url, data_dir=folder / "data")
+    return type_command
+
+
+def test_a_session_runs_from_the_command_line_and_its_state_is_shown_at_any_row(typed):
+    done = typed(
+        "backtest", "--data", "one", "--data", "two", "--strategy", SMA, "--strategy", "tests.outputs.fading:Fading",
+        "--set", "fast=5", "--set", "CrossOne.slow=15", "--fee", "0.001", "--latency", "order=90s", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    result, run_id = found["result"], found["run_id"]
+    assert result["result"]["rows"] == 2 * ROWS
+    assert result["fill_counts"]["CrossOne"] > 20
+    assert result["fill_counts"]["Fading"] > 5
+    assert {fill["instrument"] for fill in result["fills"]} == {"ONE", "TWO"}
+
+    from decimal import Decimal
+
+    config = SessionConfig(
+        accounts=(AccountConfig(cash={"USD": Decimal(1_000_000)}),),
+        fee_rate=Decimal("0.001"),
+        latency=Latency(order_ns=90 * 10**9),
+    )
+    plan = SessionPlan(
+        strategies=(
+            StrategyPlan(strategy=SMA, params={"fast": 5, "slow": 15, "size": "1"}),
+            StrategyPlan(strategy="tests.outputs.fading:Fading", params={}),
+        ),
+        config=config,
+    )
+    with typed.app() as app:
+        datasets = [app.catalog.find("one"), app.catalog.find("two")]
+        beside = prepare_session(app.catalog, datasets, plan)
+        for row in (1, 700, 1_799):
+            beside.run(Position(row))
+            shown = typed("state", run_id, f"session@row={row}", "--json")
+            assert shown.returncode == 0, shown.stderr
+            state, own = json.loads(shown.stdout), beside.state()
+            assert Decimal(state["portfolio"]["equity"]) == own.portfolio.equity
+            assert len(state["open_orders"]) == len(own.open_orders)
+            held = {name: Decimal(value) for name, value in state["positions"]["main"].items()}
+            assert {name: q for name, q in own.positions.items() if q} == {n: q for n, q in held.items() if q}
+            assert state["time_ns"] == own.time_ns
+        assert beside.run().core_chain == result["result"]["core_chain"]
+        machine: Machine = app.machine()
+        assert not machine.sessions.holds(run_id, "find_datasets")
+        machine.close()
+    outside = typed("state", run_id, "session@row=1801")
+    assert outside.returncode == 2
+    assert "row 1801 is outside the rows of step 'session': 0 to 1800" in outside.stderr
+    assert "portfolio" in typed("state", run_id, "session@row=900").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--set", "speed=3"), "--set speed: no strategy has it"),
+        (("--latency", "up=3ms"), "--latency up: one of feed, order, report"),
+        (("--latency", "order=soon"), "--latency order=soon: write it as"),
+        (("--from", "2024-01-01"), "--from and --to cut one dataset"),
+    ],
+)
+def test_what_a_session_cannot_mean_is_refused(typed, words, message):
+    done = typed("backtest", "--data", "one", "--data", "two", "--strategy", SMA, *words)
+    assert done.returncode == 2
+    assert message in done.stderr
