@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kronos.app import Changes, Engine, Handle, Kronos, RunFailedError
+    from kronos.app.auditing import audit
     from kronos.app.notebook import NotebookResult, backtest
     from kronos.client import Client
     from kronos.core.children import child, continue_as_new
@@ -45,6 +46,7 @@ __all__ = [
     "Strategy",
     "Transaction",
     "approval",
+    "audit",
     "backtest",
     "child",
     "continue_as_new",
@@ -76,6 +78,7 @@ _HOMES = {
     "Strategy": "kronos.trading.strategy",
     "Transaction": "kronos.engine.transactions",
     "approval": "kronos.core.waiting",
+    "audit": "kronos.app.auditing",
     "backtest": "kronos.app.notebook",
     "child": "kronos.core.children",
     "continue_as_new": "kronos.core.children",

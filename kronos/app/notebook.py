@@ -21,6 +21,7 @@ from kronos.market.dataset import leaves_of
 from kronos.market.frames import FRAME, table_of
 from kronos.market.importing import ImportOptions, prepare_bars
 from kronos.market.plans import BacktestPlan
+from kronos.market.prepared import Prepared
 from kronos.market.strategies import find_strategy
 from kronos.trading.backtest import Backtest
 from kronos.trading.bars import Bars
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from kronos.app.access import Kronos
     from kronos.app.library import Engine
 
-__all__ = ["NotebookResult", "backtest"]
+__all__ = ["NotebookResult", "backtest", "made_strategy", "prepared_frame"]
 
 _DATA: Final = frozenset(ImportOptions.__struct_fields__)
 
@@ -80,6 +81,23 @@ def backtest(
     `mapping={"close": "Adj Close"}`, `gaps="accept"`, `tick=`) and of `BacktestConfig` (such as `long_only=False`).
     Raises `DataError` naming column and row of what cannot be read, `InvalidInput` for an unknown setting.
     """
+    prepared, bars, config = prepared_frame(frame, cash=cash, fee_rate=fee_rate, **settings)
+    recorder = MemoryRecorder()
+    run = Backtest(
+        bars,
+        made_strategy(strategy, params),
+        config,
+        recorder=recorder,
+        clock=time.perf_counter_ns,  # decides how often caches are made, nothing else
+        key=secrets.token_bytes(32),
+    )
+    return NotebookResult(run=run, result=run.run(), recorder=recorder, prepared=prepared)
+
+
+def prepared_frame(
+    frame: Any, *, cash: Decimal | str | float, fee_rate: Decimal | str | float, **settings: Any
+) -> tuple[Prepared, Bars, BacktestConfig]:
+    """Return a data frame's bars as they passed the gate, and the configuration of a run over them."""
     data, rules = _sorted(settings)
     options = ImportOptions(**{"name": "frame", "instrument": data.get("name", "frame"), **data})
     prepared = prepare_bars(table_of(frame, options.mapping), options, FRAME, "")
@@ -89,16 +107,7 @@ def backtest(
     config = BacktestConfig(
         cash=to_decimal(cash, field="cash"), fee_rate=to_decimal(fee_rate, field="fee_rate"), **rules
     )
-    recorder = MemoryRecorder()
-    run = Backtest(
-        bars,
-        _strategy(strategy, params),
-        config,
-        recorder=recorder,
-        clock=time.perf_counter_ns,  # decides how often caches are made, nothing else
-        key=secrets.token_bytes(32),
-    )
-    return NotebookResult(run=run, result=run.run(), recorder=recorder, prepared=prepared)
+    return prepared, bars, config
 
 
 def _sorted(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -122,7 +131,8 @@ def _sorted(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     )
 
 
-def _strategy(given: type[Strategy] | Strategy | str, params: Any) -> Strategy:
+def made_strategy(given: type[Strategy] | Strategy | str, params: Any) -> Strategy:
+    """Return a fresh strategy of a class, an instance or "module:Class"; raise `InvalidInput` for anything else."""
     if isinstance(given, Strategy):
         if params is not None:
             raise InvalidInput("params were given beside an instance, which has its own", field="params")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from kronos.cli.artifacts import artifacts
+from kronos.cli.audit import audit
 from kronos.cli.backtest import backtest
 from kronos.cli.database import app as database
 from kronos.cli.datasets import app as datasets
@@ -45,6 +46,7 @@ for command in (
     start,
     state,
     replay,
+    audit,
     backtest,
     artifacts,
     trace,
