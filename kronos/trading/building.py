@@ -5,14 +5,16 @@ Rule: everything is proven here, before the first row; what cannot be run exactl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import msgspec
+import numpy as np
 
 from kronos.errors import InvalidInput
+from kronos.trading.adapters import VenueAdapter
 from kronos.trading.bars import Bars, Split
-from kronos.trading.control import Directive, directives
+from kronos.trading.control import Directive, Gap, directives
 from kronos.trading.instruments import Instrument, instrument
 from kronos.trading.money import to_decimal, to_units
 from kronos.trading.outbox import Route, open_route
@@ -33,6 +35,7 @@ __all__ = [
     "routes_of",
     "rules_of",
     "splits_of",
+    "venues_of",
 ]
 
 
@@ -117,13 +120,16 @@ def range_of(timeline: Timeline, config: SessionConfig) -> tuple[int, int]:
 
 
 def controls_of(
-    timeline: Timeline, config: SessionConfig, names: Mapping[str, Sequence[str]]
-) -> dict[int, list[Directive]]:
-    """Return by ascending row of the timeline the switches that are thrown before it; `names` are the ids by scope.
+    timeline: Timeline, config: SessionConfig, names: Mapping[str, Sequence[str]], instruments: Sequence[int]
+) -> dict[int, list[Directive | Gap]]:
+    """Return by ascending row of the timeline the switches that are thrown before it, and the gaps of streams that
+    begin or end; `names` are the ids by scope, `instruments` the instrument's number of each stream.
 
     Raises `InvalidInput` for a name that there is not, and for a moment after the last row.
     """
-    found: dict[int, list[Directive]] = {}
+    found: dict[int, list[Directive | Gap]] = {}
+    for row, gap in _gaps(timeline, config.feed_gap_ns, instruments):
+        found.setdefault(row, []).append(gap)
     for directive in directives(config.controls, names):
         row = timeline.row_at(directive.at) if directive.row < 0 else directive.row
         if row >= timeline.rows:
@@ -135,6 +141,16 @@ def controls_of(
             )
         found.setdefault(max(row, config.first_row), []).append(directive)
     return {row: found[row] for row in sorted(found)}
+
+
+def _gaps(timeline: Timeline, limit: int | None, instruments: Sequence[int]) -> Iterator[tuple[int, Gap]]:
+    """Yield where streams have been silent for `limit` (ns), and where they speak again."""
+    for stream, known in enumerate(timeline.available if limit else ()):
+        for index in np.flatnonzero(np.diff(known) > limit).tolist():
+            begins = int(known[index]) + (limit or 0)
+            yield timeline.row_at(begins), Gap(stream, instruments[stream], begins, False)
+            over = int(known[index + 1])
+            yield timeline.ordinal(stream, index + 1), Gap(stream, instruments[stream], over, True)
 
 
 def routes_of(config: SessionConfig) -> dict[int, Route]:
@@ -161,6 +177,30 @@ def dues_by_row(
         for due in dues_of(payments, numbers, lots, timeline.time(timeline.rows - 1)):
             found.setdefault(timeline.row_at(due.at, after=True), []).append(due)
     return found
+
+
+def venues_of(
+    config: SessionConfig, venues: Mapping[str, VenueAdapter] | None, key: bytes | None
+) -> list[VenueAdapter | None]:
+    """Return the adapter of each route, None where orders are matched on the streams.
+
+    Raises `InvalidInput` unless every execution context has an adapter, or none; and for a key beside them.
+    """
+    executions = [each.execution_id for each in config.executions]
+    if not venues:
+        return [None] * len(config.routes)
+    if set(venues) != set(executions):
+        raise InvalidInput(
+            f"venues: {', '.join(venues)} are named, the execution contexts are {', '.join(executions)}: name an "
+            "adapter for each of them, or for none",
+            field="venues",
+            value=", ".join(venues),
+        )
+    if key is not None:
+        raise InvalidInput(
+            "venues: what a venue remembers cannot be checkpointed: build the session without a key", field="key"
+        )
+    return [venues[route.execution_id] for route in config.routes]
 
 
 def splits_of(

@@ -15,7 +15,7 @@ import msgspec
 
 from kronos.errors import InvalidInput
 
-__all__ = ["EVERY", "SCOPES", "Control", "Directive", "Switches", "directives", "objection", "throw"]
+__all__ = ["EVERY", "SCOPES", "Control", "Directive", "Gap", "Switches", "directives", "objection", "throw"]
 
 SCOPES: Final = ("session", "kill", "strategy", "route", "instrument")
 """What a switch can be of; the first two have no name."""
@@ -70,6 +70,15 @@ class Directive(NamedTuple):
     number: int
     enabled: bool
     reason: str
+
+
+class Gap(NamedTuple):
+    """A stream is silent for too long from time `at` (ns UTC) on, or speaks again."""
+
+    stream: int
+    instrument: int
+    at: int
+    is_over: bool
 
 
 class Switches(msgspec.Struct, kw_only=True):

@@ -54,6 +54,11 @@ class Coordinator:
         return self.between_ns or self.timeline.known_at(self.row + 1)
 
     @property
+    def last_ns(self) -> int:
+        """Return the time (ns UTC) at which the last row of all becomes known."""
+        return max(int(times[-1]) for times in self.timeline.available if times.shape[0])
+
+    @property
     def clock(self) -> int:
         """Return the time (ns UTC) that requests are judged at: `now_ns`, or when a bar opens that is not known yet."""
         stream, row = self.streams[0], self.row

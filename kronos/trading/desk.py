@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from kronos.errors import InvalidInput
+from kronos.trading.adapters import VenueAdapter
 from kronos.trading.bars import Bars, Split
 from kronos.trading.context import Wish
-from kronos.trading.control import Directive
+from kronos.trading.control import Directive, Gap
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.events import (
     Arrived,
@@ -65,15 +66,17 @@ class Desk:
 
     def __init__(
         self, coordinator: Coordinator, limits: Sequence[Limits], routes: Routes, exchange: Exchange, tape: Tape,
-        *, latency: Latency, isolate: bool,
+        *, latency: Latency, isolate: bool, venues: Sequence[VenueAdapter | None],
     ) -> None:  # fmt: skip
-        """Serve at `exchange` within `limits` by instrument; unless `isolate`, what a handler raises passes."""
+        """Serve at `exchange`, or at the `venues` of routes that have one, within `limits` by instrument; unless
+        `isolate`, what a handler raises passes.
+        """
         self._coordinator, self._limits, self._routes, self._tape = coordinator, limits, routes, tape
         self._venue, self._latency, self._isolate = exchange, latency, isolate
         self._reader = Reader(coordinator, routes, tape)
         self._rules = [rules_for(each) for each in limits]
         self._watch = _watch(coordinator, limits, tape)
-        self.sending = Sending(coordinator, exchange, tape, routes=len(routes.ids), order_ns=latency.order_ns)
+        self.sending = Sending(coordinator, exchange, tape, self.filled, venues=venues, order_ns=latency.order_ns)
         self._calls = _margin_calls(coordinator, exchange, tape)
         self.seats: list[Seat] = []
         self._hears_orders = False
@@ -82,6 +85,7 @@ class Desk:
         """Serve `seats`, in the order of their numbers."""
         self.seats = list(seats)
         self._hears_orders = any(seat.hears_orders for seat in seats)
+        self.sending.stand()
 
     def meet(self, stream: int, index: int, row: int, cause: int) -> None:
         """Let a market row meet the orders; handlers see nothing of it, and their orders wait for the next."""
@@ -124,10 +128,13 @@ class Desk:
         self._tell(row, heard)
         self._venue.rearm()
 
-    def control(self, directive: Directive, row: int) -> None:
-        """Throw a switch before `row`, and tell the strategies what it ended."""
+    def control(self, event: Directive | Gap, row: int) -> None:
+        """Throw a switch or record a gap before `row`, and tell the strategies what it ended."""
         heard, self._coordinator.row = len(self._tape.unsealed), row
-        self.sending.throw(directive, row)
+        if isinstance(event, Gap):
+            self.sending.degrade(event, row)
+        else:
+            self.sending.throw(event, row)
         self._tell(row, heard)
         self._venue.rearm()
 

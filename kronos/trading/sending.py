@@ -1,19 +1,32 @@
 """How allowed commands reach their venues where they cannot all go at once: outbox, wakes and switches of a session.
 
-Rule 1: a session whose routes have no limits has none of this: its commands go to the exchange where they are allowed.
+Rule 1: a session whose routes have no limits and whose venues are simulated has none of this: its commands go to the
+        exchange where they are allowed.
 Rule 2: a wake ends a run of rows: at the first row that is known at or after its time, before that row is dispatched.
 Rule 3: a switch that goes off takes back what waits and has not been sent; cancels stay.
+Rule 4: reports of a venue behind an adapter are heard in the order in which they became known, before the row of the
+        market that is known after them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from kronos.trading.adapters import Reception, VenueAdapter
 from kronos.trading.broker import Broker
-from kronos.trading.control import Directive
+from kronos.trading.control import Directive, Gap
 from kronos.trading.coordinator import Coordinator
-from kronos.trading.events import CommandRefused, CommandTravels, IntentRaised, Switched, TradingSwitched
+from kronos.trading.events import (
+    CommandRefused,
+    CommandTravels,
+    FeedDegraded,
+    FeedRestored,
+    IntentRaised,
+    OrderFilled,
+    Switched,
+    TradingSwitched,
+)
 from kronos.trading.outbox import CANCEL, NEW, REPLACE, Command, next_wake
 from kronos.trading.positions import cause_id
 from kronos.trading.tape import Tape
@@ -31,12 +44,19 @@ _KINDS: Final = {"submit": NEW, "modify": REPLACE, "cancel": CANCEL}
 class Sending:
     """Sends commands of a session to `exchange`, through the outbox where `is_queued`."""
 
-    def __init__(self, coordinator: Coordinator, exchange: Exchange, tape: Tape, *, routes: int, order_ns: int) -> None:
-        """`routes` is how many a strategy has: an origin is strategy · routes + route; commands travel `order_ns`."""
+    def __init__(
+        self, coordinator: Coordinator, exchange: Exchange, tape: Tape, on_fill: Callable[[OrderFilled], None], *,
+        venues: Sequence[VenueAdapter | None], order_ns: int,
+    ) -> None:  # fmt: skip
+        """`venues` are the adapters of the routes, by number (None: the exchange, to which commands travel `order_ns`);
+        an origin is strategy · routes + route.
+        """
         self._order_ns = order_ns
-        self._coordinator, self._exchange, self._tape, self._routes = coordinator, exchange, tape, routes
-        self._broker = Broker(tape, self._arrive)
-        self.is_queued = bool(tape.state.outbox.routes)
+        self._coordinator, self._exchange, self._tape, self._routes = coordinator, exchange, tape, len(venues)
+        self._broker, self._reception = Broker(tape, self._arrive), Reception(tape, on_fill)
+        self._by_route = venues
+        self._venues = list({id(venue): venue for venue in venues if venue is not None}.values())
+        self.is_queued = bool(tape.state.outbox.routes or self._venues)
         self.wake_row = NEVER
 
     def take(self, intent: IntentRaised, cause: int) -> None:
@@ -58,15 +78,27 @@ class Sending:
             self.stand()
 
     def stand(self) -> None:
-        """Find the row before which the next deferred command may go."""
-        due = next_wake(self._tape.state.outbox)
+        """Find the row before which the next deferred command may go, or the next report is heard."""
+        due = self._due()
         self.wake_row = self._coordinator.timeline.row_at(due) if due else NEVER
 
-    def wake(self, row: int) -> None:
-        """Let the time of the next wake come, in the step of `row`."""
+    def _due(self) -> int:
+        """Return the time (ns UTC) of the next wake, 0 when there is none."""
         due = next_wake(self._tape.state.outbox)
+        known = [at for venue in self._venues if (at := venue.next_known(self._coordinator.last_ns)) is not None]
+        return min([due, *known]) if due else min(known, default=0)
+
+    def wake(self, row: int) -> None:
+        """Let the time of the next wake come, in the step of `row`: what became known is heard, what may go is sent."""
+        due, waits = self._due(), next_wake(self._tape.state.outbox)
         self._coordinator.between_ns = due
-        self._broker.wake(row, due)
+        for venue in self._venues:
+            for report in venue.poll(due):
+                self._reception.receive(report, row)
+        if waits and waits <= due:
+            self._broker.wake(row, due)
+        else:
+            self._broker.pump(row, due)
         self._coordinator.between_ns = 0
         self.stand()
 
@@ -85,6 +117,15 @@ class Sending:
         if self.is_queued:
             self._broker.drop(self._named("strategy", strategy), row, cause, "strategy_stopped")
 
+    def degrade(self, gap: Gap, row: int) -> None:
+        """Record before `row` that rows of a stream are missing, or come again."""
+        fields = (gap.stream, gap.instrument, gap.at)
+        if gap.is_over:
+            self._tape.write(FeedRestored, row, 0, (cause_id(row, 0),), *fields)
+            return
+        told = self._tape.write(FeedDegraded, row, 0, (cause_id(row, 0),), *fields, "gap")
+        self._broker.drop(self._named("instrument", gap.instrument), row, cause_id(row, told.sub), "feed_degraded")
+
     def _named(self, scope: str, number: int) -> Callable[[Command], bool]:
         match scope:
             case "strategy":
@@ -97,7 +138,11 @@ class Sending:
                 return lambda _: True
 
     def _arrive(self, command: Command, row: int, cause: int, at: int) -> None:
-        """Let the exchange have a command."""
+        """Let the venue of its route have a command."""
+        venue = self._by_route[command.route]
+        if venue is not None:
+            venue.send(command, at)
+            return
         order, exchange = self._tape.state.orders[command.order_id], self._exchange
         if self._order_ns:
             action = next(name for name, kind in _KINDS.items() if kind == command.kind)

@@ -9,13 +9,14 @@ Rule 3: whatever is ambiguous or cannot be run exactly is refused when the sessi
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Self
 
 from kronos.errors import InvalidInput
 from kronos.kernel import canonical
 from kronos.trading.accounts import new_account
+from kronos.trading.adapters import VenueAdapter
 from kronos.trading.building import (
     controls_of,
     dues_by_row,
@@ -25,6 +26,7 @@ from kronos.trading.building import (
     routes_of,
     rules_of,
     splits_of,
+    venues_of,
 )
 from kronos.trading.checkpoint import (
     Payload,
@@ -76,12 +78,14 @@ class Session:
         progress: Callable[[int, int], None] | None = None,
         features: FeatureStore | None = None,
         identity: bytes | None = None,
+        venues: Mapping[str, VenueAdapter] | None = None,
     ) -> None:
         """Prove the bounds of `streams` under `config`; raise `InvalidInput` naming what does not fit.
 
         `clock` gives monotonic nanoseconds; without `key` no checkpoint is made; `progress(done, total)` is called
         about every 10 ms of work and may raise to stop the run.  `features` that were computed already are shared;
-        `identity` is what equal runs share.
+        `identity` is what equal runs share.  `venues` are adapters by execution context; without any, orders are
+        matched on the streams.  What a venue remembers is not ours to save: such a run has no checkpoints.
         """
         if not streams or not strategies:
             raise InvalidInput(
@@ -99,9 +103,11 @@ class Session:
         self._key, self._progress, self._started = key, progress, False
         self._splits = splits_of(streams, self.timeline, config)
         named = {"strategy": self.strategy_ids, "route": self.routes.ids, "instrument": list(self.instruments)}
-        self._controls = controls_of(self.timeline, config, named)
+        instruments = [list(self.instruments).index(stream.instrument) for stream in streams]
+        self._controls = controls_of(self.timeline, config, named, instruments)
         self._dues = dues_by_row(config.payments, self.instruments, self.timeline)
         self._events = sorted(self._splits.keys() | self._controls.keys() | self._dues.keys())
+        self._venues = venues_of(config, venues, key)
         self._tape = Tape(self._fresh(), self.routes.origins, lambda: encode_user_state(self.memory()), row=self.row)
         self._store = FeatureStore() if features is None else features
         self._build(rules_of(config))
@@ -129,16 +135,12 @@ class Session:
         latency = self.session_config.latency
         pen, limits = Pen(), [limits_of(each, self.session_config) for each in traded]
         self._coordinator = Coordinator(self.streams, self.timeline, numbers, traded)
-        exchange = Exchange(self.streams, numbers, traded, rules)
+        is_away = any(venue is not None for venue in self._venues)
+        exchange = Exchange(self.streams, {} if is_away else numbers, traded, rules)
         self._desk = Desk(
-            self._coordinator,
-            limits,
-            self.routes,
-            exchange,
-            self._tape,
-            latency=self.session_config.latency,
-            isolate=self.session_config.isolate,
-        )
+            self._coordinator, limits, self.routes, exchange, self._tape,
+            latency=latency, isolate=self.session_config.isolate, venues=self._venues,
+        )  # fmt: skip
         exchange.attach(self._tape, self._desk.filled)
         self._seats = [
             Seat(
@@ -178,8 +180,8 @@ class Session:
                 self._desk.split(split, self._coordinator.numbers[self.streams[stream].instrument], row)
             for due in self._dues.get(row, ()):
                 self._desk.pay(due, row)
-            for directive in self._controls.get(row, ()):
-                self._desk.control(directive, row)
+            for event in self._controls.get(row, ()):
+                self._desk.control(event, row)
             while self._desk.sending.wake_row <= row:
                 self._desk.wake(row)
             end = min(stop, block_end(row), row + self._keeper.chunk_rows, self._next_event(row))
@@ -207,7 +209,7 @@ class Session:
         return min(until.row, self.stop_row)
 
     def _next_event(self, row: int) -> int:
-        """Return the first row after `row` before which a split, a switch or a payment comes."""
+        """Return the first row after `row` before which a split, a switch, a gap or a payment comes."""
         place = bisect_right(self._events, row)
         return self._events[place] if place < len(self._events) else self.stop_row
 

@@ -86,8 +86,9 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     `currency`, `fee_rate` and `lot` are those of instruments that are not in `instruments`.  Rows run from `first_row`
     to before `stop_row` of the timeline.  A strategy that raises is stopped and the others go on, unless `isolate` is
-    false: then what it raises ends the run.  `controls` are switches thrown on the way.  The other fields are as in
-    `BacktestConfig`.
+    false: then what it raises ends the run.  `controls` are switches thrown on the way; a stream that is silent for
+    longer than `feed_gap_ns` is degraded: its instrument takes no new orders until it speaks again.  The other fields
+    are as in `BacktestConfig`.
     """
 
     accounts: tuple[AccountConfig, ...] = (AccountConfig(),)
@@ -108,6 +109,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     payments: tuple[Payment, ...] = ()
     splits: tuple[Split, ...] | None = None
     controls: tuple[Control, ...] = ()
+    feed_gap_ns: int | None = None
     first_row: int = 0
     stop_row: int | None = None
     isolate: bool = True
@@ -115,6 +117,12 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse names that are used twice or lead nowhere, and rules that no venue can have."""
         check_rules(self)
+        if self.feed_gap_ns is not None and self.feed_gap_ns < 1:
+            raise InvalidInput(
+                f"feed_gap_ns: {self.feed_gap_ns} is no time: the longest silence of a stream in nanoseconds, or None",
+                field="feed_gap_ns",
+                value=str(self.feed_gap_ns),
+            )
         _once("accounts", (each.id for each in self.accounts))
         _once("executions", (each.execution_id for each in self.executions))
         _once("routes", (each.route_id for each in self.routes))

@@ -112,7 +112,8 @@ class Exchange:
 
     def next_touch(self, stream: int, index: int, stop: int) -> int:
         """Return the first of the rows index..stop-1 of `stream` that could touch an order, or `stop`."""
-        touch = self._by_stream[stream].next_touch(index, stop)
+        venue = self._by_stream.get(stream)
+        touch = stop if venue is None else venue.next_touch(index, stop)
         return touch if self._calls is None else self._calls.next_touch(stream, index, touch)
 
     def rearm(self) -> None:
