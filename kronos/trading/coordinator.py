@@ -29,7 +29,7 @@ class Coordinator:
         self.cursors = [Cursor() for _ in streams]
         self.views = [View(stream, cursor) for stream, cursor in zip(streams, self.cursors, strict=True)]
         self.row, self.between_ns = -1, 0
-        self._priced = [self._source(name) for name in self.names]
+        self.priced = [self._source(name) for name in self.names]
 
     def stand(self, row: int) -> None:
         """Stand before `row`: all rows before it are known."""
@@ -47,6 +47,14 @@ class Coordinator:
             if cursor.now >= 0:
                 latest = max(latest, int(times[cursor.now]))
         return latest
+
+    @property
+    def known_rows(self) -> int:
+        """Return how many rows of the timeline are known."""
+        known = [
+            self.timeline.ordinal(place, cursor.now) + 1 for place, cursor in enumerate(self.cursors) if cursor.now >= 0
+        ]
+        return max(known, default=0)
 
     @property
     def now_ns(self) -> int:
@@ -68,13 +76,13 @@ class Coordinator:
 
     def seen(self, number: int) -> int:
         """Return when the last known price of an instrument was known, 0 before the first."""
-        place = self._priced[number]
+        place = self.priced[number]
         now = self.cursors[place].now
         return int(self.timeline.available[place][now]) if now >= 0 else 0
 
     def price(self, number: int) -> int:
         """Return the last known price of an instrument in ticks, 0 before the first."""
-        place = self._priced[number]
+        place = self.priced[number]
         now = self.cursors[place].now
         if now < 0:
             return 0

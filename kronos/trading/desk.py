@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from kronos.errors import InvalidInput
 from kronos.trading.adapters import VenueAdapter
-from kronos.trading.bars import Bars, Split
+from kronos.trading.bars import Split
 from kronos.trading.context import Wish
 from kronos.trading.control import Directive, Gap
 from kronos.trading.coordinator import Coordinator
@@ -101,7 +101,7 @@ class Desk:
     def filled(self, fill: OrderFilled) -> None:
         """Bring a fill to the strategy whose order it was, at once or when its report arrives."""
         self._coordinator.row = fill.row
-        self._booked(fill.row, cause_id(fill.row, fill.sub))
+        self._booked(self._tape.state.owners[fill.origin], fill.instrument, fill.row, cause_id(fill.row, fill.sub))
         if self._latency.report_ns:
             self._travel(fill, fill.row)
         else:
@@ -184,7 +184,8 @@ class Desk:
         before = self._tape.state.records
         pay(self._tape, due, row, self._coordinator.price(due.instrument), cause_id(row, 0))
         if self._tape.state.records > before:
-            self._booked(row, cause_id(row, self._tape.state.sub))
+            for account in range(len(self._tape.state.accounts)):
+                self._booked(account, due.instrument, row, cause_id(row, self._tape.state.sub))
             self._venue.rearm()
 
     def _liquidate(self, account: int, row: int, cause: int) -> None:
@@ -202,11 +203,11 @@ class Desk:
 
     def _look(self, row: int, cause: int) -> None:
         if self._watch is not None:
-            self._watch.look(row, self._coordinator.cursors[0].now, self._coordinator.clock, cause)
+            self._watch.look(row, self._coordinator.clock, cause)
 
-    def _booked(self, row: int, cause: int) -> None:
+    def _booked(self, account: int, number: int, row: int, cause: int) -> None:
         if self._watch is not None:
-            self._watch.booked(row, self._coordinator.cursors[0].now, self._coordinator.clock, cause)
+            self._watch.booked(account, number, row, self._coordinator.clock, cause)
 
     def _tell(self, row: int, heard: int) -> None:
         """Tell strategies what became of their orders since record `heard`, until there is nothing new."""
@@ -274,7 +275,8 @@ class Desk:
             applied[account] = tape.write(
                 SplitApplied, row, origin, causes, number, split.numerator, split.denominator, cash
             )
-        self._booked(row, cause_id(row, applied[0].sub))
+        for account, told in applied.items():
+            self._booked(account, number, row, cause_id(row, told.sub))
         for order in list(state.orders.values()):
             if order.instrument == number:
                 told = applied[state.owners[order.origin]]
@@ -373,7 +375,8 @@ class Desk:
         else:
             self._send(order_id, origin, row, cause, intent.action, quantity=intent.quantity, terms=intent.terms)
         if allowed and self._watch is not None:
-            self._watch.requested("cancel" if intent.action == "cancel" else "order", row, coordinator.clock, cause)
+            request = "cancel" if intent.action == "cancel" else "order"
+            self._watch.requested(tape.state.owners[origin], number, request, row, coordinator.clock, cause)
 
     def _send(
         self, order_id: int, origin: int, row: int, cause: int, action: str, *, quantity: int = 0,
@@ -418,17 +421,10 @@ def _margin_calls(coordinator: Coordinator, exchange: Exchange, tape: Tape) -> M
 
 
 def _watch(coordinator: Coordinator, limits: Sequence[Limits], tape: Tape) -> Watch | None:
-    """Return what remembers for risk, where a limit needs it; raise `InvalidInput` where it would not see enough."""
+    """Return what remembers for risk, where a limit needs it."""
     if not any(each.remembers for each in limits):
         return None
-    stream = coordinator.streams[0]
-    if len(coordinator.streams) > 1 or len(tape.state.accounts) > 1 or not isinstance(stream, Bars):
-        raise InvalidInput(
-            "risk: drawdown_max, rolling_loss_max, order_rate and cancel_rate need a session of one account on one "
-            "stream of bars",
-            field="risk",
-        )
-    watch = Watch(stream.close, coordinator.traded[0], limits[0])
+    watch = Watch(coordinator, limits[0])
     watch.attach(tape)
     return watch
 
