@@ -12,9 +12,9 @@ from tests.simulation.conductor import Summary, conduct, databases
 from tests.simulation.player import play
 from tests.simulation.reach import AIMS, OUT_OF_REACH
 
-pytestmark = [pytest.mark.simulation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.simulation, pytest.mark.timeout(400)]
 
-SEEDS = range(480)
+SEEDS = range(1_000)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_every_statement_is_aimed_at_or_listed_with_the_reason_why_not(summary):
     assert set(statement_names()) - set(OUT_OF_REACH) <= set(AIMS)
     assert sorted(set(OUT_OF_REACH) - set(statement_names())) == [], "these are gone: take them off the list"
     missed = set(statement_names()) - set(OUT_OF_REACH) - summary.visited
-    assert len(missed) <= len(AIMS) / 6, f"no fault struck at {sorted(missed)}"
+    assert not missed, f"no fault struck at {sorted(missed)}"
 
 
 def test_an_equal_seed_gives_an_equal_history(postgres_url, summary):
