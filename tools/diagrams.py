@@ -1,4 +1,4 @@
-"""Draw the state diagrams of ARCHITECTURE.md from the transition tables.
+"""Draw the diagrams and tables of the documents from the transition tables.
 
     python tools/diagrams.py            rewrites them in place
     python tools/diagrams.py --check    exit code 1 when one of them has drifted
@@ -18,9 +18,10 @@ import msgspec
 from kronos.core.events import LEADING, Event, Kind, RunFacts, StepFacts
 from kronos.core.state import ALLOWED, STEP_ALLOWED, Phase, Run, StepStatus, apply, new_run
 from kronos.kernel.ids import RunId
-from kronos.trading import orders
+from kronos.trading import orders, outbox
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "ARCHITECTURE.md"
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = (ROOT / "ARCHITECTURE.md", ROOT / "docs" / "concepts" / "orders.md")
 PLACE = re.compile(r"(<!-- diagram: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 RUN = RunId("00000000-0000-7000-8000-000000000000")
 
@@ -73,7 +74,18 @@ def facts_table() -> str:
     return "\n".join(["| a row of kind | stands for the last `count` of |", "|---|---|", *rows])
 
 
-DIAGRAMS = {"run": run_diagram, "step": step_diagram, "order": order_diagram, "facts": facts_table}
+def dominance_table() -> str:
+    """What becomes of an incoming command where another waits."""
+    kinds = sorted(outbox.RANK, key=outbox.RANK.__getitem__, reverse=True)
+    lines = ["| waits | incoming " + " | incoming ".join(kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
+    lines += [f"| {waits} | {' | '.join(outbox.DOMINANCE[waits, kind] for kind in kinds)} |" for waits in kinds]
+    return "\n".join(lines)
+
+
+DIAGRAMS = {
+    "run": run_diagram, "step": step_diagram, "order": order_diagram, "facts": facts_table,
+    "dominance": dominance_table,
+}  # fmt: skip
 
 
 def _ways_to_statuses() -> dict[StepStatus, tuple[Kind, ...]]:
@@ -111,14 +123,19 @@ def drawn(text: str) -> str:
 
 
 def main() -> int:
-    text = DOCUMENT.read_text(encoding="utf-8")
+    drifted = [document for document in DOCUMENTS if _draw(document, check="--check" in sys.argv[1:])]
+    for document in drifted:
+        print(f"{document.name} has drifted from the code: run python tools/diagrams.py", file=sys.stderr)
+    return int(bool(drifted))
+
+
+def _draw(document: Path, *, check: bool) -> bool:
+    """Draw one document anew, or return whether that would change it."""
+    text = document.read_text(encoding="utf-8")
     new = drawn(text)
-    if "--check" in sys.argv[1:]:
-        if new != text:
-            print(f"{DOCUMENT.name} has drifted from the code: run python tools/diagrams.py", file=sys.stderr)
-        return int(new != text)
-    DOCUMENT.write_text(new, encoding="utf-8")
-    return 0
+    if not check:
+        document.write_text(new, encoding="utf-8")
+    return check and new != text
 
 
 if __name__ == "__main__":
