@@ -85,6 +85,11 @@ class Exchange:
         return venue
 
     @property
+    def venues(self) -> list[Matching]:
+        """Return the venues, one a stream that fills orders."""
+        return list(self._by_stream.values())
+
+    @property
     def streams(self) -> list[int]:
         """Return the streams whose rows fill orders."""
         return sorted(self._by_stream)
