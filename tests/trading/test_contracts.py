@@ -7,6 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kronos.errors import InvalidInput
 from kronos.trading import Backtest, BacktestConfig, Bars, MemoryRecorder, Strategy, read_ledger
@@ -162,3 +164,26 @@ def test_first_in_first_out_realises_the_oldest_cost() -> None:
 def test_a_currency_that_is_not_the_instruments_is_refused() -> None:
     with pytest.raises(InvalidInput, match="currency: USD is not that of X, BTC"):
         BacktestConfig(instrument=contract("inverse"))
+
+
+@given(st.integers(0, 10**6), st.booleans(), st.sampled_from(["linear", "inverse"]))
+@settings(max_examples=40, deadline=None)
+def test_a_call_is_made_in_the_first_row_whose_prices_break_the_margin(seed, buys, kind) -> None:
+    rng = np.random.default_rng(seed)
+    walk = 1_000 + np.cumsum(rng.integers(-25, 26, 60))
+    rows = [(int(at), int(at) + 9, max(1, int(at) - 9), int(at)) for at in np.maximum(walk, 20)]
+    traded = contract(kind, leverage=Decimal(10), maintenance_margin=Decimal("0.04"))
+    size, cash = (150_000, Decimal(35)) if kind == "inverse" else (15, Decimal(900))
+    acts = {0: (lambda c: c.buy(size)) if buys else (lambda c: c.sell(size))}
+    backtest, records = run(bars_of(*rows), acts, traded, cash=cash)
+    sign, entry = (1 if buys else -1), Fraction(rows[1][0], 2)
+
+    def broken(row: int) -> bool:
+        at = Fraction(rows[row][2] if buys else rows[row][1], 2)
+        worth, paid = (-size / at, -size / entry) if kind == "inverse" else (size * at, size * entry)
+        return Fraction(cash) + sign * (worth - paid) < abs(worth) * Fraction(4, 100)
+
+    expected = next((row for row in range(1, 60) if broken(row)), None)
+    called = kinds(records, MarginCalled)
+    if backtest.core.orders == {} and kinds(records, RiskDecided)[0].allowed:
+        assert (called[0].row if called else None) == expected
