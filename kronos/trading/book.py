@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 
 from kronos.trading.streams import BID, SNAPSHOT
 
-__all__ = ["Book"]
+__all__ = ["Book", "BookView"]
 
 
 class Book:
@@ -59,3 +59,30 @@ class Book:
     def asks(self, count: int) -> list[tuple[int, int]]:
         """Return up to `count` asks, best first."""
         return [(price, self._asks[price]) for price in self._ask_prices[:count]]
+
+
+class BookView:
+    """A book as a strategy sees it: as of now, and not to be changed."""
+
+    __slots__ = ("__book",)
+
+    def __init__(self, book: Book) -> None:
+        self.__book = book
+
+    @property
+    def bid(self) -> tuple[int, int] | None:
+        """Return the best bid (price in ticks, quantity in steps), None when there is none."""
+        return self.__book.bid
+
+    @property
+    def ask(self) -> tuple[int, int] | None:
+        """Return the best ask, None when there is none."""
+        return self.__book.ask
+
+    def bids(self, count: int) -> list[tuple[int, int]]:
+        """Return up to `count` bids, best first."""
+        return self.__book.bids(count)
+
+    def asks(self, count: int) -> list[tuple[int, int]]:
+        """Return up to `count` asks, best first."""
+        return self.__book.asks(count)

@@ -31,6 +31,7 @@ __all__ = [
     "dues_by_row",
     "instruments_of",
     "limits_of",
+    "listings_of",
     "range_of",
     "routes_of",
     "rules_of",
@@ -201,6 +202,25 @@ def venues_of(
             "venues: what a venue remembers cannot be checkpointed: build the session without a key", field="key"
         )
     return [venues[route.execution_id] for route in config.routes]
+
+
+def listings_of(
+    config: SessionConfig, numbers: Mapping[str, int], timeline: Timeline, start: int
+) -> tuple[list[int], dict[int, list[tuple[int, int, bool]]]]:
+    """Return the instruments that may not be traded before row `start`, and by row what is listed or delisted then.
+
+    A change is (instrument's number, time, whether it is listed); it comes before its row.
+    """
+    unlisted, found = [], dict[int, list[tuple[int, int, bool]]]()
+    begins = timeline.known_at(start)
+    for each in config.instruments:
+        number = numbers[each.id]
+        if not each.is_listed(begins):
+            unlisted.append(number)
+        for time, listed in ((each.listed_ns, True), (each.delisted_ns, False)):
+            if time is not None and time > begins:
+                found.setdefault(timeline.row_at(time), []).append((number, time, listed))
+    return unlisted, found
 
 
 def splits_of(

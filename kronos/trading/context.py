@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, TypedDict, Unpack
 
 from kronos.errors import InvalidInput
+from kronos.trading.book import BookView
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.events import OrderFilled
 from kronos.trading.instruments import Instrument
-from kronos.trading.money import from_money
+from kronos.trading.margin import equity
+from kronos.trading.money import from_money, to_decimal
 from kronos.trading.tape import Tape
 from kronos.trading.views import Column, Cursor, LookAhead, View
 
@@ -182,6 +185,13 @@ class Context:
         known = ", ".join(f"{view.kind} of {view.instrument}" for view in self._views.values())
         raise InvalidInput(f"{kind} of {instrument}: not subscribed to; {known} are", field="instrument")
 
+    def book(self, instrument: str) -> BookView:
+        """Return the book of an instrument whose depth is subscribed to, as of now; raise `InvalidInput` for others."""
+        for place, view in self._views.items():
+            if view.kind == "depth" and view.instrument == instrument:
+                return BookView(self._coordinator.book(place))
+        raise InvalidInput(f"book of {instrument}: not subscribed to", field="instrument", value=instrument)
+
     @property
     def instrument(self) -> Instrument:
         """Return what is traded: grid, fee and the conversions `price(ticks)` and `quantity(lots)`."""
@@ -255,6 +265,12 @@ class Context:
         """Return the numbers of the instruments that this strategy sees; the runtime's side."""
         return self._numbers
 
+    @property
+    def universe(self) -> tuple[str, ...]:
+        """Return the instruments that this strategy sees and that may be traded now, by name."""
+        unlisted = self._tape.state.unlisted
+        return tuple(self._coordinator.names[number] for number in self._numbers if number not in unlisted)
+
     def number_of(self, instrument: str | None) -> int | None:
         """Return an instrument's number, None for one that this strategy does not see; the runtime's side."""
         if instrument is None:
@@ -289,6 +305,43 @@ class Context:
         self._submit(other, quantity, Asked(type="stop", stop=stop, **child))
         self._submit(other, quantity, Asked(type="limit", limit=target, **child))
         return Bracket(first, first + 1, first + 2)
+
+    def target(self, instrument: str, weight: Quantity, *, route: str | None = None) -> int | None:
+        """Ask for the order that brings a position to `weight` of the account's equity (0.5 is half, -1 a short of all
+        of it) at the last price, toward zero in lots; return its id, None where nothing is to be done.
+
+        Open orders of the strategy in the instrument count as filled.  Raises `InvalidInput` for an instrument that is
+        not seen, a weight that is no number, and before there is a price.
+        """
+        number = self.number_of(instrument)
+        if number is None:
+            raise InvalidInput(f"instrument {instrument!r}: one of {', '.join(self.instruments)}", field="instrument")
+        traded, price = self._coordinator.traded[number], self._coordinator.price(number)
+        share = to_decimal(weight, field="weight")
+        if not price or traded.inverse:
+            why = "has no price yet" if not price else "is inverse: its worth depends on its price"
+            raise InvalidInput(f"target: {instrument} {why}", field="instrument", value=instrument)
+        wanted = int(Fraction(share) * self._equity(traded.currency) / traded.value(price, 1))
+        state = self._tape.state
+        open_lots = sum(
+            order.left
+            for order in state.orders.values()
+            if order.instrument == number and order.origin in self._origins
+        )
+        lots = wanted - self._held(number) - open_lots
+        if not lots:
+            return None
+        terms = Asked(instrument=instrument)
+        if route is not None:
+            terms["route"] = route
+        return self._submit("buy" if lots > 0 else "sell", traded.quantity(abs(lots)), terms)
+
+    def _equity(self, currency: str) -> int:
+        """Return the equity of the default route's account in `currency` (1e-8)."""
+        state, traded = self._tape.state, self._coordinator.traded
+        account = state.accounts[state.owners[self._origins[0]]]
+        prices = {number: price for number in range(len(traded)) if (price := self._coordinator.price(number))}
+        return equity(account, state.contracts, prices, currency)
 
     def modify(self, order_id: int, quantity: Quantity | None = None, **terms: Unpack[Asked]) -> None:
         """Ask to change an order: its whole `quantity` (unsigned), or some of its terms; the others stay."""

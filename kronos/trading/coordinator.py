@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from kronos.trading.bars import Bars
+from kronos.trading.book import Book
 from kronos.trading.instruments import Instrument
-from kronos.trading.streams import Depth, Quotes, Stream, Trades
+from kronos.trading.streams import SNAPSHOT, Depth, Quotes, Stream, Trades
 from kronos.trading.timeline import Timeline
 from kronos.trading.views import Cursor, View
 
@@ -29,13 +32,23 @@ class Coordinator:
         self.cursors = [Cursor() for _ in streams]
         self.views = [View(stream, cursor) for stream, cursor in zip(streams, self.cursors, strict=True)]
         self.row, self.between_ns = -1, 0
+        self._books: dict[int, tuple[Book, int]] = {}
         self.priced = [self._source(name) for name in self.names]
 
     def stand(self, row: int) -> None:
         """Stand before `row`: all rows before it are known."""
         self.row = row
-        for stream, cursor in enumerate(self.cursors):
-            cursor.now = self.timeline.index(stream, row) - 1
+        for stream in range(len(self.streams)):
+            self.catch_up(stream, row)
+
+    def catch_up(self, stream: int, row: int) -> None:
+        """Let what comes before `row` be known of a stream; of a book, whole updates alone."""
+        now, depth = self.timeline.index(stream, row) - 1, self.streams[stream]
+        if isinstance(depth, Depth) and 0 <= now < depth.rows - 1:
+            source = depth.source[now]
+            while now >= 0 and depth.source[now] == source == depth.source[now + 1]:
+                now -= 1
+        self.cursors[stream].now = now
 
     @property
     def time(self) -> int:
@@ -73,6 +86,24 @@ class Coordinator:
         if self.between_ns or not self.timeline.is_lone or not isinstance(stream, Bars) or self.cursors[0].now == row:
             return self.now_ns
         return int(stream.open_time[max(row, 0)])
+
+    def book(self, place: int) -> Book:
+        """Return the book of a stream of depth as of now: folded on from where it stood, or from its last snapshot."""
+        stream, now = self.streams[place], self.cursors[place].now
+        assert isinstance(stream, Depth), "only depth adds up to a book"
+        book, done = self._books.get(place, (Book(), 0))
+        if done > now + 1:
+            book, done = Book(), 0
+        if not done:
+            snapshots = np.flatnonzero(stream.kind[: now + 1] == SNAPSHOT)
+            if snapshots.size:  # its first row: all rows of one snapshot share their source
+                source = stream.source[snapshots[-1]]
+                done = int(snapshots[stream.source[snapshots] == source][0])
+        names = ("kind", "side", "price", "quantity", "source")
+        for row in zip(*(getattr(stream, name)[done : now + 1].tolist() for name in names), strict=True):
+            book.apply(*row)
+        self._books[place] = (book, now + 1)
+        return book
 
     def seen(self, number: int) -> int:
         """Return when the last known price of an instrument was known, 0 before the first."""

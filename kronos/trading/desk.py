@@ -20,6 +20,8 @@ from kronos.trading.events import (
     Arrived,
     CommandRefused,
     CommandTravels,
+    InstrumentDelisted,
+    InstrumentListed,
     IntentRaised,
     Noted,
     OrderAccepted,
@@ -161,7 +163,7 @@ class Desk:
             StrategyStopped, row, seat.origin, (cause,), handler, type(error).__name__, message, line
         )
         why = cause_id(row, stopped.sub)
-        self.sending.drop(seat.place, row, why)
+        self.sending.drop("strategy", seat.place, row, why, "strategy_stopped")
         for order in list(self._tape.state.orders.values()):
             mine = self._routes.strategy(order.origin) == seat.place
             if mine and order.id in self._tape.state.orders:
@@ -187,6 +189,22 @@ class Desk:
             for account in range(len(self._tape.state.accounts)):
                 self._booked(account, due.instrument, row, cause_id(row, self._tape.state.sub))
             self._venue.rearm()
+
+    def list_change(self, number: int, at: int, row: int, *, listed: bool) -> None:
+        """List or delist an instrument before `row`; what is open in one that is delisted is cancelled."""
+        tape, heard = self._tape, len(self._tape.unsealed)
+        self._coordinator.row = row
+        cause = cause_id(row, 0)
+        if listed:
+            tape.write(InstrumentListed, row, 0, (cause,), number, at)
+            return
+        gone = cause_id(row, tape.write(InstrumentDelisted, row, 0, (cause,), number, at).sub)
+        self.sending.drop("instrument", number, row, gone, "delisted")
+        for order in list(tape.state.orders.values()):
+            if order.instrument == number and order.id in tape.state.orders:
+                self._venue.cancel(order, row, gone, "delisted")
+        self._tell(row, heard)
+        self._venue.rearm()
 
     def _liquidate(self, account: int, row: int, cause: int) -> None:
         """Take an account's orders off and close its margined positions at the market: they meet the next row."""

@@ -16,15 +16,16 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from kronos.trading.bars import Bar, Bars
+from kronos.trading.columns import Int64s
 from kronos.trading.context import Context
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.desk import Desk
 from kronos.trading.positions import cause_id
 from kronos.trading.scheduled import TIMER, Scheduled
 from kronos.trading.seats import HANDLERS, Seat
-from kronos.trading.streams import Quotes, Stream, Trades, kind_of_stream
+from kronos.trading.streams import Depth, Quotes, Stream, Trades, kind_of_stream
 from kronos.trading.tape import Tape
-from kronos.trading.ticks import QuoteTick, TradeTick
+from kronos.trading.ticks import BookTick, QuoteTick, TradeTick
 from kronos.trading.venue.exchange import Exchange
 
 __all__ = ["Dispatch"]
@@ -60,7 +61,13 @@ class Dispatch:
         heard = {stream for seat in seats for stream in seat.hears}
         self._heard = sorted(heard)
         self._silent = [stream for stream in range(len(coordinator.streams)) if stream not in heard]
-        self._is_lone = is_instant and self._timeline.is_lone and self._timeline.is_instant and len(seats) == 1
+        self._is_lone = (
+            not isinstance(coordinator.streams[0], Depth)
+            and is_instant
+            and self._timeline.is_lone
+            and self._timeline.is_instant
+            and len(seats) == 1
+        )
         self._touch, self._due = _NONE, _NEVER
         self._head: Scheduled | None = None
 
@@ -169,9 +176,15 @@ class Dispatch:
         rows, places, events = [], [], []
         for place in self._heard:
             first, last = timeline.index(place, start), timeline.index(place, stop)
-            rows.append(timeline.ordinals(place, first, last))
-            places.append(np.full(last - first, place))
-            events.append(_events(streams[place], timeline.available[place], first, last))
+            ordinals, stream = timeline.ordinals(place, first, last), streams[place]
+            if isinstance(stream, Depth):
+                ends = _ends(stream, first, last)
+                ordinals, made = ordinals[ends - first], _updates(stream, timeline.available[place], ends)
+            else:
+                made = _events(stream, timeline.available[place], first, last)
+            rows.append(ordinals)
+            places.append(np.full(ordinals.shape[0], place))
+            events.append(made)
         if not rows:
             return
         if len(rows) == 1:
@@ -214,7 +227,7 @@ class Dispatch:
     def _catch_up(self, row: int) -> None:
         """Let the streams that nobody hears be known up to before `row`."""
         for stream in self._silent:
-            self._coordinator.cursors[stream].now = self._timeline.index(stream, row) - 1
+            self._coordinator.catch_up(stream, row)
 
     def _find(self, after: tuple[int, int], end: tuple[int, int]) -> _Touch:
         """Return the first market row after `after` and up to `end`, both (time, row), that may touch an order."""
@@ -252,6 +265,17 @@ def _events(stream: Stream, available: Any, start: int, stop: int) -> Iterator[A
     values = [getattr(stream, column)[start:stop].tolist() for column in names]
     more = [repeat(stream.interval_ns)] if isinstance(stream, Bars) else []
     return starmap(made, zip(rows, times, *values, name, *more, strict=False))
+
+
+def _ends(stream: Depth, start: int, stop: int) -> Int64s:
+    """Return the last rows of the updates that end in start..stop-1: rows of one update share their source."""
+    after = stream.source[start + 1 : stop + 1]
+    ends = start + np.flatnonzero(stream.source[start : start + after.shape[0]] != after)
+    return np.append(ends, stop - 1) if start < stop == stream.rows else ends
+
+
+def _updates(stream: Depth, available: Int64s, ends: Int64s) -> Iterator[BookTick]:
+    return starmap(BookTick, zip(ends.tolist(), available[ends].tolist(), repeat(stream.instrument), strict=False))
 
 
 _MADE: Final[Mapping[type, tuple[type[Any], tuple[str, ...]]]] = {

@@ -112,10 +112,10 @@ class Sending:
         if not enabled:
             self._broker.drop(self._named(scope, number), row, cause_id(row, thrown), f"{scope}_off")
 
-    def drop(self, strategy: int, row: int, cause: int) -> None:
-        """Take back what waits of a strategy that was stopped; cancels stay."""
+    def drop(self, scope: str, number: int, row: int, cause: int, reason: str) -> None:
+        """Take back what waits of a strategy that was stopped or an instrument that is gone; cancels stay."""
         if self.is_queued:
-            self._broker.drop(self._named("strategy", strategy), row, cause, "strategy_stopped")
+            self._broker.drop(self._named(scope, number), row, cause, reason)
 
     def degrade(self, gap: Gap, row: int) -> None:
         """Record before `row` that rows of a stream are missing, or come again."""

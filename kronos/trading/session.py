@@ -22,6 +22,7 @@ from kronos.trading.building import (
     dues_by_row,
     instruments_of,
     limits_of,
+    listings_of,
     range_of,
     routes_of,
     rules_of,
@@ -106,7 +107,9 @@ class Session:
         instruments = [list(self.instruments).index(stream.instrument) for stream in streams]
         self._controls = controls_of(self.timeline, config, named, instruments)
         self._dues = dues_by_row(config.payments, self.instruments, self.timeline)
-        self._events = sorted(self._splits.keys() | self._controls.keys() | self._dues.keys())
+        numbers = {name: number for number, name in enumerate(self.instruments)}
+        self._unlisted, self._listings = listings_of(config, numbers, self.timeline, self.row)
+        self._events = sorted(self._splits.keys() | self._controls.keys() | self._dues.keys() | self._listings.keys())
         self._venues = venues_of(config, venues, key)
         self._tape = Tape(self._fresh(), self.routes.origins, lambda: encode_user_state(self.memory()), row=self.row)
         self._store = FeatureStore() if features is None else features
@@ -121,6 +124,7 @@ class Session:
         ]
         contracts = {number: each.contract for number, each in enumerate(self.instruments.values())}
         state = TradingState(accounts=accounts, contracts=contracts, owners=self.routes.owners)
+        state.unlisted = list(self._unlisted)
         state.outbox.routes = routes_of(config)
         state.switches.routes_each = len(config.routes)
         for number, account in enumerate(accounts):
@@ -180,6 +184,8 @@ class Session:
                 self._desk.split(split, self._coordinator.numbers[self.streams[stream].instrument], row)
             for due in self._dues.get(row, ()):
                 self._desk.pay(due, row)
+            for number, at, listed in self._listings.get(row, ()):
+                self._desk.list_change(number, at, row, listed=listed)
             for event in self._controls.get(row, ()):
                 self._desk.control(event, row)
             while self._desk.sending.wake_row <= row:

@@ -15,7 +15,7 @@ from kronos.errors import InvalidInput
 from kronos.trading.bars import Bar
 from kronos.trading.context import Context
 from kronos.trading.events import OrderFilled, OrderReport, SplitApplied, TimerFired
-from kronos.trading.ticks import QuoteTick, TradeTick
+from kronos.trading.ticks import BookTick, QuoteTick, TradeTick
 from kronos.trading.views import Subscription
 
 __all__ = ["NoParams", "Strategy", "params_from_text", "set_user_state", "user_state"]
@@ -65,6 +65,9 @@ class Strategy:
 
     def on_quote(self, ctx: Context, quote: QuoteTick) -> None:
         """Called when a change of the best bid and ask is known."""
+
+    def on_book(self, ctx: Context, book: BookTick) -> None:
+        """Called when an update of a book is known, whole; `ctx.book(book.instrument)` is the book."""
 
     def on_timer(self, ctx: Context, timer: TimerFired) -> None:
         """Called when a time has come that was asked for with `ctx.timer`; everything known until then is seen."""

@@ -1,4 +1,4 @@
-"""One row of a stream of trades or quotes, as a handler is shown it.
+"""One row of a stream of trades or quotes, or one update of a book, as a handler is shown it.
 
 Rule: these are values, made only for rows that some strategy subscribes to; prices in ticks, quantities in steps,
 times in nanoseconds UTC.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["QuoteTick", "TradeTick"]
+__all__ = ["BookTick", "QuoteTick", "TradeTick"]
 
 
 class TradeTick(msgspec.Struct, frozen=True, gc=False):
@@ -31,4 +31,12 @@ class QuoteTick(msgspec.Struct, frozen=True, gc=False):
     bid_quantity: int
     ask: int
     ask_quantity: int
+    instrument: str = ""
+
+
+class BookTick(msgspec.Struct, frozen=True, gc=False):
+    """One update of a book is known, whole: `row` is its last row, `ctx.book(instrument)` the book after it."""
+
+    row: int
+    time: int
     instrument: str = ""

@@ -27,12 +27,14 @@ def session_open(question: Question) -> Operands | None:
 
 
 def trading_enabled(question: Question) -> Operands | None:
-    """Only cancels pass while trading, the strategy, the route, the instrument or its feed is switched off."""
+    """Only cancels pass while trading, the strategy, the instrument or its feed is off, or it is not listed."""
     if question.is_cancel:
         return None
     if not question.state.trading_enabled:
         return {"trading_enabled": "false"}
     intent = question.intent
+    if intent.instrument in question.state.unlisted:
+        return {"listed": "false"}
     return objection(question.state.switches, origin=intent.origin, instrument=intent.instrument)
 
 
