@@ -48,6 +48,9 @@ def backtest(
     latency: Annotated[
         list[str] | None, typer.Option("--latency", metavar="NAME=TIME", help="feed, order, report: 5ms; repeated.")
     ] = None,
+    sink: Annotated[
+        list[str] | None, typer.Option("--sink", metavar="MODULE:FUNCTION", help="Is given the fills; repeated.")
+    ] = None,
     overdraw: Annotated[bool, typer.Option("--overdraw", help="Do not refuse buys that exceed the cash.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -66,6 +69,8 @@ def backtest(
         datasets = [_dataset(opened, each, _options(each, mapping, tick, gaps)) for each in data]
         common: dict[str, Any] = {"fee_rate": rate, "long_only": not short, "check_cash": not overdraw}
         if len(datasets) + len(strategy) > 2 or delays:
+            if sink:
+                raise InvalidInput("--sink is for a backtest of one dataset and one strategy", field="--sink")
             if since is not None or until is not None:
                 raise InvalidInput("--from and --to cut one dataset: import a range for a session", field="--from")
             config = SessionConfig(accounts=(AccountConfig(cash={"USD": money}),), latency=Latency(**delays), **common)
@@ -80,11 +85,19 @@ def backtest(
                     value=since,
                 )
             single = BacktestConfig(cash=money, first_row=first, stop_row=stop, **common)
-            plan = plan_from_text(strategy[0], chosen, single)
+            plan = plan_from_text(strategy[0], chosen, single, sinks=_sinks(sink))
             found = _run(opened, WORKFLOW, {"dataset": f"{datasets[0].name}@{datasets[0].id}", "plan": plan})
     print_json(found) if json else _print(found)
     if found["status"] != "completed":
         sys.exit(1)
+
+
+def _sinks(names: list[str] | None) -> tuple[str, ...]:
+    from kronos.flows.sinks import find_sink
+
+    for name in names or ():
+        find_sink(name)
+    return tuple(names or ())
 
 
 def _options(data: str, mapping: list[str] | None, tick: str | None, gaps: str) -> Any:

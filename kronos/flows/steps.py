@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from kronos.core.decorators import step
 from kronos.engine.context import StepContext
+from kronos.flows.sinks import deliver
 from kronos.market.dataset import Dataset
 from kronos.market.plans import BacktestPlan, prepare
 from kronos.trading.analysis import Analysis, analyse
@@ -83,6 +84,7 @@ def backtest(ctx: StepContext, bars: Dataset, plan: BacktestPlan) -> BacktestRes
     )
     outcome = run.run()
     ledger = read_ledger([segment.data for segment in recorder.segments], run.bars, run.instrument)
+    deliver(ctx, plan.sinks, ledger.fills() if plan.sinks else ())
     trades = ledger.trades()
     analysis = analyse(ledger, bars.calendar)
     open_trades = sum(trade.open for trade in trades)

@@ -19,19 +19,25 @@ __all__ = ["BacktestPlan", "plan_from_text", "prepare"]
 
 
 class BacktestPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy by name (`module:Class`), its parameters as JSON values, and how it is to be run."""
+    """A strategy by name (`module:Class`), its parameters as JSON values, and how it is to be run.
+
+    `sinks` (`module:function`) are given its fills at the end (`kronos.flows.sinks`).
+    """
 
     strategy: str
     params: dict[str, Any] = {}
     config: BacktestConfig = BacktestConfig()
+    sinks: tuple[str, ...] = ()
 
 
-def plan_from_text(strategy: str, settings: dict[str, str], config: BacktestConfig) -> BacktestPlan:
+def plan_from_text(
+    strategy: str, settings: dict[str, str], config: BacktestConfig, *, sinks: tuple[str, ...] = ()
+) -> BacktestPlan:
     """Return the plan of `--strategy module:Class --set name=value …`; raise `InvalidInput` naming what is wrong."""
     params = params_from_text(find_strategy(strategy), settings)
     load_strategy(strategy, params=params)  # its own checks, before a run is on record
     plain = msgspec.to_builtins(params)
-    return BacktestPlan(strategy=strategy, params=plain if isinstance(plain, dict) else {}, config=config)
+    return BacktestPlan(strategy=strategy, params=plain if isinstance(plain, dict) else {}, config=config, sinks=sinks)
 
 
 def prepare(
