@@ -182,13 +182,24 @@ class Messages:
         chosen = _chosen(run, check_text(step, "step") if step else None)
         once = uuid.uuid5(uuid.UUID(run_id), f"decide/{chosen}/{run.steps[chosen].attempt}")
         decision = Decision(step=chosen, approved=approved, by=by, reason=reason)
-        if not self._send(run_id, "decide", _encode(decision), once):
+        if not self._send(run_id, "decide", _encode(decision), once) or self._is_overtaken(run_id, decision):
             raise Conflict(
-                f"somebody has decided {chosen!r} of run {run_id} already: that word is on its way",
+                f"somebody has decided {chosen!r} of run {run_id} already: that word counts",
                 run_id=run_id,
                 step=chosen,
             )
         return chosen
+
+    def _is_overtaken(self, run_id: RunId, decision: Decision) -> bool:
+        """Return whether another word than this one, which was just sent, is on record.
+
+        A word leaves the inbox in the commit that records it: one that came before is seen here, or was in the way.
+        """
+        output = self.history.state_at(run_id).steps[decision.step].facts.output
+        if output is msgspec.UNSET:
+            return False
+        recorded = msgspec.json.decode(self.history.payload(output))
+        return any(recorded[name] != getattr(decision, name) for name in ("approved", "by", "reason"))
 
     def _send(self, run_id: RunId, kind: str, body: bytes, command: uuid.UUID | None = None) -> bool:
         """Return False where it is in the inbox already; raise `Conflict` when the run has ended."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import time
 
+import msgspec
 import pytest
 
 from kronos import approval, step, when, workflow
@@ -149,13 +150,17 @@ def test_a_nul_in_who_or_why_is_refused_by_name(talk, said):
     talk.app.cancel(run)
 
 
-def test_of_two_decisions_at_once_the_first_counts(talk, monkeypatch):
-    run = talk.start(explained)
+def test_of_two_decisions_at_once_the_first_counts_and_the_second_is_told(talk, monkeypatch):
+    run = talk.start(twofold)
     talk.parked(run)
-    state_at, pending = talk.app.history.state_at, talk.app.history.state_at(run)
-    monkeypatch.setattr(talk.app.history, "state_at", lambda _run: pending)  # both look before either has decided
-    talk.app.approve(run, by="ada", reason="first")
-    with contextlib.suppress(Conflict):  # the run may have ended already
-        talk.app.reject(run, by="eve", reason="second")
-    monkeypatch.setattr(talk.app.history, "state_at", state_at)
-    assert talk.result(run) == "True ada first"
+    history, pending = talk.app.history, talk.app.history.state_at(run)
+    talk.app.approve(run, "first", by="ada", reason="first")
+    while history.state_at(run).steps["first"].facts.output is msgspec.UNSET:
+        time.sleep(0.005)
+    looks = iter([pending])  # it looked before the other had decided, and sent its word after that was on record
+    state_at = history.state_at
+    monkeypatch.setattr(history, "state_at", lambda run: next(looks, None) or state_at(run))
+    with pytest.raises(Conflict, match=r"somebody has decided 'first' of run .* already"):
+        talk.app.reject(run, "first", by="eve", reason="second")
+    talk.app.approve(run, "second", by="ada")
+    assert talk.result(run) == "placed 1"
