@@ -41,6 +41,7 @@ from kronos.trading.events import (
 )
 from kronos.trading.margin_calls import MarginCalls
 from kronos.trading.orders import Order, Phase
+from kronos.trading.outbox import REPLACE
 from kronos.trading.payments import Due, pay
 from kronos.trading.positions import cause_id
 from kronos.trading.requests import Reader
@@ -241,6 +242,7 @@ class Desk:
                     self._travel(report, row)
                 else:
                     self._hear(report, row, cause_id(row, report.sub))
+            self.sending.pump(row)
         if not self._isolate:
             raise _endless(row)
         for seat in self.seats:
@@ -262,6 +264,7 @@ class Desk:
             self._arrive(entry, row, cause)
         elif entry.report is not None:
             self._hear(entry.report, row, cause)
+        self.sending.pump(row)  # an answer lets the next command for its order go
         self._tell(row, heard)
         self._venue.rearm()
 
@@ -270,7 +273,8 @@ class Desk:
         order, at = self._tape.state.orders.get(entry.order_id), entry.time
         if order is None or (entry.action == "modify" and abs(entry.quantity) <= abs(order.filled)):
             words = "finished" if order is None else "filled"
-            self._tape.write(CommandRefused, row, entry.origin, (cause,), entry.order_id, entry.action, words)
+            kind = REPLACE if entry.action == "modify" else entry.action
+            self._tape.write(CommandRefused, row, entry.origin, (cause,), entry.order_id, kind, words)
         elif entry.action == "cancel":
             self._venue.cancel(order, row, cause, entry.name)
         elif entry.action == "modify":

@@ -11,6 +11,7 @@ from kronos.errors import InvalidInput
 from kronos.trading import (
     Bars,
     Control,
+    Latency,
     MemoryRecorder,
     Position,
     Rate,
@@ -21,6 +22,7 @@ from kronos.trading import (
     verify,
 )
 from kronos.trading.events import (
+    CommandRefused,
     Deferred,
     OrderCancelled,
     OrderDenied,
@@ -132,6 +134,32 @@ def test_stopping_anywhere_changes_nothing_with_several_streams_and_strategies()
     assert session.run().core_chain == result.core_chain
     fills = {record.order_id for record in records_of(recorder, OrderFilled)}
     assert fills <= {record.order_id for record in records_of(recorder, OrderSubmitted)}
+
+
+class Wavers(Strategy):
+    """Asks for an order that fills at once, and wants to change it before the venue can have it."""
+
+    def on_bar(self, ctx, bar):
+        if bar.row == 3:
+            self.resting = ctx.buy(2, type="limit", limit=Decimal(5))
+            self.filled = ctx.buy(2)
+        if bar.row == 4:
+            ctx.cancel(self.resting)
+            ctx.modify(self.filled, 2)
+
+
+def test_a_command_waits_for_the_answer_to_the_one_before_it_and_goes_when_the_answer_is_there() -> None:
+    latency = Latency(order_ns=MINUTE_NS * 3 // 2, report_ns=MINUTE_NS // 3)
+    routes = (RouteConfig(order_rate=Rate(limit=100)),)
+    session, _, recorder = play([Wavers()], rows=20, routes=routes, latency=latency)
+    at = START_NS + 4 * MINUTE_NS
+    sent = [(r.order_id, r.kind, r.at - at) for r in records_of(recorder, OutboxSent)]
+    assert sent[:2] == [(1, "new", 0), (2, "new", 0)]
+    assert (1, "cancel", MINUTE_NS * 3 // 2) in sent  # when the venue had the order, and not before
+    assert (2, "replace", MINUTE_NS * 3 // 2) in sent
+    assert [(r.order_id, r.kind) for r in records_of(recorder, CommandRefused)] == [(2, "replace")]
+    assert session.core.outbox.in_flight == {}
+    assert session.core.outbox.queued == {}
 
 
 class Steady(Strategy):
