@@ -105,6 +105,10 @@ def rules_of(config: SessionConfig) -> VenueRules:
         path=config.path,
         slippage=Fraction(config.slippage_bps) / 10_000,
         volume_share=None if share is None else Fraction(share),
+        slippage_ticks=config.slippage_ticks,
+        queue=config.queue,
+        seed=config.seed,
+        prevents_self_trade=config.prevents_self_trade,
     )
 
 

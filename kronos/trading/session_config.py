@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -23,6 +23,10 @@ from kronos.trading.risk import RiskLimits
 from kronos.trading.venue.path import FORWARD
 
 __all__ = ["AccountConfig", "ExecutionConfig", "Latency", "RouteConfig", "SessionConfig", "check_rules"]
+
+
+QUEUES: Final = ("averse", "probable")
+"""What is assumed of cancels in the queue before an order: all behind it, or before it in proportion."""
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +93,11 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     false: then what it raises ends the run.  `controls` are switches thrown on the way; a stream that is silent for
     longer than `feed_gap_ns` is degraded: its instrument takes no new orders until it speaks again.  The other fields
     are as in `BacktestConfig`.
+    false: then what it raises ends the run.  `controls` are switches thrown on the way.
+
+    On trades and books fills of takers are worse by `slippage_ticks` too; `queue` is `averse` or `probable`, whose
+    remainders follow from `seed`; of two orders of one account that would meet, the younger is cancelled unless
+    `prevents_self_trade` is false.  The other fields are as in `BacktestConfig`.
     """
 
     accounts: tuple[AccountConfig, ...] = (AccountConfig(),)
@@ -105,6 +114,10 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     path: str = "nearest"
     slippage_bps: Decimal = Decimal(0)
     volume_share: Decimal | None = None
+    slippage_ticks: int = 0
+    queue: str = "averse"
+    seed: int = 0
+    prevents_self_trade: bool = True
     risk: RiskLimits = RiskLimits()
     payments: tuple[Payment, ...] = ()
     splits: tuple[Split, ...] | None = None
@@ -123,6 +136,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
                 field="feed_gap_ns",
                 value=str(self.feed_gap_ns),
             )
+        _check_matching(self)
         _once("accounts", (each.id for each in self.accounts))
         _once("executions", (each.execution_id for each in self.executions))
         _once("routes", (each.route_id for each in self.routes))
@@ -168,6 +182,15 @@ def check_rules(config: Rules) -> None:
             field="volume_share",
             value=str(config.volume_share),
         )
+
+
+def _check_matching(config: SessionConfig) -> None:
+    if config.queue not in QUEUES:
+        raise InvalidInput(f"queue: {config.queue!r} is none of {', '.join(QUEUES)}", field="queue", value=config.queue)
+    for name, end in (("slippage_ticks", 2**20), ("seed", 2**30)):
+        value = getattr(config, name)
+        if type(value) is not int or not 0 <= value < end:
+            raise InvalidInput(f"{name}: {value!r} is no whole number in [0, {end})", field=name, value=str(value))
 
 
 def _once(field: str, names: Iterable[str]) -> None:

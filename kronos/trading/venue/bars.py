@@ -211,7 +211,8 @@ class BarVenue:
         if not quantity:
             return
         tape, market = self._tape, self._cause
-        fee = self._traded.fee(self._traded.value(price, quantity))
+        maker = assumption == "limit_in_bar"
+        fee = self._traded.fee(self._traded.value(price, quantity), maker=maker)
         fill = tape.write(
             OrderFilled,
             row,
@@ -223,6 +224,7 @@ class BarVenue:
             price,
             fee,
             assumption,
+            "maker" if maker else "taker",
         )
         if self._volume is not None:
             self._volume -= abs(quantity)
