@@ -81,7 +81,7 @@ def market(rows: int, seed: int = 3) -> tuple[Depth, Trades, Quotes]:
 
 
 def play(streams, strategy):
-    config, recorder = SessionConfig(long_only=False), MemoryRecorder()
+    config, recorder = SessionConfig(long_only=False, lot=Decimal("0.001")), MemoryRecorder()
     session = Session(streams, [strategy()], config, recorder=recorder, key=KEY)
     result = session.run()
     middle = Session(streams, [strategy()], config, key=KEY)
