@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat, starmap
 from typing import Any, Final, overload
 
@@ -89,8 +89,8 @@ class Past:
 class Feature:
     """A declaration: the function, what its arguments are, and how it may be computed."""
 
-    def __init__(self, function: Function, *, record: bool, window: int | None, arguments: Mapping[str, Any]) -> None:
-        self.function, self.record, self.window, self.arguments = function, record, window, dict(arguments)
+    def __init__(self, function: Function, *, window: int | None, arguments: Mapping[str, Any]) -> None:
+        self.function, self.window, self.arguments = function, window, dict(arguments)
         self.name = getattr(function, "__name__", "feature")
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -122,27 +122,26 @@ class Feature:
 
 
 @overload
-def feature(function: Function, /, *, record: bool = ..., window: int | None = ..., **arguments: Any) -> Feature: ...
+def feature(function: Function, /, *, window: int | None = ..., **arguments: Any) -> Feature: ...
 @overload
-def feature(*, record: bool = ..., window: int | None = ..., **arguments: Any) -> Callable[[Function], Feature]: ...
+def feature(*, window: int | None = ..., **arguments: Any) -> Callable[[Function], Feature]: ...
 def feature(
-    function: Function | None = None, /, *, record: bool = False, window: int | None = None, **arguments: Any
+    function: Function | None = None, /, *, window: int | None = None, **arguments: Any
 ) -> Feature | Callable[[Function], Feature]:
     """Declare a feature of a strategy class: as a decorator, or of a function that exists.
 
-        fast = feature(mean, period="fast")      # the parameter `fast` of the strategy
-        slow = feature(mean, period=200)
+    fast = feature(mean, period="fast")      # the parameter `fast` of the strategy
+    slow = feature(mean, period=200)
 
-        @feature(window=50)                      # row by row, over the latest 50 rows
-        def slope(bars, period): ...             # the parameter `period`
+    @feature(window=50)                      # row by row, over the latest 50 rows
+    def slope(bars, period): ...             # the parameter `period`
 
-    `record` keeps the outputs in the journal, and a re-execution is served from there instead of computing them.
     """
     if window is not None and (type(window) is not int or window < 1):
         raise InvalidInput(f"window {window!r} is not a whole number of rows", field="window", value=str(window))
 
     def declare(function: Function) -> Feature:
-        return Feature(function, record=record, window=window, arguments=arguments)
+        return Feature(function, window=window, arguments=arguments)
 
     return declare if function is None else declare(function)
 
@@ -156,7 +155,7 @@ def declared(strategy: type) -> dict[str, Feature]:
 
 
 class FeatureColumn:
-    """The values of one function with its arguments over one stream; `mode` is "vectorised", "by row" or "served"."""
+    """The values of one function with its arguments over one stream; `mode` is "vectorised" or "by row"."""
 
     def __init__(
         self, bars: Bars, feature: Feature, arguments: Mapping[str, Any], *, like: FeatureColumn | None = None
@@ -186,11 +185,6 @@ class FeatureColumn:
         if row not in self._rows:
             self._rows[row] = self._latest(row)
         return self._rows[row]
-
-    def serve(self, first: int, values: Sequence[Any]) -> None:
-        """Take recorded values of the rows from `first` on instead of computing them."""
-        self._whole, self.mode = None, "served"
-        self._rows.update(enumerate(values, first))
 
     def _call(self, rows: int, first: int = 0) -> Any:
         self.calls += 1

@@ -9,8 +9,25 @@ from decimal import Decimal
 
 import numpy as np
 
-from kronos.trading import Backtest, BacktestConfig, Bars, MemoryRecorder, NoParams, Split, Strategy, feature, verify
+from kronos.trading import (
+    AccountConfig,
+    Backtest,
+    BacktestConfig,
+    Bars,
+    Latency,
+    MemoryRecorder,
+    NoParams,
+    Session,
+    SessionConfig,
+    Split,
+    Strategy,
+    feature,
+    verify,
+)
 from kronos.trading.indicators import Atr, Rsi, Sma
+from kronos.trading.streams import ASK, BID, Trades
+from kronos.trading.views import bars as bars_of
+from kronos.trading.views import trades as trades_of
 
 ROWS = 9_000
 
@@ -124,10 +141,58 @@ class Unstable(Cross):
                 ctx.note(word)
 
 
+class Late(Strategy):
+    """Hears trades beside bars."""
+
+    subscribes = (bars_of("WALK"), trades_of("WALK"))
+
+    def on_bar(self, ctx, bar) -> None:
+        if bar.row % 83 == 0 and ctx.position_lots > 0:
+            ctx.sell(1)
+
+    def on_trade(self, ctx, trade) -> None:
+        if trade.row % 97 == 0:
+            ctx.buy(1, type="limit", limit=ctx.instrument.price(trade.price - 3), tif="DAY")
+
+
+def ticks() -> Trades:
+    rng = np.random.default_rng(12)
+    time_ns = 1_600_000_000 * 10**9 + np.sort(rng.integers(0, ROWS * 60 * 10**9, ROWS // 3))
+    return Trades(
+        dataset="ticks", instrument="WALK", tick=Decimal("0.01"), volume_step=Decimal(1), time=time_ns,
+        available=time_ns, source=np.arange(ROWS // 3), price=20_000 + np.cumsum(rng.integers(-5, 6, ROWS // 3)),
+        quantity=rng.integers(1, 9, ROWS // 3), side=rng.choice([BID, ASK], ROWS // 3),
+    )  # fmt: skip
+
+
+def several(*, latency: Latency, streams: tuple) -> list[str]:
+    """Play two strategies on one account over `streams`, with what travels."""
+    recorder = MemoryRecorder()
+    config = SessionConfig(
+        accounts=(AccountConfig(id="main", cash={"USD": Decimal(10**9)}),), long_only=False, check_cash=False,
+        fee_rate=Decimal("0.001"), latency=latency,
+    )  # fmt: skip
+    first = Late() if len(streams) > 1 else Cross()
+    run = Session(streams, [first, Everything()], config, recorder=recorder, clock=time.monotonic_ns, key=b"k" * 32)
+    result = run.run()
+    assert result.orders > 50
+    assert verify([segment.data for segment in recorder.segments]).hex() == result.core_chain
+    return [result.core_chain, result.user_chain]
+
+
+TRAVEL = Latency(feed_ns=3_000_000, order_ns=70_000_000_000, report_ns=1_000_000)
+SESSIONS = {
+    "two strategies": lambda: several(latency=Latency(), streams=(walk(),)),
+    "two strategies, latency": lambda: several(latency=TRAVEL, streams=(walk(),)),
+    "two strategies, trades and bars, latency": lambda: several(latency=TRAVEL, streams=(walk(), ticks())),
+}
+
 UNSTABLE = {"a set's order": (Unstable, {}, ())}
 
 
 def play(name: str) -> list[str]:
+    if name in SESSIONS:
+        return SESSIONS[name]()
     kind, settings, splits = (FLOWS | UNSTABLE)[name]
     decimals = {key: Decimal(value) if isinstance(value, str) else value for key, value in settings.items()}
     recorder = MemoryRecorder()
@@ -146,4 +211,4 @@ def play(name: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({name: play(name) for name in sys.argv[1:] or FLOWS}))
+    print(json.dumps({name: play(name) for name in sys.argv[1:] or (*FLOWS, *SESSIONS)}))

@@ -48,7 +48,7 @@ def there() -> dict[str, list[str]]:
     return elsewhere("4242", "Pacific/Chatham", "tr_TR.UTF-8")
 
 
-@pytest.mark.parametrize("flow", sorted(flows.FLOWS))
+@pytest.mark.parametrize("flow", [*flows.FLOWS, *flows.SESSIONS])
 def test_a_flow_ends_in_the_same_chains_under_another_hash_seed_locale_zone_and_clock(there, flow) -> None:
     assert flows.play(flow) == there[flow]
 
