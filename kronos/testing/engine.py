@@ -44,7 +44,8 @@ from kronos.storage.migrate import migrate
 from kronos.storage.queue import PostgresQueue
 from kronos.storage.schedules import PostgresSchedules
 from kronos.testing.clock import START, FakeClock
-from kronos.testing.connecting import Network, Observer, SimulatedConnection, Watched
+from kronos.testing.connecting import Observer, SimulatedConnection, Watched
+from kronos.testing.network import Network
 from kronos.testing.node import Node
 from kronos.testing.scheduling import Scheduler, StuckError
 

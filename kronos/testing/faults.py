@@ -12,7 +12,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, cast
 
-from kronos.testing.connecting import COMMIT, CONNECT, Network, SimulatedConnection, Watched
+from kronos.testing.connecting import COMMIT, CONNECT, SimulatedConnection, Watched
+from kronos.testing.network import Network
 from kronos.testing.scheduling import Scheduler, current_actor
 
 __all__ = ["KINDS", "FaultPlan", "Mortal"]

@@ -41,8 +41,9 @@ from kronos.storage.schedules import PostgresSchedules
 from kronos.storage.submission import Submission
 from kronos.storage.sweeping import Sweep
 from kronos.testing.clock import START, FakeClock
-from kronos.testing.connecting import COMMIT, CONNECT, Network, Observer, SimulatedConnection
+from kronos.testing.connecting import COMMIT, CONNECT, Observer, SimulatedConnection
 from kronos.testing.faults import FaultPlan
+from kronos.testing.network import Network
 from kronos.testing.node import Node
 from kronos.testing.scheduling import Scheduler, StuckError, current_actor
 from tests.simulation import flows
