@@ -13,16 +13,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import psycopg
 from psycopg import errors as pg
 
 from kronos.storage.statements import statement, statement_names
 from kronos.testing.scheduling import Actor, Killed, current_actor
-
-if TYPE_CHECKING:
-    from kronos.testing.network import Network
 
 __all__ = ["COMMIT", "CONNECT", "Observer", "SimulatedConnection", "SimulatedCursor", "Watched", "lost", "pause"]
 
@@ -87,6 +84,27 @@ class Watched:
         return text
 
 
+class Carrier(Protocol):
+    """What a connection asks of the network that it belongs to."""
+
+    @property
+    def watched(self) -> Watched:
+        """Whoever is told at each boundary."""
+        ...
+
+    def raw(self, connection: SimulatedConnection, text: str) -> None:
+        """Execute without a boundary."""
+        ...
+
+    def tell_time(self, connection: SimulatedConnection) -> None:
+        """Let the server know what time it is."""
+        ...
+
+    def hang_up(self, connection: SimulatedConnection) -> None:
+        """Close for real."""
+        ...
+
+
 class SimulatedCursor(psycopg.Cursor[tuple[object, ...]]):
     """Every statement goes through the network."""
 
@@ -122,7 +140,7 @@ class SimulatedCursor(psycopg.Cursor[tuple[object, ...]]):
 class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
     """A connection of an actor.  In a transaction, BEGIN belongs to the first statement; COMMIT is a boundary."""
 
-    network: Network
+    network: Carrier
     process: object
     purpose: str
     in_transaction: bool
