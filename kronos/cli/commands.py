@@ -15,6 +15,7 @@ from kronos.cli.exporting import export
 from kronos.cli.jobs import app as jobs
 from kronos.cli.nodes import nodes
 from kronos.cli.queues import app as queues
+from kronos.cli.recover import recover
 from kronos.cli.replay import replay
 from kronos.cli.retention import app as retention
 from kronos.cli.runs import app as runs
@@ -51,6 +52,7 @@ for command in (
     artifacts,
     trace,
     fsck,
+    recover,
     doctor,
     export,
 ):

@@ -10,6 +10,7 @@ Rule 4: a checkpoint that is gone, foreign or unusable costs time, never truth, 
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -87,11 +88,13 @@ class Machine:
         *,
         attempt: int | None = None,
         working_tree: bool = False,
+        restore_at: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> StepView:
         """Return what stood before `row` was dispatched: everything up to and including row - 1 has happened.
 
         `attempt` None is the last that ended; `working_tree` runs the code as checked out now, from the first row;
+        `restore_at` begins at the recorded checkpoint of that row, in a host that knows nothing else of the run;
         `progress(row)` is called a few times a second while rows are re-executed.  Raises `NotFound` for an unknown
         run, step or attempt and for a step without a journal, `InvalidInput` naming the range for a row outside it,
         `Conflict` while the attempt runs or when the code raises in re-execution.
@@ -101,9 +104,14 @@ class Machine:
         found.check_row(row)
         notes: list[str] = []
         code = _code_of(found, working_tree=working_tree)
-        checkpoint = None if code is RunCode.WORKING_TREE else self._checkpoint(found, row, notes)
+        checkpoint = (
+            None
+            if code is RunCode.WORKING_TREE
+            else self._checkpoint(found, row if restore_at is None else min(row, restore_at), notes)
+        )
+        alone = "" if restore_at is None else f"{secrets.token_hex(8)}:"
         seen = self._hosts.ask(
-            f"{code}:{'' if working_tree else found.definition.id}",
+            f"{alone}{code}:{'' if working_tree else found.definition.id}",
             lambda: {} if working_tree else materialise(found.definition, self._blobs, self._code_dir),
             wire.Seek(self._dataset_row(found), canonical.encode(found.plan), step, row, checkpoint),
             progress,
@@ -139,6 +147,12 @@ class Machine:
             verification=verification,
             notes=[*notes, *seen.notes],
         )
+
+    def checkpoint_rows(self, found: TradingStep) -> list[int]:
+        """Return the rows before which a state of the step is stored, ascending."""
+        origin = found.origin
+        refs = self._recordings.checkpoints(RunId(origin.run), StepName(origin.step), origin.attempt)
+        return [ref.row for ref in refs]
 
     def _checkpoint(self, found: TradingStep, row: int, notes: list[str]) -> bytes | None:
         """Return the nearest recorded checkpoint at or before `row`, sealed for the hosts."""
