@@ -9,11 +9,9 @@ from __future__ import annotations
 import logging
 from typing import Final, Protocol
 
-from kronos.core.events import Failure
 from kronos.engine.clock import RunClock
 from kronos.engine.commands import COMMANDS
 from kronos.engine.gathering import Gathering
-from kronos.engine.handed import Handed
 from kronos.engine.inbox import Inbox, Stats
 from kronos.engine.owned import OwnedRun
 from kronos.engine.reports import Reports
@@ -22,8 +20,8 @@ from kronos.engine.slots.slots import AnySlots
 from kronos.engine.spreading import Spreading
 from kronos.engine.taken import TakenCommands
 from kronos.engine.tasks import Outcome, Task
-from kronos.engine.timers import Timers
 from kronos.engine.trial import Trial
+from kronos.engine.vigil import Vigil
 from kronos.kernel.ids import DefinitionId, RunId
 from kronos.ports.queue import Flush, Verdict
 
@@ -32,9 +30,6 @@ __all__ = ["OwnerLoop"]
 log: Final = logging.getLogger("kronos.owner")
 
 OWNED_MAX: Final = 4_000
-TICK_S: Final = 0.05
-AGAIN_NS: Final = 50_000_000
-"""How soon a timer that comes due while its run is being parked looks again."""
 
 
 class Ports(Protocol):
@@ -88,18 +83,16 @@ class OwnerLoop:
         self._claim_max = claim_max
         self._runs: dict[RunId, OwnedRun] = {}
         self._gathering = Gathering(clock.monotonic_s)
-        self._timers = Timers(clock.now_ns)
-        self._handed = Handed(self._is_open)
         self._reports = reports
-        self._beating: set[Task] = set()
-        """Attempts that must show signs of life."""
+        self._vigil: Final = Vigil(
+            runs=self._runs, slots=slots, reports=reports, clock=clock, touch=self._touch, resume=self._resume
+        )
         self._trial: Final = Trial(slots)
         self._spreading: Final = Spreading(ports.peers)
         self._refused: dict[OwnedRun, None] = {}
         self._rejected: set[RunId] = set()
         self._condemned: dict[OwnedRun, str] = {}
         self._taken: Final = TakenCommands()
-        self._next_tick = 0.0
         self._worked_s = 0.0
         self._holding = False
         self._stopping = False
@@ -159,8 +152,7 @@ class OwnerLoop:
         self._take_jobs()
         self._take_outcomes()
         self._take_commands()
-        self._timers.fire()
-        self._tick()
+        self._vigil.turn()
         self._begin_suspects()
         self._offer()
         self._flush()
@@ -170,11 +162,11 @@ class OwnerLoop:
     @property
     def next_due_ns(self) -> int | None:
         """When the next backoff or limit is over (ns); None when nothing is timed."""
-        return self._timers.next_ns
+        return self._vigil.timers.next_ns
 
     def wait_s(self) -> float:
         """Return the seconds until a turn is due even when nothing arrives."""
-        return self._gathering.wait_s(self._timers.wait_s(self._tick_wait_s()))
+        return self._gathering.wait_s(self._vigil.wait_s())
 
     # ── what arrives ──
 
@@ -187,19 +179,9 @@ class OwnerLoop:
             claimed.popleft()  # only now: `held` sees a run here or there, never in neither place
             self._stats.runs_claimed += 1
             self._taken.add(run.log.buffer.all_drained)
-            tasks += self._kept(run, ready) if self._is_in_time(run) else []
+            tasks += self._kept(run, ready) if self._vigil.limit(run) else []
             self._touch(run)
         self._hand_out(tasks)
-
-    def _is_in_time(self, run: OwnedRun) -> bool:
-        """Set the limit of a claimed run; return whether it may go on: it may have slept past its limit."""
-        if run.ends_by is None:
-            return True
-        if run.ends_by <= self._clock.now_ns():
-            self._run_timed_out(run)
-            return False
-        self._timers.at(run.ends_by, run, lambda: self._run_timed_out(run))
-        return True
 
     def _take_jobs(self) -> None:
         jobs, cancelled = self._inbox.jobs, self._inbox.cancelled
@@ -303,7 +285,7 @@ class OwnerLoop:
         if self._runs.get(run.id) is run:
             del self._runs[run.id]
         self._gathering.discard(run)
-        self._timers.forget(run)
+        self._vigil.timers.forget(run)
 
     def _take_commands(self) -> None:
         commands = self._inbox.commands
@@ -325,64 +307,12 @@ class OwnerLoop:
                 self._touch(run)
             self._refused.clear()
 
-    # ── time ──
-
-    def _retry(self, run: OwnedRun, step: str) -> None:
-        if run.parking:
-            self._timers.at(self._clock.now_ns() + AGAIN_NS, run, lambda: self._retry(run, step))
-        elif self._runs.get(run.id) is run and not self._holding:
-            self._hand_out(self._kept(run, run.retry(step)))
-            self._touch(run)
-
-    def _run_timed_out(self, run: OwnedRun) -> None:
-        if self._runs.get(run.id) is run:
-            limit_s = (run.claimed.timeout_ms or 0) / 1000
-            run.fail(Failure(type="RunTimeout", message=f"the run passed its limit of {limit_s:g} s", cause="timeout"))
-            self._touch(run)
-
-    def _tick(self) -> None:
-        now = self._clock.monotonic_s()
-        if now < self._next_tick:
-            return
-        self._next_tick = now + TICK_S
-        if self._beating:
-            self._give_up_silent()
-        if not self._handed.has_late(now):
-            return
-        for task, began_ns in self._slots.running().items():
-            if self._handed.began(task):
-                self._runs[task.run_id].note_started(task, began_ns)
-                self._touch(self._runs[task.run_id])
-        for task in self._handed.queued(now):
-            self._runs[task.run_id].note_waiting(task)
-            self._touch(self._runs[task.run_id])
-
-    def _is_open(self, task: Task) -> bool:
-        run = self._runs.get(task.run_id)
-        return run is not None and run.awaits(task)
-
-    def _give_up_silent(self) -> None:
-        now, running = self._clock.now_ns(), self._slots.running()
-        for task in list(self._beating):
-            if not self._is_open(task):
-                self._beating.discard(task)
-            elif task in running and task.heartbeat_s is not None:
-                silent_ns = now - max(running[task], self._reports.last_ns(task))
-                if silent_ns > task.heartbeat_s * 1e9:
-                    self._beating.discard(task)
-                    message = f"step {task.step!r} showed no sign of life for {task.heartbeat_s:g} s"
-                    failure = Failure(type="HeartbeatTimeout", message=message, cause="timeout")
-                    self._slots.cancel(task.run_id, task.step, task.attempt, failure)
-
-    def _tick_wait_s(self) -> float:
-        return max(0.0, self._next_tick - self._clock.monotonic_s()) if self._handed or self._beating else 1.0
-
     # ── what leaves ──
 
     def _touch(self, run: OwnedRun) -> None:
         if run.retries:
             for due, step in run.retries:
-                self._timers.at(due, run, lambda run=run, step=step: self._retry(run, step))  # type: ignore[misc]
+                self._vigil.retry(run, step, due)
             run.retries.clear()
         if run.suspects:
             self._trial.add(run)
@@ -403,9 +333,13 @@ class OwnerLoop:
             return
         self._trial.forget(tasks)
         self._worked_s = self._clock.monotonic_s()
-        self._handed.add(tasks, self._worked_s)
-        self._beating.update([task for task in tasks if task.heartbeat_s is not None])
+        self._vigil.add(tasks, self._worked_s)
         self._slots.submit(tasks)
+
+    def _resume(self, run: OwnedRun, step: str) -> None:
+        if not self._holding:
+            self._hand_out(self._kept(run, run.retry(step)))
+            self._touch(run)
 
     def _kept(self, run: OwnedRun, tasks: list[Task]) -> list[Task]:
         """Put aside what other workers are offered of a wide run; return what is executed here."""

@@ -65,7 +65,7 @@ def test_a_long_backoff_leaves_nothing_but_a_row_and_the_attempt_comes_when_it_i
     while engine._worker.worker._life.loop.owned:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert len(engine._worker.worker._life.loop._timers) == 0
+    assert len(engine._worker.worker._life.loop._vigil.timers) == 0
     assert engine.app.history.run(handle.run_id).phase is Phase.WAITING
     assert engine.app.history.verify(handle.run_id) == asleep["head_seq"]
     engine.close(1)
