@@ -48,6 +48,7 @@ def backtest(
     latency: Annotated[
         list[str] | None, typer.Option("--latency", metavar="NAME=TIME", help="feed, order, report: 5ms; repeated.")
     ] = None,
+    dividends: Annotated[bool, typer.Option("--dividends", help="Credit the dividends of the datasets.")] = False,
     sink: Annotated[
         list[str] | None, typer.Option("--sink", metavar="MODULE:FUNCTION", help="Is given the fills; repeated.")
     ] = None,
@@ -56,6 +57,7 @@ def backtest(
 ) -> None:
     """Run a strategy over bars and print result, trades and hashes."""
     from kronos.app import Kronos
+    from kronos.market.actions import dividend_payments
     from kronos.market.plans import plan_from_text
     from kronos.trading.config import BacktestConfig
     from kronos.trading.session_config import AccountConfig, Latency, SessionConfig
@@ -67,7 +69,13 @@ def backtest(
     delays = latencies(pairs(latency or [], "--latency"))
     with Kronos.open(workflows=["kronos.flows.backtest", "kronos.flows.session"]) as opened:
         datasets = [_dataset(opened, each, _options(each, mapping, tick, gaps)) for each in data]
-        common: dict[str, Any] = {"fee_rate": rate, "long_only": not short, "check_cash": not overdraw}
+        paid = [each for found in datasets if dividends for each in dividend_payments(opened.catalog.manifest(found))]
+        common: dict[str, Any] = {
+            "payments": tuple(paid),
+            "fee_rate": rate,
+            "long_only": not short,
+            "check_cash": not overdraw,
+        }
         if len(datasets) + len(strategy) > 2 or delays:
             if sink:
                 raise InvalidInput("--sink is for a backtest of one dataset and one strategy", field="--sink")

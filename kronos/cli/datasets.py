@@ -37,6 +37,9 @@ def import_file(
         list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Such as close=Close; may be repeated.")
     ] = None,
     gaps: Annotated[str, typer.Option(help="refuse or accept: what to do with missing bars.")] = "refuse",
+    actions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Splits and dividends: a table of date, type, value.")
+    ] = None,
     calendar: Annotated[str | None, typer.Option(help="Trading days that explain gaps.")] = None,
     format: Annotated[  # noqa: A002 - the option's name
         str | None, typer.Option(help="aggTrades, trades, klines, futures-…: where it cannot be told.")
@@ -59,6 +62,7 @@ def import_file(
     from kronos.app import Kronos
     from kronos.cli.progress import progress_bar
     from kronos.market import BringOptions
+    from kronos.market.actions import read_actions
 
     options = BringOptions(
         name=name or file.name.split(".")[0],
@@ -72,6 +76,7 @@ def import_file(
         format=format,
         clock=clock,
         kind=kind,
+        actions=() if actions is None else read_actions(actions),
         accept=tuple(accept or ()),
     )
     with Kronos.open() as opened, progress_bar(f"importing {file.name}") as advance:

@@ -20,6 +20,7 @@ import msgspec
 
 from kronos.errors import DataError, InvalidInput
 from kronos.kernel import canonical
+from kronos.market.actions import Action
 from kronos.market.archives import ArchiveOptions, prepare_archive
 from kronos.market.candles import prepare_candles
 from kronos.market.captures import CaptureOptions, prepare_capture
@@ -58,6 +59,7 @@ class BringOptions(msgspec.Struct, frozen=True, kw_only=True):
     clock: str = "as-is"
     accept: tuple[str, ...] = ()
     kind: str | None = None
+    actions: tuple[Action, ...] = ()
 
 
 def kind_of_file(path: Path) -> Kind:

@@ -77,7 +77,7 @@ class Jump(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dividend(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of the adjustment ratio that is no split: an amount a share before `row`, listed, never credited."""
+    """A change of the adjustment ratio that is no split: an amount a share before `row`, credited where a plan asks."""
 
     row: int
     time_ns: int

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kronos.errors import InvalidInput
+from kronos.market.actions import Action, place_actions
 from kronos.market.calendars import CALENDARS
 from kronos.market.columns import Place, choose_columns, read_numbers, read_times
 from kronos.market.dataset import Dividend, Source
@@ -29,7 +30,8 @@ PRICES: Final = ("open", "high", "low", "close")
 class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to read a table: what is None is detected (mapping, tick, volume step, interval) or not declared (calendar).
 
-    `mapping` is field → column for the fields time, open, high, low, close, volume.
+    `mapping` is field → column for the fields time, open, high, low, close, volume.  `actions` are splits and dividends
+    by time (`actions.read_actions`); `splits` and `dividends` are those whose row is known.
     """
 
     name: str
@@ -42,6 +44,7 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     calendar: str | None = None
     splits: tuple[Split, ...] = ()
     dividends: tuple[Dividend, ...] = ()
+    actions: tuple[Action, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse values that no import can mean."""
@@ -71,6 +74,8 @@ def prepare_bars(table: pa.Table, options: ImportOptions, place: Place, sha256: 
     check_prices(columns, names, place)
     gaps = find_gaps(times, interval_ns, options.calendar)
     check_gaps(gaps, accept=options.gaps == "accept", calendar=options.calendar, place=place)
+    splits, dividends = place_actions(options.actions, times, place)
+    splits, dividends = [*options.splits, *splits], [*options.dividends, *dividends]
     return Prepared(
         kind="bars",
         name=options.name,
@@ -81,9 +86,9 @@ def prepare_bars(table: pa.Table, options: ImportOptions, place: Place, sha256: 
         interval_ns=interval_ns,
         calendar=options.calendar or "24x7",
         source=Source(file=place.file, sha256=sha256, mapping=names),
-        splits=options.splits,
-        dividends=options.dividends,
-        jumps=find_jumps(times, columns["close"], (split.row for split in options.splits)),
+        splits=tuple(splits),
+        dividends=tuple(dividends),
+        jumps=find_jumps(times, columns["close"], (split.row for split in splits)),
         gaps=gaps,
     )
 

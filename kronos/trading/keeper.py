@@ -21,8 +21,8 @@ __all__ = ["SEGMENT_BLOCKS", "SEGMENT_NS", "SEGMENT_RECORDS", "Keeper"]
 SEGMENT_BLOCKS: Final = 64
 """Finished blocks after which a segment is sealed."""
 
-SEGMENT_RECORDS: Final = 200_000
-"""Records after which a segment is sealed."""
+SEGMENT_RECORDS: Final = 50_000
+"""Records after which a segment is sealed: decoding and folding them is what a first seek into it costs."""
 
 SEGMENT_NS: Final = 5_000_000_000
 """Time after which a segment is sealed and a checkpoint taken at the same row: where a killed run resumes."""

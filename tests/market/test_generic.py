@@ -149,7 +149,7 @@ def test_runs_read_chunks_from_the_folder_that_the_environment_names(database_ur
 
 
 def test_a_second_load_is_faster_and_the_store_smaller_than_the_file(tmp_path):
-    frame = trades(200_000)
+    frame = trades(60_000)
     path = tmp_path / "rows.csv"
     frame.to_csv(path, index=False)
     blobs, index = FolderBlobs(str(tmp_path / "chunks")), MemoryIndex()
