@@ -1,6 +1,7 @@
 """Seeking in ten million bars: the account, and the strategy's variables, at random rows of a durable run.
 
-Claim: core state ≤ 100 ms warm, ≤ 300 ms cold.  The run is made by `Engine` with default settings; each row is asked of the shipped `Machine`.
+Claim: core state ≤ 100 ms warm, ≤ 300 ms cold.  The run is made by `Engine` with default settings; each row is asked of
+the shipped `Machine`.
 `value` is the p95 of the core state, warm; *cold* is a machine that was just made, and for variables a host that was
 just started and has imported nothing (its first answer is counted apart as `spawn`).
 """
