@@ -8,7 +8,8 @@ Rule 2: parts are money, > 0 is lost and < 0 gained:
         slippage from there to the price of the fill, which for a resting order is what waiting changed;
         fees     as charged;
         risk_blocked  what denied orders would have made, unfilled  what the venue never filled;
-        splits   what fractions of a lot were paid out beside their worth at the end.
+        carry    funding and borrowing paid, less dividends and funding received;
+        rounding what fractions of a lot at a split and the rounding of inverse values left: 0 without either.
 Rule 3: an order that answers a price or another order (a stop, a child of a bracket, one of a group) is measured by
         the price that it names, and what of it is never filled counts nothing: it was no decision to hold.
 """
@@ -21,14 +22,23 @@ from typing import Final
 
 import msgspec
 
-from kronos.trading.events import IntentRaised, OrderDenied, OrderFilled, OrderReplaced, SplitApplied
+from kronos.trading.events import (
+    BorrowCharged,
+    DividendPaid,
+    FundingPaid,
+    IntentRaised,
+    OrderDenied,
+    OrderFilled,
+    OrderReplaced,
+    SplitApplied,
+)
 from kronos.trading.ledger import Ledger
 from kronos.trading.money import from_money
 from kronos.trading.terms import MARKET, Terms
 
 __all__ = ["PARTS", "Shortfall", "shortfall"]
 
-PARTS: Final = ("delay", "spread", "slippage", "fees", "risk_blocked", "unfilled", "splits")
+PARTS: Final = ("delay", "spread", "slippage", "fees", "risk_blocked", "unfilled", "carry", "rounding")
 
 
 class Shortfall(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +53,8 @@ class Shortfall(msgspec.Struct, frozen=True, kw_only=True):
     fees: Decimal
     risk_blocked: Decimal
     unfilled: Decimal
-    splits: Decimal
+    carry: Decimal
+    rounding: Decimal
 
 
 class _Asked(msgspec.Struct):
@@ -84,18 +95,20 @@ def shortfall(ledger: Ledger) -> Shortfall:
                 order.lots, order.filled = order.lots - lots, order.filled + lots
                 paid = prices.scaled(record.price, record.row)
                 decided, arrival = prices.references(order, paid)
-                parts["delay"] += lots * prices.unit * (arrival - decided)
-                parts["slippage"] += lots * prices.unit * (paid - arrival)
+                parts["delay"] += lots * prices.gain(decided, arrival)
+                parts["slippage"] += lots * prices.gain(arrival, paid)
                 parts["fees"] += record.fee
-                held += lots * prices.unit * (prices.end - paid)
+                held += lots * prices.gain(paid, prices.end)
+            case FundingPaid() | BorrowCharged() | DividendPaid():
+                parts["carry"] -= record.amount
             case _:
                 pass
     for order in asked.values():
         if order.own:
-            left = order.lots * prices.unit * (prices.end - prices.decided(order.row))
+            left = order.lots * prices.gain(prices.decided(order.row), prices.end)
             parts["risk_blocked" if order.denied else "unfilled"] += left
     real = Fraction(int(ledger.equity_units()[-1]) - ledger.initial_cash)
-    parts["splits"] = held - parts["fees"] - real
+    parts["rounding"] = held - parts["fees"] - parts["carry"] - real
     total = sum(parts.values(), Fraction(0))
     told = {name: _money(value) for name, value in parts.items()}
     return Shortfall(paper=_money(real + total), real=_money(real), total=_money(total), **told)
@@ -105,9 +118,13 @@ class _Prices:
     """Prices of a run in ticks of its end, and quantities in lots of its end: comparable across splits."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.bars, self.unit = ledger.bars, ledger.instrument.unit
+        self.bars, self.unit, self._inverse = ledger.bars, ledger.instrument.unit, ledger.instrument.inverse
         self.first, self.end = ledger.first_row, Fraction(int(ledger.bars.close[ledger.stop_row - 1]))
         self._splits = [r for r in ledger.records if isinstance(r, SplitApplied)]
+
+    def gain(self, start: Fraction, stop: Fraction) -> Fraction:
+        """Return the money that one lot makes while its price goes from `start` to `stop`."""
+        return self.unit * (1 / start - 1 / stop if self._inverse else stop - start)
 
     def _factor(self, row: int) -> Fraction:
         """Return how many lots of the end one lot at `row` becomes."""

@@ -74,12 +74,14 @@ def trade_figures(ledger: Ledger, years: float) -> TradeFigures:
 
 
 def gross_exposure(ledger: Ledger) -> float:
-    """Return the mean of |holding| · close / equity over all bars: 1 is fully invested."""
+    """Return the mean of |worth of the holding| / equity over all bars: 1 is fully invested."""
     equity = ledger.equity()
     if not len(equity) or (equity <= 0).any():
         return math.nan
     closes = ledger.bars.close[ledger.first_row : ledger.stop_row]
-    held = np.abs(ledger.positions()) * (closes * float(ledger.instrument.unit)) / MONEY_SCALE
+    unit = float(ledger.instrument.unit)
+    worth = unit / closes if ledger.instrument.inverse else closes * unit
+    held = np.abs(ledger.positions()) * worth / MONEY_SCALE
     return float(np.mean(held / equity))
 
 

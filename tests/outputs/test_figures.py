@@ -16,7 +16,9 @@ from kronos.trading import Backtest, BacktestConfig, MemoryRecorder, NoParams, S
 from kronos.trading import stats_risk as risk
 from kronos.trading.analysis import analyse, held_benchmark
 from kronos.trading.money import from_money
+from kronos.trading.payments import Payment
 from kronos.trading.recosting import break_even_bps, cost_levels, recosted
+from kronos.trading.reference import InstrumentConfig
 from kronos.trading.shortfall import PARTS, shortfall
 from kronos.trading.stats_trades import gross_exposure, turnover
 
@@ -132,7 +134,7 @@ def test_the_parts_of_the_shortfall_sum_exactly_to_paper_less_account(walk, seed
     assert found.fees == sum((fill.fee for fill in ledger.fills()), Decimal(0))
     assert found.risk_blocked != 0 or not [o for o in ledger.orders() if o.phase == "denied" and o.terms == "market"]
     if split is None:
-        assert found.splits == 0
+        assert found.rounding == 0
         assert found.paper == paper(ledger)
 
 
@@ -170,7 +172,7 @@ def test_a_run_without_costs_that_decides_at_the_open_price_loses_nothing(walk):
     ledger = run(gapless, cash=Decimal(10**6))
     found = shortfall(ledger)
     assert found.delay == pytest.approx(Decimal(0), abs=Decimal("0.1") * 200)
-    assert found.spread == found.splits == found.fees == 0
+    assert found.spread == found.rounding == found.fees == found.carry == 0
 
 
 def test_costs_are_those_of_a_run_with_that_fee_and_slippage_never_helps(walk):
@@ -204,3 +206,22 @@ def test_exposure_turnover_and_benchmark_equal_a_computation_by_hand(walk):
     whole = analyse(ledger)
     assert whole.risk.benchmark_return == pytest.approx(held_curve[-1] - 1)
     assert whole.trades.longs + whole.trades.shorts == whole.statistics.trades
+
+
+def test_what_holding_paid_and_what_inverse_values_rounded_stand_apart(walk):
+    bars = walk(200, seed=4)
+    every = Payment(kind="funding", at=int(bars.open_time[20]), rate=Decimal("0.0003"), every_ns=30 * 60_000_000_000)
+    plain, paying = run(bars, cash=Decimal(10**6)), run(bars, cash=Decimal(10**6), payments=(every,))
+    costs, free = shortfall(paying), shortfall(plain)
+    assert costs.carry == free.real - costs.real != 0
+    assert (costs.paper, costs.rounding) == (free.paper, 0)
+    coin = InstrumentConfig(
+        id="WALK", venue="SIM", tick=bars.tick, lot=Decimal(1), kind="inverse", base="COIN", currency="COIN",
+        multiplier=Decimal(100), leverage=Decimal(10),
+    )  # fmt: skip
+    inverse = run(bars, cash=Decimal(10**4), currency="COIN", instrument=coin)
+    found = shortfall(inverse)
+    assert len(inverse.fills()) > 5
+    assert 0 < abs(found.rounding) < Decimal("0.000001")
+    assert abs(found.paper - found.real - sum(getattr(found, name) for name in PARTS)) < Decimal("0.000001")
+    assert 0 < gross_exposure(inverse) < 1
