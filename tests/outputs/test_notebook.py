@@ -113,7 +113,7 @@ def spoil(frame: pd.DataFrame, row: int, column: str, cell: object) -> pd.DataFr
 
 def test_settings_are_checked_by_name():
     for wrong, message in (
-        ({"comission": 1}, "there is no setting 'comission'; there are: broker_id, calendar, "),
+        ({"comission": 1}, "there is no setting 'comission'; there are: actions, broker_id, calendar, "),
         ({"cash": "much"}, "cash: 'much' is not a number"),
         ({"params": {"quick": 1}}, "SmaCross has no parameter 'quick'"),
         ({"tick": 0.03}, "off the grid of the declared tick 0.03"),
