@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from kronos.errors import InvalidInput
 from kronos.kernel import canonical
@@ -59,6 +59,7 @@ from kronos.trading.streams import Stream, kind_of_stream
 from kronos.trading.tape import Tape
 from kronos.trading.timeline import Timeline
 from kronos.trading.userstate import encode_user_state, show
+from kronos.trading.venue.bars import BarVenue
 from kronos.trading.venue.exchange import Exchange
 
 __all__ = ["Session", "session_identity"]
@@ -66,6 +67,8 @@ __all__ = ["Session", "session_identity"]
 
 class Session:
     """One run of strategies over streams, which can be stopped before any row, shown, saved and restored."""
+
+    _on_bars: ClassVar[type[BarVenue]] = BarVenue
 
     def __init__(
         self,
@@ -140,7 +143,7 @@ class Session:
         pen, limits = Pen(), [limits_of(each, self.session_config) for each in traded]
         self._coordinator = Coordinator(self.streams, self.timeline, numbers, traded)
         is_away = any(venue is not None for venue in self._venues)
-        exchange = Exchange(self.streams, {} if is_away else numbers, traded, rules)
+        exchange = Exchange(self.streams, {} if is_away else numbers, traded, rules, on_bars=self._on_bars)
         self._desk = Desk(
             self._coordinator, limits, self.routes, exchange, self._tape,
             latency=latency, isolate=self.session_config.isolate, venues=self._venues,

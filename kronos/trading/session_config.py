@@ -91,11 +91,9 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     `currency`, `fee_rate` and `lot` are those of instruments that are not in `instruments`.  Rows run from `first_row`
     to before `stop_row` of the timeline.  A strategy that raises is stopped and the others go on, unless `isolate` is
     false: then what it raises ends the run.  `controls` are switches thrown on the way; a stream that is silent for
-    longer than `feed_gap_ns` is degraded: its instrument takes no new orders until it speaks again.  The other fields
-    are as in `BacktestConfig`.
-    false: then what it raises ends the run.  `controls` are switches thrown on the way.
+    longer than `feed_gap_ns` is degraded: its instrument takes no new orders until it speaks again.
 
-    On trades and books fills of takers are worse by `slippage_ticks` too; `queue` is `averse` or `probable`, whose
+    Fills of takers are worse by `slippage_ticks` too; `queue` (on trades and books) is `averse` or `probable`, whose
     remainders follow from `seed`; of two orders of one account that would meet, the younger is cancelled unless
     `prevents_self_trade` is false.  The other fields are as in `BacktestConfig`.
     """

@@ -42,7 +42,7 @@ from kronos.trading.state import TradingState
 from kronos.trading.streams import ASK, BID, Trades
 from kronos.trading.tape import Tape
 from kronos.trading.terms import MARKET, Terms
-from kronos.trading.venue.bars import VenueRules
+from kronos.trading.venue.rules import VenueRules
 from kronos.trading.venue.trades import TradeVenue
 
 TRADED = instrument(symbol="X", tick=Decimal(1), price_max=10_000, lot=Decimal(1), fee_rate=Decimal("0.001"))

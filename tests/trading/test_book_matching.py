@@ -13,8 +13,8 @@ from kronos.trading.events import LevelsTaken, OrderCancelled, OrderRejected
 from kronos.trading.fast.queues import draw, fold_book_queue, next_touch_depth
 from kronos.trading.positions import cause_id
 from kronos.trading.streams import ASK, BID, DELTA, SNAPSHOT, Depth, Trades
-from kronos.trading.venue.bars import VenueRules
 from kronos.trading.venue.depth import BookVenue
+from kronos.trading.venue.rules import VenueRules
 from tests.trading.floor import TRADED, Floor
 
 GRID = {"dataset": "d", "instrument": "X", "tick": Decimal(1), "volume_step": Decimal(1)}

@@ -12,6 +12,8 @@ from kronos.trading import Backtest, BacktestConfig, Bars, MemoryRecorder, Strat
 from kronos.trading.events import OrderCancelled, OrderDenied, OrderExpired, OrderFilled, OrderReplaced, RiskDecided
 from kronos.trading.journal import records_between, verify
 from kronos.trading.positions import Position
+from kronos.trading.session import Session
+from kronos.trading.session_config import SessionConfig
 
 DAY_NS = 86_400_000_000_000
 HOUR_NS = 3_600_000_000_000
@@ -223,6 +225,36 @@ def test_slippage_makes_market_fills_worse_and_leaves_limits_alone():
 
     records, _ = run(bars_of((1000,) * 4, (1000,) * 4), {0: ask}, slippage_bps=Decimal(15))
     assert [each[2] for each in fills(records)] == [1002, 998, 1000], "1001.5 and 998.5, to the worse tick"
+
+
+def in_session(acts: dict, *rows: tuple[int, int, int, int], **config) -> list:
+    strategy = type("Script", (Script,), {"acts": acts, "on_fills": {}})()
+    settings = SessionConfig(long_only=False, check_cash=False, **config)
+    session = Session([bars_of(*rows)], [strategy], settings)
+    session.run()
+    return session.take()
+
+
+def test_slippage_in_ticks_holds_on_bars_too():
+    def ask(ctx) -> None:
+        ctx.buy(1)
+        ctx.sell(1)
+        ctx.buy(1, type="stop", stop=1005)
+
+    records = in_session({0: ask}, (1000,) * 4, (1000, 1010, 1000, 1010), slippage_ticks=3)
+    assert [each[2] for each in fills(records)] == [1003, 997, 1008]
+
+
+@pytest.mark.parametrize(("prevents", "expected"), [(True, [2]), (False, [])])
+def test_of_two_orders_of_one_account_that_would_meet_on_bars_the_younger_is_cancelled(prevents, expected):
+    def ask(ctx) -> None:
+        ctx.sell(1, type="limit", limit=1010)
+        ctx.buy(1, type="limit", limit=1010)
+        ctx.buy(1, type="limit", limit=900)
+
+    records = in_session({0: ask}, (1000,) * 4, (1020,) * 4, prevents_self_trade=prevents)
+    ended = [record for record in records if isinstance(record, OrderCancelled) and record.reason == "self_trade"]
+    assert [record.order_id for record in ended] == expected
 
 
 def test_reduce_only_never_opens_and_is_cut_to_what_is_held():

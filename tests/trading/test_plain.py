@@ -67,7 +67,7 @@ class Random(Strategy):
         side, sign = (ctx.buy, 1) if buys else (ctx.sell, -1)
         near, beyond = bar.close - sign * far, bar.close + sign * far
         life = [{}, {"tif": "DAY"}, {"tif": "GTD", "until": bar.time + far * 5 * MINUTE_NS}, {"tif": "IOC"}]
-        match int(rng.integers(9)):
+        match int(rng.integers(10)):
             case 0:
                 side(int(rng.integers(1, 5)))
             case 1 | 2:
@@ -84,6 +84,8 @@ class Random(Strategy):
                 ctx.cancel(ctx.open_orders[int(rng.integers(len(ctx.open_orders)))])
             case 8 if ctx.open_orders:
                 ctx.modify(ctx.open_orders[0], 3)
+            case 9:
+                side(1, type="limit", limit=beyond)
 
     def on_fill(self, ctx, fill) -> None:
         if fill.order_id % 5 == 0:
@@ -103,9 +105,10 @@ def played(kind: type[Backtest], bars: Bars, seed: int, every: int, **config) ->
     rows=st.integers(2, 500),
     share=st.sampled_from([None, Decimal("0.5")]),
     path=st.sampled_from(["nearest", "low_first", "high_first"]),
+    slippage=st.sampled_from([Decimal(0), Decimal("0.3"), Decimal(7)]),
 )
-def test_the_fast_loop_equals_the_plain_one_record_by_record(seed, every, rows, share, path) -> None:
-    bars, config = bars_of(rows, seed), {"volume_share": share, "path": path}
+def test_the_fast_loop_equals_the_plain_one_record_by_record(seed, every, rows, share, path, slippage) -> None:
+    bars, config = bars_of(rows, seed), {"volume_share": share, "path": path, "slippage_bps": slippage}
     assert played(Backtest, bars, seed, every, **config) == played(PlainBacktest, bars, seed, every, **config)
 
 
@@ -114,6 +117,17 @@ def test_they_are_equal_beyond_a_block(monkeypatch) -> None:
     records, *chains = played(Backtest, bars, 4, 60)
     assert [records, *chains] == [*played(PlainBacktest, bars, 4, 60)]
     assert len({type(record) for record in records}) >= 8
+
+
+def test_takers_pay_and_own_orders_are_kept_apart_as_the_plain_venue_says() -> None:
+    bars = bars_of(400, 3)
+    runs = [
+        [played(kind, bars, 3, 1, slippage_bps=bps) for kind in (Backtest, PlainBacktest)]
+        for bps in (Decimal(0), Decimal(4))
+    ]
+    assert all(fast == plain for fast, plain in runs)
+    assert runs[0] != runs[1]
+    assert any(getattr(record, "reason", "") == "self_trade" for record in runs[0][0][0])
 
 
 REARM, SEARCH, ROWS = Wakes.rearm, Wakes.search, FeatureRows.rows
@@ -161,6 +175,10 @@ FAULTS = {
     "the venue skips every other touch": (
         BarVenue, "next_touch", late
     ),
+    "takers pay a tick less": (
+        BarVenue, "_slipped", lambda self, order, price: price - (1 if order.quantity > 0 else -1)
+    ),
+    "own orders may meet": (BarVenue, "_meets_own", lambda self, order: False),
     "features are those of the row before": (FeatureRows, "rows", shifted(1)),
     "features are those of the row after": (FeatureRows, "rows", shifted(-1)),
 }  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from kronos.trading.events import LevelsTaken, OrderCancelled, OrderRejected
 from kronos.trading.streams import ASK, BID, Trades
-from kronos.trading.venue.bars import VenueRules
+from kronos.trading.venue.rules import VenueRules
 from kronos.trading.venue.trades import TradeVenue
 from tests.trading.floor import TRADED, Floor
 

@@ -6,7 +6,7 @@ Rule: an oracle for tests: bars, and nothing travels.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from kronos.errors import InvalidInput
 from kronos.trading.backtest import Backtest
@@ -14,6 +14,7 @@ from kronos.trading.bars import Bar, Bars
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.desk import Desk
 from kronos.trading.orders import Order
+from kronos.trading.plain.venue import PlainBarVenue
 from kronos.trading.positions import cause_id
 from kronos.trading.seats import Seat
 from kronos.trading.venue.bars import BarVenue
@@ -67,6 +68,8 @@ class _PlainLoop:
 
 class PlainBacktest(Backtest):
     """A `Backtest` on the plain loop; what a strategy raises passes through."""
+
+    _on_bars: ClassVar[type[BarVenue]] = PlainBarVenue
 
     def _build(self, rules: Any) -> None:
         super()._build(rules)

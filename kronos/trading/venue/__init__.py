@@ -5,6 +5,7 @@ Rule 2: the assumption that filled an order and its side of liquidity are on the
 Rule 3: everything that a venue remembers is in the trading state, or follows from orders and rows.
 """
 
-from kronos.trading.venue.bars import BarVenue, Fees, VenueRules
+from kronos.trading.venue.bars import BarVenue
+from kronos.trading.venue.rules import VenueRules
 
-__all__ = ["BarVenue", "Fees", "VenueRules"]
+__all__ = ["BarVenue", "VenueRules"]

@@ -30,7 +30,7 @@ from kronos.trading.orders import Order, Phase
 from kronos.trading.positions import cause_id
 from kronos.trading.tape import Tape
 from kronos.trading.terms import Terms
-from kronos.trading.venue.bars import VenueRules
+from kronos.trading.venue.rules import VenueRules
 from kronos.trading.venue.wakes import NEVER
 
 __all__ = ["Answers", "exchange_times", "rests", "waits"]
@@ -89,7 +89,7 @@ class Answers:
 
     def accept(self, order: Order, row: int, cause: int, last: int, at: int) -> None:
         """Take a submitted order at time `at` (ns UTC), or reject one that must not take liquidity and would."""
-        if order.terms.post_only and self._crosses(order, at):
+        if order.terms.post_only and self._crosses(order, at, last):
             self._tape.write(OrderRejected, row, order.origin, (cause,), order.id, "post_only_would_cross")
             self._ended(order, row, cause)
             return
@@ -108,14 +108,19 @@ class Answers:
         if terms.limit == order.terms.limit and abs(quantity) <= abs(order.quantity):
             self._tape.write(OrderReplaced, row, order.origin, (cause,), order.id, quantity, terms)
         else:
-            ahead = self._ahead_at(order, terms, at)
-            self._tape.write(OrderReplaced, row, order.origin, (cause,), order.id, quantity, terms, at, ahead)
+            place = self._place(order, terms, at)
+            self._tape.write(OrderReplaced, row, order.origin, (cause,), order.id, quantity, terms, *place)
 
-    def _crosses(self, order: Order, at: int) -> bool:
+    def _crosses(self, order: Order, at: int, last: int) -> bool:
+        """Return whether a limit order would take at time `at`; `last` is the price last seen, 0 for none."""
         raise NotImplementedError
 
     def _ahead_at(self, order: Order, terms: Terms, at: int) -> int:
         raise NotImplementedError
+
+    def _place(self, order: Order, terms: Terms, at: int) -> tuple[int, int]:
+        """Return since when an order has its new place in a queue, and behind how many steps; (0, 0): as before."""
+        return at, self._ahead_at(order, terms, at)
 
     def _own_ahead(self, order: Order, limit: int) -> int:
         """Return the quantity (steps, rounded up) of our own orders that rest at `limit` before `order`."""
@@ -245,6 +250,5 @@ class Answers:
             if abs(child.left) > abs(order.filled):
                 left = abs(order.filled) * (1 if child.quantity > 0 else -1)
                 self._tape.write(OrderAdjusted, row, child.origin, (cause,), child.id, left)
-            at = self._now
-            ahead = self._ahead_at(child, child.terms, at)
-            self._tape.write(OrderTriggered, row, child.origin, (cause,), child.id, "parent", at, ahead)
+            place = self._place(child, child.terms, self._now)
+            self._tape.write(OrderTriggered, row, child.origin, (cause,), child.id, "parent", *place)

@@ -21,7 +21,7 @@ from kronos.trading.orders import Order
 from kronos.trading.streams import ASK, BID, Depth, Trades
 from kronos.trading.terms import Terms
 from kronos.trading.venue.answers import Answers, exchange_times, rests, waits
-from kronos.trading.venue.bars import VenueRules
+from kronos.trading.venue.rules import VenueRules
 
 __all__ = ["BookTrades", "BookVenue"]
 
@@ -60,7 +60,7 @@ class BookVenue(Answers):
         """Let the book be what it was at time `at`."""
         self._ladder.advance(int(np.searchsorted(self._time, at, side="right")))
 
-    def _crosses(self, order: Order, at: int) -> bool:
+    def _crosses(self, order: Order, at: int, last: int) -> bool:
         self._stand_at(at)
         best = self._ladder.ask if order.quantity > 0 else self._ladder.bid
         return best is not None and (order.terms.limit - best[0]) * order.quantity >= 0

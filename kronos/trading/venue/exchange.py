@@ -18,8 +18,9 @@ from kronos.trading.orders import Order
 from kronos.trading.streams import Depth, Stream, Trades
 from kronos.trading.tape import Tape
 from kronos.trading.terms import Terms
-from kronos.trading.venue.bars import BarVenue, VenueRules
+from kronos.trading.venue.bars import BarVenue
 from kronos.trading.venue.depth import BookVenue
+from kronos.trading.venue.rules import VenueRules
 from kronos.trading.venue.trades import TradeVenue
 
 __all__ = ["Exchange", "Matching"]
@@ -43,11 +44,17 @@ class Matching(Protocol):
 class Exchange:
     """Matches on `streams`; `numbers` are the instruments' numbers by name, `traded` what they are.
 
-    `places` is the stream that fills the orders of each instrument.
+    `places` is the stream that fills the orders of each instrument; `on_bars` fills those on bars.
     """
 
     def __init__(
-        self, streams: Sequence[Stream], numbers: Mapping[str, int], traded: Sequence[Instrument], rules: VenueRules
+        self,
+        streams: Sequence[Stream],
+        numbers: Mapping[str, int],
+        traded: Sequence[Instrument],
+        rules: VenueRules,
+        *,
+        on_bars: type[BarVenue] = BarVenue,
     ) -> None:
         self._by_stream: dict[int, Matching] = {}
         self._by_instrument: dict[int, Matching] = {}
@@ -58,7 +65,7 @@ class Exchange:
             place = min(mine, key=lambda place: _fineness(streams[place]))
             stream = streams[place]
             if isinstance(stream, Bars):
-                self._by_stream[place] = BarVenue(stream, traded[number], rules, instrument=number)
+                self._by_stream[place] = on_bars(stream, traded[number], rules, instrument=number)
             elif isinstance(stream, Trades):
                 self._by_stream[place] = TradeVenue(stream, traded[number], rules, instrument=number)
             elif isinstance(stream, Depth):

@@ -18,7 +18,7 @@ from kronos.trading.orders import Order
 from kronos.trading.streams import Trades
 from kronos.trading.terms import Terms
 from kronos.trading.venue.answers import Answers, rests, waits
-from kronos.trading.venue.bars import VenueRules
+from kronos.trading.venue.rules import VenueRules
 
 __all__ = ["TradeVenue"]
 
@@ -47,7 +47,7 @@ class TradeVenue(Answers):
 
     # -- what an order meets
 
-    def _crosses(self, order: Order, at: int) -> bool:
+    def _crosses(self, order: Order, at: int, last: int) -> bool:
         """Return whether the last trade before `at` says that a limit order would take."""
         last = int(np.searchsorted(self._time, at, side="right")) - 1
         if last < 0:
@@ -172,7 +172,7 @@ class TradeVenue(Answers):
             return "stop_on_trade"
         if not rests(order):
             return "next_trade"
-        takes = self._index == self._first(order) and self._crosses(order, order.since)
+        takes = self._index == self._first(order) and self._crosses(order, order.since, 0)
         return "limit_at_trade" if takes else ""
 
     def _is_triggered(self, order: Order, price: int) -> bool:
