@@ -158,7 +158,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     name: a decision on `step`) and `key` what tells it from others; `attributes` those that were set, null where one
     was removed; `changes` what a fork changed; `child_of` and `child_step` which step of which run started it,
     `continues` the run whose place it took, `successor` the run that takes its own; `ending` how it ends (failed,
-    cancelled) once what it did is undone.
+    cancelled) once what it did is undone; `timeout_ms` how long it may take.
     """
 
     workflow: str | None = None
@@ -183,6 +183,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     continues: str | None = None
     successor: str | None = None
     ending: str | None = None
+    timeout_ms: int | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -66,6 +66,7 @@ class ForkedRun(OwnedRun):
             parent=str(self.claimed.parent),
             parent_seq=self.claimed.parent_seq,
             changes=self.log.stored(encode_fork(self._ground.fork)),
+            timeout_ms=self.claimed.timeout_ms,
         )
         self.log.append(Kind.RUN_FORKED, facts)
         for step, known in self.steps.items():

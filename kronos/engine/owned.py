@@ -72,6 +72,7 @@ class OwnedRun(Compensation):
             child_of=_text(self.claimed.child_of),
             child_step=self.claimed.child_step,
             continues=_text(self.claimed.continues),
+            timeout_ms=self.claimed.timeout_ms,
         )
         self.log.append(Kind.RUN_STARTED, facts)
         self.plan.begin()

@@ -16,7 +16,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from kronos import Engine, step, workflow
+from kronos import Engine, StepContext, step, workflow
 from kronos.app import Kronos
 from kronos.flows.backtest import BacktestRequest, single_backtest
 from kronos.kernel.ids import RunId
@@ -54,6 +54,18 @@ def failing(size: int) -> int:
     return fails(size)
 
 
+@step
+def mark(text: str, ctx: StepContext) -> str:
+    ctx.set_attribute("urgent", True)
+    ctx.set_attribute("desk", "fx")
+    return text
+
+
+@workflow(version="1", timeout="1h")
+def marked(size: int) -> str:
+    return mark(long_text(size))
+
+
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """What has happened, by name."""
 
@@ -81,7 +93,9 @@ def own_database(postgres_url: str, template_database: str) -> Iterator[str]:
 def scene(own_database: str, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """Runs that completed (with blobs), failed, were cancelled, wait; a backtest with its journal."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("upkeep"), worker_concurrency=4)
-    with Engine(workflows=[texts, failing, single_backtest], database_url=own_database, settings=settings) as engine:
+    with Engine(
+        workflows=[texts, failing, marked, single_backtest], database_url=own_database, settings=settings
+    ) as engine:
         _import_walk(engine.app, 20_000)
         plan = BacktestPlan(
             strategy="kronos.trading.sma_cross:SmaCross",
@@ -90,8 +104,9 @@ def scene(own_database: str, tmp_path_factory: pytest.TempPathFactory) -> Scene:
         )
         backtest = engine.start(single_backtest, BacktestRequest(dataset="walk", plan=plan))
         completed = [engine.start(texts, {"size": 10_000 + number}) for number in range(6)]
+        limited = engine.start(marked, {"size": 9_000})
         failed = engine.start(failing, {"size": 1})
-        for handle in (backtest, *completed):
+        for handle in (backtest, limited, *completed):
             handle.result(60)
         engine.app.wait(failed.run_id, 30)
         parent, forks = completed[-1].run_id, list[RunId]()
@@ -99,7 +114,7 @@ def scene(own_database: str, tmp_path_factory: pytest.TempPathFactory) -> Scene:
             forks.append(engine.app.fork(origin or forks[0], **place))
             engine.app.wait(forks[-1], 30)
     with Kronos.open(database_url=own_database, settings=settings, workflows=[texts]) as app:
-        cancelled, pending = app.start(texts, {"size": 1}), app.start(texts, {"size": 2})
+        cancelled, pending = app.start(texts, {"size": 1}), app.start(texts, {"size": 2}, attributes={"desk": "fx"})
         app.cancel(pending, reason="it will be, once somebody owns it")
         app.cancel(cancelled, reason="because")
         with psycopg.connect(own_database, autocommit=True) as connection:

@@ -158,6 +158,18 @@ FAULTS = {
         "child_of = id, child_step = 'length', child_attempt = 1", "id = RUN", "beginning"
     ),
     "a predecessor on the row": of_runs("continues = id", "id = RUN", "beginning"),
+    "a limit on the row that nobody set": of_runs("timeout_ms = 1000", "id = RUN", "beginning"),
+    "a limit that is gone from the row": of_runs("timeout_ms = NULL", "timeout_ms IS NOT NULL", "beginning"),
+    "another creation on the row": of_runs("created_at = created_at - interval '1 hour'", "id = RUN", "beginning"),
+    "a creation on the row that is later than its id": of_runs(
+        "created_at = created_at + interval '1 hour'", "phase = 'pending'", "beginning"
+    ),
+    "an attribute on the row that no event gave": of_runs('attributes = \'{"desk":"a"}\'', "id = RUN", "attributes"),
+    "another attribute on the row": of_runs("attributes = '{\"urgent\":1}'", "attributes IS NOT NULL", "attributes"),
+    "attributes that are gone from the row": of_runs("attributes = NULL", "attributes IS NOT NULL", "attributes"),
+    "an attribute of a run that has not begun": of_runs(
+        'attributes = \'{"desk":"a"}\'', "phase = 'pending'", "attributes"
+    ),
     "a successor on the row": of_runs("continued_by = gen_random_uuid()", "id = RUN", "result"),
     "a failure that is gone from the row": of_runs("failure = NULL", "phase = 'failed'", "result"),
     "another failure on the row": of_runs('failure = \'{"type":"A","message":"b"}\'', "phase = 'failed'", "result"),

@@ -124,7 +124,7 @@ class TestSomebodyOwnsIt:
         own(worker(owner))
         remarks = doctor(scene.pending)
         assert [(r.topic, r.level) for r in remarks] == [("owner", "ok"), ("inbox", "note")]
-        assert remarks[1].what == "1 commands wait to be obeyed"
+        assert remarks[1].what == "2 commands wait to be obeyed"
 
     def test_who_is_silent(self, doctor, owner, scene, own):
         own(worker(owner, silent="1 min"))

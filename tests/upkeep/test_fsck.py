@@ -119,7 +119,7 @@ class TestAnchors:
     @pytest.fixture
     def anchor(self, app, tmp_path):
         path = tmp_path / "heads"
-        assert app.upkeep.write_anchor(path) == 12
+        assert app.upkeep.write_anchor(path) == 13
         return path
 
     def test_what_has_not_changed_is_sound(self, app, anchor):

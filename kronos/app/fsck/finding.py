@@ -53,6 +53,9 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
         "forks, replays and lists would believe another beginning than the one that is on record",
         "believe the history: `kronos runs events`; restore the row from a backup",
     ),
+    "attributes": Meaning(
+        "searches find this run, or miss it, by what no event says", "believe the history: `kronos runs events`"
+    ),
     "anchor": Meaning("history that was exported earlier is no longer the same", _TAMPERED),
     "run": Meaning("events that belong to no run are seen by nobody", "restore the run's row from a backup"),
     "class": Meaning("readers look for these events in another partition and miss them", "restore the row's class"),

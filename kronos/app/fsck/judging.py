@@ -18,7 +18,7 @@ import msgspec
 
 from kronos.app.fsck.chaining import GENESIS, successor
 from kronos.app.fsck.finding import Finding
-from kronos.app.fsck.rows import RunLine, other_beginning, other_end
+from kronos.app.fsck.rows import RunLine, other_attributes, other_beginning, other_end
 from kronos.core.events import LEADING, Event, Kind, RunFacts, read_event
 from kronos.core.state import Phase, Run, apply
 from kronos.errors import CorruptHistory, TransitionError
@@ -61,7 +61,7 @@ class Judge:
         self._first = self._last = after
         self._state = state
         self._holds = True
-        self._begun = False
+        self._begun = self._told = False
         self._successor: str | None = None
         self._seen_head = after == run.head_seq and run.head_hash in (None, head)
 
@@ -106,6 +106,7 @@ class Judge:
             if self._state is not None:
                 self._state = apply(self._state, light(event))
             self._begun = self._begun or event.kind in _BEGINNINGS
+            self._told = self._told or event.kind is Kind.RUN_ATTRIBUTED
             if event.kind is Kind.RUN_CONTINUED and isinstance(event.facts, RunFacts):
                 self._successor = event.facts.successor
         except CorruptHistory as error:
@@ -143,6 +144,8 @@ class Judge:
             yield self._of_run("end", f"events after seq {run.head_seq} were added after the end")
         if not self._holds:
             return
+        if other_attributes(run, state, told=self._told):
+            yield self._of_run("attributes", "it is searched by other attributes than its events gave it")
         ends = ", ".join(other_end(run, state, self._successor))
         if ends:
             yield self._of_run("result", f"its {ends} are not what its events say")

@@ -3,7 +3,8 @@
 Rule 1: a column is judged only where the history knows it: an open run's end is not there yet, a run that was given up
         before it began has no beginning on record, and a fork begins with its own `run_forked`.
 Rule 2: times are judged as exactly as they are written: the end to a millisecond; `started_at` is when the run was
-        first claimed, by the database's clock, so it lies between the run's creation and its first event.
+        first claimed, by the database's clock, so it lies between the run's creation and its first event; the moment
+        of creation is part of the id (a run that another started was named before it was inserted).
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from kronos.core.costs import NO_COSTS, Spent
-from kronos.core.events import Failure
-from kronos.core.state import Run
+from kronos.core.events import Attribute, Failure
+from kronos.core.state import Phase, Run
 
-__all__ = ["RunLine", "other_beginning", "other_end"]
+__all__ = ["RunLine", "other_attributes", "other_beginning", "other_end"]
 
 END_NS: Final = 1_000_000
 CLOCK_NS: Final = 60_000_000_000
@@ -29,13 +30,16 @@ CLOCK_NS: Final = 60_000_000_000
 
 _REF: Final = re.compile(rb'\{"\$blob":"([0-9a-f]{64})","size":[0-9]+\}')
 _T = TypeVar("_T")
+_GIVEN_UP: Final = frozenset({Phase.FAILED, Phase.CANCELLED, Phase.DEAD})
+_Attributes = dict[str, Attribute | None]
 
 
 class RunLine(NamedTuple):
     """A row of `runs`, as far as fsck reads it; `inbox` is how many rows of `run_inbox` it has.
 
     `input` is the SHA-256 of what stands there, times are ns; `named` and `named_version` what its definition is
-    called, `adoption` the wish that waits in its inbox.
+    called, `adoption` the last wish for another that waits in its inbox, `wished` the first for
+    attributes.
     """
 
     id: uuid.UUID
@@ -66,6 +70,9 @@ class RunLine(NamedTuple):
     named: str | None
     named_version: str | None
     adoption: bytes | None
+    timeout_ms: int | None
+    attributes: bytes | None
+    wished: bytes | None
 
 
 class _Adoption(msgspec.Struct):
@@ -78,6 +85,8 @@ def other_beginning(run: RunLine, state: Run, *, begun: bool) -> Iterator[str]:
     say so.
     """
     facts = state.facts
+    if not _is_created(run):
+        yield "created_at"
     if not begun or facts.definition is None:
         yield from _differing(workflow=(run.workflow, run.named), version=(run.version, run.named_version))
         return
@@ -92,11 +101,26 @@ def other_beginning(run: RunLine, state: Run, *, begun: bool) -> Iterator[str]:
         child_of=(_text(run.child_of), facts.child_of),
         child_step=(run.child_step, facts.child_step),
         continues=(_text(run.continues), facts.continues),
+        timeout_ms=(run.timeout_ms, facts.timeout_ms),
     )
     if facts.input is not msgspec.UNSET and run.input != _digest(bytes(facts.input)):
         yield "input"
     if state.started is not None and not _is_between(run.created, run.started, state.started):
         yield "started_at"
+
+
+def other_attributes(run: RunLine, state: Run, *, told: bool) -> bool:
+    """Tell whether a run is searched by other attributes than its history gave it (`told`: it has events of its own
+    that did), or than those it was started with, which its owner has yet to put on record.
+
+    A run that was given up may have ended before that: what it shows then is believed.
+    """
+    if not told and state.phase in _GIVEN_UP:
+        return False
+    shown = _read(run.attributes, _Attributes) if run.attributes is not None else {}
+    known = dict(state.notes.attributes) if told else {}
+    wished = None if told or run.wished is None else _read(run.wished, _Attributes)
+    return shown is None or (_exact(shown) != _exact(known) and (wished is None or _exact(shown) != _exact(wished)))
 
 
 def other_end(run: RunLine, state: Run, successor: str | None) -> Iterator[str]:
@@ -126,6 +150,17 @@ def _is_spent(spent: bytes | None, state: Run) -> bool:
     if spent is None:
         return not state.phase.is_final or state.costs == NO_COSTS
     return state.phase.is_final and _read(spent, Spent) == state.spent
+
+
+def _is_created(run: RunLine) -> bool:
+    named = (run.id.int >> 80) * 1_000_000
+    is_late = run.child_of is not None or run.continues is not None
+    return run.id.version != 7 or (named - CLOCK_NS <= run.created and (is_late or run.created <= named + CLOCK_NS))
+
+
+def _exact(attributes: Mapping[str, Attribute | None]) -> dict[str, tuple[bool, Attribute | None]]:
+    """Return attributes so that `true` is not 1."""
+    return {name: (isinstance(value, bool), value) for name, value in attributes.items() if value is not None}
 
 
 def _is_between(created: Decimal, started: Decimal | None, begun: int) -> bool:
