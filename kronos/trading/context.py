@@ -365,7 +365,9 @@ class Context:
         """Return what was asked for since the last time, in order; the runtime's side of the pen."""
         taken = self.wishes.copy()
         self.wishes.clear()
-        self._pen.asked -= sum(wish[0] in {"buy", "sell"} for wish in taken)
+        for wish in taken:
+            if wish[0] in {"buy", "sell"}:
+                self._pen.asked -= 1
         return taken
 
     def _submit(self, action: str, quantity: Quantity, terms: Asked | None) -> int:

@@ -119,7 +119,7 @@ class Coordinator:
             return 0
         stream = self.streams[place]
         if isinstance(stream, Bars):
-            return int(stream.close[now])
+            return stream.close.item(now)
         if isinstance(stream, Quotes):
             return int(stream.bid[now] + stream.ask[now]) // 2
         return int(stream.price[now]) if isinstance(stream, Trades) else 0

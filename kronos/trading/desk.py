@@ -61,6 +61,8 @@ __all__ = ["ROUNDS_MAX", "Desk"]
 ROUNDS_MAX: Final = 1_000
 """Times that a strategy may ask again within one row because of what became of its orders: more is a flood."""
 
+_NO_PRICES: Final[Mapping[int, int]] = {}
+
 _WORKING: Final = frozenset({Phase.ACCEPTED, Phase.PARTIALLY_FILLED})
 
 
@@ -78,6 +80,7 @@ class Desk:
         self._venue, self._latency, self._isolate = exchange, latency, isolate
         self._reader = Reader(coordinator, routes, tape)
         self._rules = [rules_for(each) for each in limits]
+        self._timed = [each.remembers or each.snapshot_age_max_ns is not None for each in limits]
         self._watch = _watch(coordinator, limits, tape)
         self.sending = Sending(coordinator, exchange, tape, self.filled, venues=venues, order_ns=latency.order_ns)
         self._calls = _margin_calls(coordinator, exchange, tape)
@@ -93,22 +96,26 @@ class Desk:
     def meet(self, stream: int, index: int, row: int, cause: int) -> None:
         """Let a market row meet the orders; handlers see nothing of it, and their orders wait for the next."""
         heard = len(self._tape.unsealed)
-        self._look(row, cause_id(row, 0))
+        if self._watch is not None:
+            self._look(row, cause_id(row, 0))
         self._venue.meet(stream, index, row, cause)
         if self._calls is not None:
             for account, sub in self._calls.meet(stream, index, row, cause, self._coordinator.clock):
                 self._liquidate(account, row, cause_id(row, sub))
             self._venue.rearm()
-        self._tell(row, heard)
+        if self._hears_orders:
+            self._tell(row, heard)
 
     def filled(self, fill: OrderFilled) -> None:
         """Bring a fill to the strategy whose order it was, at once or when its report arrives."""
-        self._coordinator.row = fill.row
-        self._booked(self._tape.state.owners[fill.origin], fill.instrument, fill.row, cause_id(fill.row, fill.sub))
+        row = self._coordinator.row = fill.row
+        cause = cause_id(row, fill.sub)
+        if self._watch is not None:
+            self._booked(self._tape.state.owners[fill.origin], fill.instrument, row, cause)
         if self._latency.report_ns:
-            self._travel(fill, fill.row)
+            self._travel(fill, row)
         else:
-            self._hear(fill, fill.row, cause_id(fill.row, fill.sub))
+            self._hear(fill, row, cause)
 
     def _travel(self, report: Report, row: int) -> None:
         at = self._coordinator.now_ns + self._latency.report_ns
@@ -329,7 +336,12 @@ class Desk:
         for seat, wishes in asked:
             self._answer(seat, wishes, row, cause, seen=seen, session=session)
         self.sending.pump(row)
-        self._tell(row, heard)
+        self.observe(row, heard)
+
+    def observe(self, row: int, heard: int) -> None:
+        """Let strategies hear what became of their orders since record `heard`, and the venue look at what rests."""
+        if self._hears_orders:
+            self._tell(row, heard)
         self._venue.rearm()
 
     def _answer(
@@ -370,21 +382,13 @@ class Desk:
     def _judge(self, seat: Seat, intent: IntentRaised, *, session: bool) -> None:
         tape, row, order_id, number = self._tape, intent.row, intent.order_id, intent.instrument
         tape.emit(intent)
-        coordinator = self._coordinator
-        price, at = coordinator.price(number), coordinator.clock
-        self._look(row, cause_id(row, intent.sub))
-        verdict = judge(
-            Question(
-                intent=intent, state=tape.state, instrument=coordinator.traded[number], limits=self._limits[number],
-                price=price, open=session, time=at, seen=coordinator.seen(number), prices=self._prices(),
-                own=self._owns(seat, intent),
-            ),
-            self._rules[number],
-        )  # fmt: skip
+        asked = cause_id(row, intent.sub)
+        if self._watch is not None:
+            self._look(row, asked)
+        verdict = judge(self._question(seat, intent, session=session), self._rules[number])
         origin, sub, seen = intent.origin, tape.next_sub(row), tape.state.records
-        causes = (cause_id(row, intent.sub),)
         allowed, reason = verdict.allowed, verdict.reason
-        tape.emit(RiskDecided(row, sub, origin, seen, causes, order_id, allowed, reason, verdict.operands))
+        tape.emit(RiskDecided(row, sub, origin, seen, (asked,), order_id, allowed, reason, verdict.operands))
         cause = cause_id(row, sub)
         if not allowed:
             if intent.action == "submit":
@@ -398,7 +402,19 @@ class Desk:
             self._send(order_id, origin, row, cause, intent.action, quantity=intent.quantity, terms=intent.terms)
         if allowed and self._watch is not None:
             request = "cancel" if intent.action == "cancel" else "order"
-            self._watch.requested(tape.state.owners[origin], number, request, row, coordinator.clock, cause)
+            self._watch.requested(tape.state.owners[origin], number, request, row, self._coordinator.clock, cause)
+
+    def _question(self, seat: Seat, intent: IntentRaised, *, session: bool) -> Question:
+        """Return what an intent is judged on; times are told where a limit compares them."""
+        coordinator, number = self._coordinator, intent.instrument
+        limits, is_timed = self._limits[number], self._timed[number]
+        return Question(
+            intent=intent, state=self._tape.state, instrument=coordinator.traded[number], limits=limits,
+            price=coordinator.price(number), open=session, time=coordinator.clock if is_timed else 0,
+            seen=coordinator.seen(number) if is_timed else 0,
+            prices=self._prices() if len(self._limits) > 1 else _NO_PRICES,
+            own=intent.action == "submit" or self._owns(seat, intent),
+        )  # fmt: skip
 
     def _send(
         self, order_id: int, origin: int, row: int, cause: int, action: str, *, quantity: int = 0,
@@ -422,14 +438,12 @@ class Desk:
 
     def _prices(self) -> Mapping[int, int]:
         """Return the last known price of each instrument, where one order is judged on several."""
-        if len(self._limits) == 1:
-            return {}
         return {number: price for number in range(len(self._limits)) if (price := self._coordinator.price(number))}
 
     def _owns(self, seat: Seat, intent: IntentRaised) -> bool:
         """Return whether an order that is to be changed is the strategy's own."""
         order = self._tape.state.orders.get(intent.order_id)
-        return intent.action == "submit" or order is None or self._routes.strategy(order.origin) == seat.place
+        return order is None or self._routes.strategy(order.origin) == seat.place
 
 
 def _margin_calls(coordinator: Coordinator, exchange: Exchange, tape: Tape) -> MarginCalls | None:

@@ -10,7 +10,7 @@ Rule 3: a market row meets an order that was at the venue before it: a bar one t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import repeat, starmap
+from itertools import islice, repeat, starmap
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -85,10 +85,11 @@ class Dispatch:
         cursor, context, next_touch = coordinator.cursors[0], seat.context, self._exchange.next_touch
         name, wishes, state = HANDLERS[kind_of_stream(coordinator.streams[0])], context.wishes, self._tape.state
         handler, scheduled, stopped = getattr(seat.strategy, name), state.schedule.entries, state.stopped
-        sending, row, shows = desk.sending, start, seat.features is not None
+        sending, row, features = desk.sending, start, seat.features
         touch = min(next_touch(0, start, stop), sending.wake_row)
-        known = seat.features.rows(start, stop) if seat.features is not None else iter(())
-        for event in _events(coordinator.streams[0], coordinator.timeline.available[0], start, stop):
+        events = _events(coordinator.streams[0], coordinator.timeline.available[0], start, stop)
+        shown = repeat(None) if features is None else map(_show, repeat(context), features.rows(start, stop))
+        while row < stop:
             if row >= touch:
                 if row >= sending.wake_row:
                     return row
@@ -97,21 +98,20 @@ class Dispatch:
                 if scheduled or stopped:
                     return self._merged(row, row + 1, met=True)
                 touch = min(next_touch(0, row + 1, stop), sending.wake_row)
-            coordinator.row = row
-            cursor.now = row
-            if shows:
-                _show(context, next(known))
-            try:
-                handler(context, event)
-            except Exception as error:
-                desk.stop(seat, name, row, cause_id(row, 0), error)
-                return row + 1
-            if wishes:
-                desk.decide(row, cause_id(row, 0))
-                if scheduled or stopped:
+            for event, _ in zip(islice(events, max(touch - row, 1)), shown, strict=False):
+                coordinator.row = cursor.now = row
+                try:
+                    handler(context, event)
+                except Exception as error:
+                    desk.stop(seat, name, row, cause_id(row, 0), error)
                     return row + 1
-                touch = min(next_touch(0, row + 1, stop), sending.wake_row)
-            row += 1
+                row += 1
+                if wishes:
+                    desk.decide(row - 1, cause_id(row - 1, 0))
+                    if scheduled or stopped:
+                        return row
+                    touch = min(next_touch(0, row, stop), sending.wake_row)
+                    break
         return stop
 
     # -- several streams or strategies

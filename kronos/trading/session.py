@@ -53,6 +53,7 @@ from kronos.trading.risk import marks_of
 from kronos.trading.routes import Routes
 from kronos.trading.seats import Seat, strategy_ids, subscribed
 from kronos.trading.session_config import Latency, SessionConfig
+from kronos.trading.stages import Stage, watched
 from kronos.trading.state import TradingState, decode_state, encode_state
 from kronos.trading.strategy import Strategy, set_user_state, user_state
 from kronos.trading.streams import Stream, kind_of_stream
@@ -179,31 +180,72 @@ class Session:
         """
         stop = self._stop(until)
         if not self._started:
-            self._started = True
-            self._handle("on_start", self.row - 1)
+            self._bootstrap()
         while self.row < stop:
             row = self.row
-            for stream, split in self._splits.get(row, ()):
-                self._desk.split(split, self._coordinator.numbers[self.streams[stream].instrument], row)
-            for due in self._dues.get(row, ()):
-                self._desk.pay(due, row)
-            for number, at, listed in self._listings.get(row, ()):
-                self._desk.list_change(number, at, row, listed=listed)
-            for event in self._controls.get(row, ()):
-                self._desk.control(event, row)
-            while self._desk.sending.wake_row <= row:
-                self._desk.wake(row)
-            end = min(stop, block_end(row), row + self._keeper.chunk_rows, self._next_event(row))
+            end = self._ahead(row, stop)
+            self._before(row)
             self.row = end = self._dispatch.rows(row, end)
             if end == self.stop_row:
-                self._handle("on_stop", end - 1, session=False)
                 self._tape.prove()
+                self._shut_down()
             if end % BLOCK_ROWS == 0:
                 self._tape.close_block(end)
             self._keeper.after_chunk(end - row)
             if self._progress is not None:
                 self._progress(end - self.first_row, self.stop_row - self.first_row)
         return self.result()
+
+    def trace(self, row: int) -> list[Stage]:
+        """Run to `row`, dispatch it, and return the stages of its step in the order in which they happened.
+
+        The session stands after `row` then; a stage in which nothing was to be done is not among them.  Raises what
+        `run` raises, and `InvalidInput` for a row that is not to come.
+        """
+        if not self.row <= row < self.stop_row:
+            raise InvalidInput(
+                f"cannot trace row {row}: the run stands before row {self.row} and ends before {self.stop_row}",
+                field="row",
+                value=str(row),
+            )
+        if row > self.row:
+            self.run(Position(row))
+        doors: dict[str, Callable[..., object]] = {
+            "ingest": self._ahead,
+            "sequence": self._before,
+            "shutdown": self._shut_down,
+        }
+        begun = {"configure": self.__init__, "bootstrap": self._bootstrap}  # type: ignore[misc]  # for its name
+        with watched(row, {**doors, "bootstrap": self._bootstrap}, self.strategies) as stages:
+            self.run(Position(row + 1))
+        return [Stage(name, row, door.__qualname__) for name, door in begun.items()] + [
+            stage for stage in stages if stage.name not in begun
+        ]
+
+    def _bootstrap(self) -> None:
+        self._started = True
+        self._handle("on_start", self.row - 1)
+
+    def _shut_down(self) -> None:
+        self._handle("on_stop", self.row - 1, session=False)
+        self._tape.prove()
+
+    def _ahead(self, row: int, stop: int) -> int:
+        """Return up to where rows may be dispatched in one go: the next event, the end of a block or of a chunk."""
+        return min(stop, block_end(row), row + self._keeper.chunk_rows, self._next_event(row))
+
+    def _before(self, row: int) -> None:
+        """Let everything come that comes before `row`, in its order."""
+        for stream, split in self._splits.get(row, ()):
+            self._desk.split(split, self._coordinator.numbers[self.streams[stream].instrument], row)
+        for due in self._dues.get(row, ()):
+            self._desk.pay(due, row)
+        for number, at, listed in self._listings.get(row, ()):
+            self._desk.list_change(number, at, row, listed=listed)
+        for event in self._controls.get(row, ()):
+            self._desk.control(event, row)
+        while self._desk.sending.wake_row <= row:
+            self._desk.wake(row)
 
     def _stop(self, until: Position | None) -> int:
         if until is None:

@@ -55,8 +55,11 @@ class Tape:
 
     def write(self, kind: type[R], row: int, origin: int, causes: tuple[int, ...], *fields: Any) -> R:
         """Make, apply and write the next record at `row`, as seen now; `fields` are the kind's own."""
-        record = kind(row, self.next_sub(row), origin, self.state.records, causes, *fields)
-        self.emit(record)
+        state = self.state
+        record = kind(row, state.sub + 1 if state.row == row else 1, origin, state.records, causes, *fields)
+        apply(state, record)
+        self.block.append(record)
+        self.unsealed.append(record)
         return record
 
     def heads(self, row: int) -> tuple[bytes, bytes]:

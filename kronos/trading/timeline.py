@@ -80,7 +80,7 @@ class Timeline:
     def time(self, row: int) -> int:
         """Return when `row` becomes known (ns UTC)."""
         if self.is_lone and 0 <= row < self.rows:
-            return int(self.available[0][row])
+            return self.available[0].item(row)
         for stream, times in enumerate(self.available):
             index = self.index(stream, row)
             if index < times.shape[0] and self.ordinal(stream, index) == row:
@@ -130,12 +130,13 @@ def _times(stream: Stream, place: int) -> tuple[Int64s, Int64s, Int64s]:
 
 def _long_times(stream: Stream, place: int) -> tuple[Int64s, Int64s, Int64s]:
     """Return what `_times` does, in one pass where nothing is wrong; when all is known at once, one column twice."""
+    if isinstance(stream, Bars):
+        return _times(stream, place)  # nothing compiled is needed, and loading the compiler takes half a second
     from kronos.trading.fast.merge import check_times
 
-    if not isinstance(stream, Bars):
-        sound, late, instant = check_times(stream.available, stream.time)
-        if sound and not late:
-            return stream.available, stream.available if instant else stream.time, np.zeros(0, dtype=np.int64)
+    sound, late, instant = check_times(stream.available, stream.time)
+    if sound and not late:
+        return stream.available, stream.available if instant else stream.time, np.zeros(0, dtype=np.int64)
     return _times(stream, place)
 
 

@@ -69,15 +69,17 @@ class BarVenue(Answers):
         """Let bar `index` meet the orders that were there when it opened; `cause` is its own position."""
         bars = self._bars
         self._stand(index, row, cause)
-        opening, high, low, close = (int(column[index]) for column in (bars.open, bars.high, bars.low, bars.close))
         self._left = self._offered()
         self._orders = [order for order in self._orders if order.since <= self._now]
         if self.wakes.expiry <= self._now:
             self._expire()
+        opening = bars.open.item(index)
         self._open(opening)
-        for start, end in pairwise(path_of(opening, high, low, close, rule=self._rules.path)):
-            if start != end and self._tape.state.orders:
-                self._segment(start, end)
+        if self._tape.state.orders:
+            high, low, close = (column.item(index) for column in (bars.high, bars.low, bars.close))
+            for start, end in pairwise(path_of(opening, high, low, close, rule=self._rules.path)):
+                if start != end and self._tape.state.orders:
+                    self._segment(start, end)
         self.rearm()
 
     def _offered(self) -> int:
