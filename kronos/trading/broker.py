@@ -21,7 +21,7 @@ from kronos.trading.events import (
     OutboxSent,
     OutboxWoken,
 )
-from kronos.trading.outbox import CANCEL, NEW, Command, Outbox, Outcome, meet, next_wake, plan
+from kronos.trading.outbox import CANCEL, NEW, Command, Outbox, Outcome, in_line, meet, next_wake, plan
 from kronos.trading.positions import cause_id
 from kronos.trading.tape import Tape
 
@@ -63,13 +63,13 @@ class Broker:
         """End a queued new order, and its children with it: the venue has heard of none of them."""
         self._discard(command, row, cause, reason)
         self._write(OrderCancelled, command, row, cause, command.order_id, reason)
-        for child in list(self._outbox.queued.values()):
+        for child in in_line(self._outbox):
             if child.kind == NEW and child.terms.parent == command.order_id:
                 self.remove(child, row, cause, "parent")
 
     def drop(self, which: Callable[[Command], bool], row: int, cause: int, reason: str) -> None:
         """Discard what waits, is no cancel and is meant by `which`; new orders end, others stand as they stood."""
-        for command in list(self._outbox.queued.values()):
+        for command in in_line(self._outbox):
             if command.kind == CANCEL or command.order_id not in self._outbox.queued or not which(command):
                 continue
             if command.kind == NEW:
@@ -106,7 +106,7 @@ class Broker:
 
     def _forget_finished(self, row: int) -> None:
         """Discard what waits for an order that has ended in the meantime."""
-        for command in list(self._outbox.queued.values()):
+        for command in in_line(self._outbox):
             if not self._is_open(command):
                 self._discard(command, row, command.cause, "order_finished")
 

@@ -222,7 +222,7 @@ class Desk:
                 self._venue.cancel(order, row, cause, "margin_called")
         origin = state.owners.index(account)
         seat = self.seats[self._routes.strategy(origin)]
-        for number, holding in state.accounts[account].holdings.items():
+        for number, holding in sorted(state.accounts[account].holdings.items()):
             if holding.quantity and self._coordinator.traded[number].margined:
                 head = (row, tape.next_sub(row), origin, state.records, (cause,), state.next_order_id, number)
                 self._judge(seat, IntentRaised(*head, "submit", -holding.quantity), session=True)

@@ -33,6 +33,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "Route",
+    "in_line",
     "meet",
     "next_wake",
     "open_route",
@@ -160,6 +161,11 @@ def plan(outbox: Outbox, now: int) -> Plan:
 def next_wake(outbox: Outbox) -> int:
     """Return the first time (ns UTC) at which a deferred command may go, 0 when none waits for time."""
     return min((route.wake for route in outbox.routes.values() if route.wake), default=0)
+
+
+def in_line(outbox: Outbox) -> list[Command]:
+    """Return what waits by its place, whatever the order of its keys: that of a restored state is another."""
+    return sorted(outbox.queued.values(), key=lambda command: (command.place, command.order_id))
 
 
 def _turn(command: Command) -> tuple[int, int]:
