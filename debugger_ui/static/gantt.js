@@ -4,7 +4,7 @@
 import { byId, frame, h } from "./dom.js";
 import { Scale } from "./scale.js";
 import { VirtualList } from "./virtual.js";
-import { duration, glyph } from "./words.js";
+import { duration, glyph, worded } from "./words.js";
 
 const LEVELS_SHOWN = 6;
 const CHARACTER_PX = 6.7;
@@ -102,7 +102,7 @@ export class Gantt {
     const step = this.#name(index);
     const node = this.nodes[index - 1];
     const view = step === null ? null : this.statuses.get(step);
-    const status = step === null ? this.state?.phase ?? this.run.phase : view?.status ?? "pending";
+    const status = step === null ? this.state?.phase ?? this.run.phase : worded(view);
     const current = this.state?.event?.step === step && step !== null;
     const row = h("div", {
       class: `row${step === this.selected ? " is-selected" : ""}${current ? " is-current" : ""}${step === null ? " is-run" : ""}`,
@@ -142,7 +142,7 @@ export class Gantt {
     const seq = (time) => (time ? this.seq : null);
     const { attempt, scheduled, started = null, finished = null, status } = view;
     return [{ step, attempt, merged: 1, scheduled, scheduled_seq: this.seq, started, started_seq: seq(started), finished, finished_seq: seq(finished),
-      status: status === "retrying" ? "failed" : status }];
+      status: status === "retrying" ? "failed" : status, waits_for: view.waits_for }];
   }
 
   #runBar() {
@@ -164,8 +164,8 @@ export class Gantt {
     if (begun) {
       const until = over ? end : this.seq >= this.timeline.head_seq ? this.until : max(begin, this.at);
       const took = duration(BigInt(until) - BigInt(begin));
-      const tone = over ? bar.status : "running";
-      const box = this.#box(`bar is-bar-${tone}`, begin, until, `${bar.step}, attempt ${bar.attempt}: ${tone}, ${took}`);
+      const tone = over ? bar.status : bar.waits_for ? "waiting" : "running";
+      const box = this.#box(`bar is-bar-${tone}`, begin, until, `${bar.step}, attempt ${bar.attempt}: ${tone}${tone === "waiting" ? ` (${bar.waits_for})` : ""}, ${took}`);
       found.push(box);
       this.#label(found, box, `${tone === "failed" ? "✖\uFE0E " : ""}${took}`, this.scale.x(this.#offset(begin)), this.scale.x(this.#offset(until)), next);
     }

@@ -2,7 +2,7 @@
 
 import { byId, h } from "./dom.js";
 import { jsonView } from "./json.js";
-import { bytes, clock, duration, exact, glyph } from "./words.js";
+import { bytes, clock, duration, exact, glyph, worded } from "./words.js";
 
 export class Inspector {
   constructor({ onselect, forking }) {
@@ -49,11 +49,12 @@ export class Inspector {
     const node = detail.steps.find((each) => each.step === view.step);
     const failed = view.failure && view.status !== "completed";
     return [
-      title(view.status, view.step, view.attempt ? `attempt ${view.attempt}${node.retries ? ` of ${node.retries + 1}` : ""}` : null),
+      title(worded(view), view.step, view.attempt ? `attempt ${view.attempt}${node.retries ? ` of ${node.retries + 1}` : ""}` : null),
       view.report && h("a", { class: "button report", href: view.report, target: "_blank", rel: "noopener" }, "Open report"),
       this.forking.button(view),
       view.status === "pending" && h("p", { class: "nothing" }, this.#waiting(state, node)),
       facts([
+        ["waits for", view.waits_for],
         ["scheduled", view.scheduled && stamp(view.scheduled)],
         ["started", view.started && stamp(view.started)],
         ["waited", view.started && view.scheduled && BigInt(view.started) > BigInt(view.scheduled) && duration(BigInt(view.started) - BigInt(view.scheduled))],

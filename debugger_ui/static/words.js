@@ -7,6 +7,8 @@ const GLYPHS = {
 const MS = 1_000_000n;
 
 export const glyph = (status) => `${GLYPHS[status] ?? "·"}\uFE0E`;
+// A step that waits for a timer, a signal, an approval or a child does not run, though its attempt is open.
+export const worded = (view) => (view?.waits_for ? "waiting" : view?.status ?? "pending");
 export const thousands = (value) => Number(value).toLocaleString("en-US");
 
 export function clock(ns, digits = 3) {

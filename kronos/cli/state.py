@@ -57,7 +57,7 @@ def state(
         print_json({**fields, "steps": steps})
         return
     print_fields(fields)
-    print_rows(("step", "status", "attempt"), [(s["step"], s["status"], s["attempt"]) for s in steps])
+    print_rows(("step", "status", "attempt"), [(s["step"], _status(s), s["attempt"]) for s in steps])
 
 
 def parse_position(text: str) -> tuple[str, int]:
@@ -67,6 +67,10 @@ def parse_position(text: str) -> tuple[str, int]:
     if not separator or name != "row" or not equals or not number.isdigit():
         raise InvalidInput(f"{text!r}: write a position as STEP@row=N, such as backtest@row=512", value=text)
     return step, int(number)
+
+
+def _status(step: dict[str, Any]) -> str:
+    return f"waiting ({step['waits_for']})" if step["waits_for"] else step["status"]
 
 
 def _steps(opened: Kronos, run: Run) -> list[dict[str, Any]]:
@@ -83,6 +87,7 @@ def _steps(opened: Kronos, run: Run) -> list[dict[str, Any]]:
             {
                 "step": step,
                 "status": "pending" if known is None else known.status.value,
+                "waits_for": None if known is None else known.waits_for,
                 "attempt": 0 if known is None else known.attempt,
                 "output": canonical.decode(opened.history.payload(output)) if isinstance(output, bytes) else None,
                 "failure": None if known is None else known.facts.failure,

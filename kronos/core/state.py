@@ -75,6 +75,12 @@ class StepState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     facts: StepFacts
     failures: int = 0
 
+    @property
+    def waits_for(self) -> str | None:
+        """What it waits for (a timer, signal, approval or child); None where it does not wait."""
+        is_open = self.status is StepStatus.RUNNING and self.facts.wait != "inside"
+        return self.facts.wait if is_open else None
+
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One execution as of `seq`.  `steps` is a persistent map: copying a dict an event would be quadratic.

@@ -209,6 +209,7 @@ def _outline(step: str, state: StepState) -> shapes.StepView:
         failure=None if facts.failure is None else failure_of(facts.failure),
         reused_from=None if facts.reused_from is None else facts.reused_from.run,
         replaced=facts.replaced,
+        waits_for=state.waits_for,
     )
 
 

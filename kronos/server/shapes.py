@@ -173,6 +173,7 @@ class StepView(_Shape, frozen=True, kw_only=True, omit_defaults=True):
 
     `input` is bound from the run's input and the outputs known there; `input_origin` says whether the history holds
     its hash already ("recorded"), or it follows from what is known ("derived").  `input_matches` compares the two.
+    `waits_for` is what a step waits for instead of working: a timer, signal, approval or child.
     Of a fork: `reused_from` is the run whose outcome was taken over, `replaced` says that the output was given.
     """
 
@@ -197,6 +198,7 @@ class StepView(_Shape, frozen=True, kw_only=True, omit_defaults=True):
     report: str | None = None
     reused_from: str | None = None
     replaced: bool = False
+    waits_for: str | None = None
 
 
 class RunState(_Shape, frozen=True, kw_only=True):
@@ -216,7 +218,8 @@ class RunState(_Shape, frozen=True, kw_only=True):
 class Bar(_Shape, frozen=True, kw_only=True):
     """One attempt in the timeline, or several neighbours where there are too many to draw (`merged` > 1).
 
-    The `*_seq` say which event told it, so that any position knows how much of the bar is known there.
+    The `*_seq` say which event told it, so that any position knows how much of the bar is known there; `waits_for` what
+    it waits for, or did, instead of working.
     """
 
     step: str
@@ -229,6 +232,7 @@ class Bar(_Shape, frozen=True, kw_only=True):
     finished: Ns | None
     finished_seq: Count | None
     status: StepStatus
+    waits_for: str | None = None
 
 
 class Mark(_Shape, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from kronos.core.events import Event, Kind, expand
+from kronos.core.events import Event, Kind, StepFacts, expand
 from kronos.core.state import StepStatus
 from kronos.kernel.ids import RunId
 from kronos.ports.history import History
@@ -128,12 +128,18 @@ class _Drawing:
                 finished=None,
                 finished_seq=None,
                 status=StepStatus.SCHEDULED,
+                waits_for=_wait_of(fact),
             )
         if fact.kind is Kind.STEP_STARTED:
             bar = msgspec.structs.replace(bar, started=str(fact.at), started_seq=fact.seq, status=StepStatus.RUNNING)
         elif fact.kind in _ENDS and bar.finished_seq is None:
             bar = msgspec.structs.replace(bar, finished=str(fact.at), finished_seq=fact.seq, status=_ENDS[fact.kind])
         self._bars[key] = bar
+
+
+def _wait_of(fact: Event) -> str | None:
+    facts = fact.facts
+    return facts.wait if isinstance(facts, StepFacts) and facts.wait != "inside" else None
 
 
 def _joined(left: shapes.Mark, right: shapes.Mark) -> shapes.Mark:
@@ -163,6 +169,7 @@ def _as_one(bars: list[shapes.Bar]) -> shapes.Bar:
         finished=max((bar.finished or "" for bar in bars), key=int) if is_over else None,
         finished_seq=max(bar.finished_seq or 0 for bar in bars) if is_over else None,
         status=max((bar.status for bar in bars), key=_GRAVITY.index),
+        waits_for=bars[0].waits_for if len({bar.waits_for for bar in bars}) == 1 else None,
     )
 
 

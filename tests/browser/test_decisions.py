@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -79,3 +81,20 @@ def test_the_panel_fits_and_passes_wcag_aa(make_scene, waiting, app, scheme, wid
     app.pause(waiting, by="ops", reason="end of day")
     expect(scene.page.locator(".held")).to_contain_text("end of day")
     check(scene)
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_step_that_waits_is_drawn_as_waiting_and_not_as_at_work(make_scene, waiting, app, width):
+    scene = make_scene(width=width)
+    scene.open_run(waiting)
+    row = scene.page.locator('.row[data-step="risk"]')
+    expect(row).to_have_attribute("data-status", "waiting")
+    expect(row.locator(".glyph")).to_contain_text("◔")
+    expect(row.locator(".is-bar-waiting")).to_have_attribute("title", re.compile(r"waiting \(approval\)"))
+    expect(row.locator(".is-bar-running")).to_have_count(0)
+    scene.select("risk")
+    expect(scene.page.locator("#inspector")).to_contain_text("approval")
+    app.approve(waiting, "risk", by="ada")
+    app.wait(waiting, 10)
+    expect(row).to_have_attribute("data-status", "completed")
+    expect(row.locator(".is-bar-completed")).to_have_count(1)
