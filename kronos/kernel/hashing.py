@@ -6,10 +6,11 @@ Rule: a chain covers lengths as well as bytes, so that no two different historie
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from struct import Struct
 from typing import Final
 
-__all__ = ["GENESIS", "chain", "content_hash", "input_digest", "merkle_root"]
+__all__ = ["GENESIS", "chain", "content_hash", "content_hash_of", "input_digest", "merkle_root"]
 
 GENESIS: Final = bytes(32)
 """The head of an empty chain."""
@@ -20,6 +21,14 @@ _LENGTH = Struct(">Q").pack
 def content_hash(data: bytes | memoryview) -> str:
     """Return the SHA-256 of `data` as 64 lower-case hex digits: its name in the blob store."""
     return hashlib.sha256(data).hexdigest()
+
+
+def content_hash_of(parts: Iterable[bytes | memoryview]) -> str:
+    """Return the SHA-256 of `parts` one after another, without putting them together."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def chain(previous: bytes, *parts: bytes) -> bytes:

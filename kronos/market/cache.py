@@ -1,36 +1,109 @@
 """Datasets as memory-mapped Arrow files: a cache, never the truth.
 
 Rule 1: a file appears whole (written beside, then renamed), so two processes may build it at once.
-Rule 2: what is mapped is compared with the dataset's Merkle leaves once a process; a damaged file is rebuilt.
+Rule 2: room on the disk is taken before a file is filled: a full disk is an error, never a signal.
+Rule 3: what is mapped is compared with the dataset's Merkle leaves once a process; a damaged file is rebuilt.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
 
 from kronos.trading.columns import Int64s
 
-__all__ = ["map_columns", "write_columns"]
+__all__ = ["lay_columns", "map_columns", "write_columns"]
+
+_HOLE: Final = 1 << 16
+"""Bytes from which a buffer is left open when a file is laid; what describes a file is shorter."""
 
 
 def write_columns(path: Path, columns: dict[str, Int64s], names: Sequence[str]) -> None:
     """Write the columns `names` to `path` as one Arrow record batch, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     batch = pa.record_batch([pa.array(columns[name]) for name in names], names=list(names))
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    with (
+        _appearing(path) as (_, handle),
+        os.fdopen(handle, "wb") as file,
+        pa.ipc.new_file(file, batch.schema) as writer,
+    ):
+        writer.write_batch(batch)
+
+
+@contextmanager
+def lay_columns(path: Path, names: Sequence[str], rows: int) -> Iterator[dict[str, Int64s]]:
+    """Give the columns `names` of a file, each int64 of shape (rows,), to be filled where they lie; then it appears.
+
+    No memory but the file's own pages is used.  Raises `OSError` when the disk has no room for it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nothing = np.zeros(rows, dtype=np.int64)  # never read: its pages are never made
+    batch = pa.record_batch([pa.array(nothing) for _ in names], names=list(names))
+    with _appearing(path) as (temporary, handle):
+        with os.fdopen(handle, "wb") as file:
+            with pa.ipc.new_file(pa.PythonFile(_Holes(file), "w"), batch.schema) as writer:
+                writer.write_batch(batch)
+            file.flush()
+            os.posix_fallocate(file.fileno(), 0, file.tell())
+        offsets = _offsets(temporary)
+        yield {
+            name: np.memmap(temporary, dtype=np.int64, mode="r+", offset=offset, shape=(rows,))
+            for name, offset in zip(names, offsets, strict=True)
+        }
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[tuple[Path, int]]:
+    """Give a file beside `path` and its handle; it becomes `path` when all went well, else it goes."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
-            writer.write_batch(batch)
-        Path(temporary).replace(path)
+        yield temporary, handle
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+class _Holes:
+    """A file to write to in which long buffers are skipped: what lies there is filled later."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, data: Any) -> int:
+        """Write `data`, or move on by its length."""
+        size = memoryview(data).nbytes
+        if size >= _HOLE:
+            self._file.seek(size, os.SEEK_CUR)
+        else:
+            self._file.write(data)
+        return size
+
+    def flush(self) -> None:
+        """Give what is written to the system."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Do nothing: the file is closed by who opened it."""
+
+
+def _offsets(path: Path) -> list[int]:
+    """Return where in a file the values of each column begin."""
+    with pa.memory_map(str(path)) as source:
+        start = source.read_buffer().address
+        source.seek(0)
+        batch = pa.ipc.open_file(source).get_batch(0)
+        return [column.buffers()[1].address - start for column in batch.columns]
 
 
 def map_columns(path: Path, names: Sequence[str]) -> dict[str, Int64s] | None:

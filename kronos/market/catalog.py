@@ -30,6 +30,7 @@ from kronos.market.keyframes import LEVELS, book_after, keyframes_of
 from kronos.market.prepared import Prepared
 from kronos.market.quality import GAPS_LISTED_MAX
 from kronos.market.readers import CSV, file_hash, read_table
+from kronos.market.rebuilding import rebuild_columns, unpack
 from kronos.ports import Blobs, DatasetIndex, DatasetRow
 from kronos.trading.bars import Bars, Split
 from kronos.trading.columns import Int64s
@@ -191,7 +192,7 @@ class Catalog:
             )
         place = min(row // CHUNK_ROWS, len(manifest.keyframes) - 1)
         blob = manifest.keyframes[place]
-        frame = _unpack(self._blobs.get(blob), blob)
+        frame = unpack(self._blobs.get(blob), blob)
         book = {name: frame[name].to_numpy() for name in LEVELS}
         columns = {name: getattr(stream, name) for name in COLUMNS_OF["depth"]}
         return book_after(book, columns, place * CHUNK_ROWS, row) if row > place * CHUNK_ROWS else book
@@ -213,17 +214,12 @@ class Catalog:
 
     def _rebuild(self, manifest: Manifest) -> dict[str, Int64s]:
         """Put the cache file together from its chunks and map it."""
-        found = manifest.dataset
-        names = COLUMNS_OF[found.kind]
-        tables = [_unpack(self._blobs.get(chunk.blob), chunk.blob) for chunk in manifest.chunks]
-        columns = {name: np.concatenate([table[name].to_numpy() for table in tables]) for name in names}
-        if not _matches(columns, manifest):
-            raise CorruptHistory(
-                f"dataset {found.name}: its chunks are not {found.id[:12]}; import it again", dataset=found.id
-            )
-        path = self._path(found.id)
-        write_columns(path, columns, names)
-        return map_columns(path, names) or columns
+        path, names = self._path(manifest.dataset.id), COLUMNS_OF[manifest.dataset.kind]
+        rebuild_columns(path, manifest, self._blobs)
+        columns = map_columns(path, names)
+        if columns is None:
+            raise CorruptHistory(f"{path} vanished while it was made: open the dataset again", path=str(path))
+        return columns
 
     def _path(self, dataset: str) -> Path:
         return self._cache_dir / f"{dataset}.arrow"
@@ -267,13 +263,6 @@ def _parquet(columns: dict[str, Int64s]) -> bytes:
         column_encoding=dict.fromkeys(columns, "DELTA_BINARY_PACKED"),
     )
     return sink.getvalue()
-
-
-def _unpack(data: bytes, blob: BlobHash) -> pa.Table:
-    try:
-        return pyarrow.parquet.read_table(io.BytesIO(data))
-    except (pa.ArrowException, OSError) as error:
-        raise CorruptHistory(f"chunk {blob[:12]} cannot be read: {error}", blob=blob) from error
 
 
 def _row(manifest: Manifest) -> DatasetRow:

@@ -11,9 +11,10 @@ from decimal import Decimal
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from kronos.kernel import canonical
-from kronos.kernel.hashing import content_hash, merkle_root
+from kronos.kernel.hashing import content_hash, content_hash_of, merkle_root
 from kronos.kernel.ids import BlobHash, DatasetId
 from kronos.trading.bars import Split
 from kronos.trading.columns import Int64s
@@ -135,7 +136,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 def chunk_leaf(kind: str, columns: dict[str, Int64s], start: int, stop: int) -> str:
     """Return the hash of rows start..stop-1 of the canonical columns of `kind`, column after column."""
     names = COLUMNS_OF[kind]
-    return content_hash(b"".join(columns[name][start:stop].astype("<i8", copy=False).tobytes() for name in names))
+    return content_hash_of(
+        np.ascontiguousarray(columns[name][start:stop], dtype="<i8").data.cast("B") for name in names
+    )
 
 
 def leaves_of(kind: str, columns: dict[str, Int64s]) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from kronos.errors import CorruptHistory, NotFound
 from kronos.kernel import canonical
 from kronos.market import Dataset, ImportOptions
-from kronos.market.cache import map_columns, write_columns
+from kronos.market.cache import lay_columns, map_columns, write_columns
 from kronos.market.dataset import CHUNK_ROWS
 from kronos.trading.bars import COLUMNS
 
@@ -39,6 +39,25 @@ def test_a_cache_that_vanished_is_rebuilt_from_its_chunks(catalog, reopened) -> 
         assert np.array_equal(getattr(before, name), getattr(after, name))
         assert not getattr(after, name).flags.writeable
     assert after.price_max == after.high.max()
+
+
+def test_a_cache_that_is_rebuilt_is_byte_for_byte_the_one_that_was_written(catalog, reopened) -> None:
+    path = catalog._path(take(catalog, 3 * CHUNK_ROWS + 7).dataset.id)
+    written = path.read_bytes()
+    path.unlink()
+    reopened().open("t")
+    assert path.read_bytes() == written
+
+
+def test_a_file_that_is_not_filled_to_its_end_never_appears(tmp_path) -> None:
+    def fill() -> None:
+        with lay_columns(tmp_path / "x.arrow", ["a", "b"], CHUNK_ROWS) as columns:
+            columns["a"][:] = 1
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fill()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "other"])

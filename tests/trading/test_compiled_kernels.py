@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from kronos.errors import InvalidInput
@@ -131,9 +132,13 @@ def test_candles_in_one_pass_equal_the_vectorised_ones(seed):
     price, quantity, side = random_trades(rng)
     time = np.cumsum(rng.integers(0, 40, 120)) + 1_000
     trades = Trades(**GRID, time=time, available=time, source=time, price=price, quantity=quantity, side=side)
-    expected = candle_columns(trades, 60)
-    assert candles(time, price, quantity, 60).tolist() == [column.tolist() for column in expected.values()]
+    grouped = pd.DataFrame({"price": price, "quantity": quantity}).groupby(time // 60 * 60)
+    expected = grouped.price.agg(["first", "max", "min", "last"]).assign(volume=grouped.quantity.sum()).reset_index()
+    assert candles(time, price, quantity, 60).tolist() == [expected[name].tolist() for name in expected]
+    assert [column.tolist() for column in candle_columns(trades, 60).values()] == expected.T.to_numpy().tolist()
     assert candles(time[::-1].copy(), price, quantity, 60) is None
+    back = np.array([0, 6_000, 12_000, 0])
+    assert candles(back, price[:4].copy(), quantity[:4].copy(), 60) is None, "further than its last row says"
 
 
 @pytest.mark.exactness

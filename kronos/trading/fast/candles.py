@@ -1,4 +1,4 @@
-"""Candles in one pass over trades, for streams that are too long for the vectorised way's memory."""
+"""Candles in one pass over trades, compiled."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ def _candles(time: Int64s, price: Int64s, quantity: Int64s, interval: int, out: 
     count, slot = 0, 0
     for row in range(time.shape[0]):
         if count == 0 or time[row] >= slot + interval:
+            if count == out.shape[1]:
+                return -1
             slot = time[row] // interval * interval
             out[0, count] = slot
             out[1, count] = out[2, count] = out[3, count] = price[row]
