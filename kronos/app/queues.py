@@ -39,7 +39,7 @@ class Queues:
         return self._book.keys(check_queue(queue))
 
     def pause(self, queue: str, *, by: str = "") -> QueueState:
-        """Let nothing more begin; what runs goes on."""
+        """Let nothing more begin; what runs goes on.  A queue of which nothing is known yet is paused ahead."""
         self._book.change("pause", {"queue": check_queue(queue), "by": by})
         return self.get(queue)
 

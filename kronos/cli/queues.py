@@ -54,8 +54,10 @@ def pause(queue: Queue, address: Address = None, token: Token = None) -> None:
     import getpass
 
     with jobs_source(address, token) as source:
+        was_known = any(each.name == queue for each in source.queues.list())
         source.queues.pause(queue, by=getpass.getuser())
-    note(f"queue {queue} is paused")
+    ahead = "" if was_known else ": nothing of that name is known yet, and what comes will wait"
+    note(f"queue {queue} is paused{ahead}")
 
 
 @app.command()

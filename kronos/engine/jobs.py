@@ -208,8 +208,8 @@ class JobDesk:
     def _task(self, job: ClaimedJob) -> Task:
         step = self._serving.targets[job.target]
         executor = "process" if job.losses >= APART_LOSSES else step.options.executor
-        name, timeout_s = StepName(step.name), step.options.timeout_s
-        return Task(RunId(job.id), name, job.attempt, job.target, job.input, timeout_s, executor, job.id)
+        name, timeout_s, silence_s = StepName(step.name), step.options.timeout_s, step.options.heartbeat_timeout_s
+        return Task(RunId(job.id), name, job.attempt, job.target, job.input, timeout_s, executor, job.id, silence_s)
 
     # ── what leaves ──
 

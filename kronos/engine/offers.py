@@ -73,7 +73,15 @@ def _task(job: ClaimedJob, run: RunId, one: _Offered, graph: Graph) -> Task:
     options = node.options
     executor: Executor = "process" if job.losses >= APART_LOSSES else options.executor
     return Task(
-        run, StepName(one.step), one.attempt, node.target, bytes(one.input), options.timeout_s, executor, job.id
+        run,
+        StepName(one.step),
+        one.attempt,
+        node.target,
+        bytes(one.input),
+        options.timeout_s,
+        executor,
+        job.id,
+        options.heartbeat_timeout_s,
     )
 
 

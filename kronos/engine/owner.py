@@ -186,7 +186,9 @@ class OwnerLoop:
     def _take_jobs(self) -> None:
         jobs, cancelled = self._inbox.jobs, self._inbox.cancelled
         while jobs and not self._holding:
-            self._slots.submit(jobs.popleft())
+            tasks = jobs.popleft()
+            self._vigil.watch(tasks)
+            self._slots.submit(tasks)
         while cancelled:
             for task in cancelled.popleft():
                 self._slots.cancel(task.run_id, task.step, task.attempt)
@@ -199,6 +201,8 @@ class OwnerLoop:
             failed += outcome.failure is not None
             if task.job:
                 of_jobs += 1
+                if task.heartbeat_s is not None:
+                    self._vigil.ended(task)
                 self._ports.job_ended(task, outcome)
                 continue
             run = None if outcome.is_sent else self._runs.get(task.run_id)

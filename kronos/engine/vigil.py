@@ -76,6 +76,16 @@ class Vigil:
             if task.heartbeat_s is not None:
                 self._beating.add(task)
 
+    def watch(self, tasks: list[Task]) -> None:
+        """Give up those of `tasks` that fall silent; a job's is no attempt of a run in hand."""
+        for task in tasks:
+            if task.heartbeat_s is not None:
+                self._beating.add(task)
+
+    def ended(self, task: Task) -> None:
+        """Forget an attempt of a job."""
+        self._beating.discard(task)
+
     # ── what it does ──
 
     def turn(self) -> None:
@@ -119,7 +129,7 @@ class Vigil:
     def _give_up_silent(self) -> None:
         now, running = self._clock.now_ns(), self._slots.running()
         for task in list(self._beating):
-            if not self._is_open(task):
+            if not task.job and not self._is_open(task):
                 self._beating.discard(task)
             elif task in running and task.heartbeat_s is not None:
                 silent_ns = now - max(running[task], self._reports.last_ns(task))

@@ -98,6 +98,11 @@ def test_a_job_that_runs_past_the_limit_of_its_step_fails(engine):
         handle.result(10)
 
 
+def test_a_job_that_falls_silent_is_given_up_and_tried_again(engine):
+    handle = engine.submit(work.fall_silent_once)
+    assert handle.result(10) == 2
+
+
 def test_stale_work_expires_instead_of_running_late(engine):
     engine.app.queues.pause("stale")
     handle = engine.submit(work.echo, {"number": 1}, queue="stale", deadline="50ms")

@@ -24,7 +24,7 @@ def app(database_url, tmp_path):
     with Kronos.open(
         Settings(data_dir=tmp_path, worker_concurrency=4, lease=1.0),
         database_url=database_url,
-        workflows=[wide.trained, wide.trained_twice, wide.wide],
+        workflows=[wide.trained, wide.trained_twice, wide.trained_in_silence, wide.wide],
     ) as opened:
         yield opened
 
@@ -73,6 +73,13 @@ def test_a_failed_attempt_elsewhere_is_tried_again_elsewhere(app, worker):
     run = app.wait(app.start(wide.trained_twice, {"number": 5}), 20)
     assert (run.phase, run.output) == (Phase.COMPLETED, b"5")
     assert app.history.state_at(run.id).steps["train_at_the_second_try"].attempt == 2
+
+
+def test_a_step_that_falls_silent_elsewhere_is_given_up_and_tried_again(app, worker):
+    run = app.wait(app.start(wide.trained_in_silence, {"number": 5}), 20)
+    assert (run.phase, run.output) == (Phase.COMPLETED, b"2")
+    retried = next(event for event in app.history.events(run.id) if event.kind == "step_retried")
+    assert (retried.facts.failure.type, retried.facts.failure.cause) == ("HeartbeatTimeout", "timeout")
 
 
 def test_the_step_of_a_cancelled_run_is_not_executed(app, worker):

@@ -113,7 +113,8 @@ def test_a_job_is_submitted_and_looked_at_from_a_terminal(kronos):
 
 
 def test_queues_are_looked_at_paused_and_limited_from_a_terminal(kronos):
-    kronos("queues", "pause", "hand")
+    ahead = CliRunner().invoke(commands, ["queues", "pause", "hand"])
+    assert (ahead.exit_code, "nothing of that name is known yet" in ahead.stderr) == (0, True)
     kronos("queues", "limit", "hand", "--concurrency", "3", "--rate", "5/10s")
     shown = json.loads(kronos("queues", "show", "hand", "--json"))
     assert (shown["paused"], shown["concurrency"], shown["rate"], shown["rate_s"]) == (True, 3, 5, 10.0)

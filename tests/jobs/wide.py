@@ -20,6 +20,14 @@ def train_at_the_second_try(number: int, ctx: StepContext) -> int:
     return number
 
 
+@step(queue="gpu", heartbeat_timeout="150ms", retries=1, backoff="10ms")
+def train_in_silence_once(number: int, ctx: StepContext) -> int:
+    for _ in range(3):
+        ctx.heartbeat({"number": number})
+        time.sleep(1.2 if ctx.attempt == 1 else 0.05)
+    return ctx.attempt
+
+
 @step
 def first_of(trained: tuple[int, int]) -> list[int]:
     return list(trained)
@@ -44,6 +52,11 @@ def trained(number: int) -> list[int]:
 @workflow(version="1")
 def trained_twice(number: int) -> int:
     return train_at_the_second_try(number)
+
+
+@workflow(version="1")
+def trained_in_silence(number: int) -> int:
+    return train_in_silence_once(number)
 
 
 @workflow(version="1")

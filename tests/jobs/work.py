@@ -74,6 +74,14 @@ def sleep_past_the_limit() -> None:
     time.sleep(0.3)
 
 
+@step(heartbeat_timeout="150ms", retries=1, backoff="10ms")
+def fall_silent_once(ctx: StepContext) -> int:
+    for _ in range(4):
+        ctx.heartbeat()
+        time.sleep(1.2 if ctx.attempt == 1 else 0.05)
+    return ctx.attempt
+
+
 @step
 def append_line(path: str, number: int) -> int:
     with Path(path).open("a", encoding="utf-8") as file:
