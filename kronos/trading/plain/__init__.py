@@ -1,10 +1,11 @@
-"""The plain loop: what a run over bars is, written to be read; the fast one must equal it record by record.
+"""The plain loops: what a run over bars is, written to be read; the fast one must equal it record by record.
 
 Rule 1: every row is looked at, by the venue first and then by every strategy; there are no wakes and no blocks.
-Rule 2: records, the law of orders, risk, accounts and the venue's answers are shared; when a row is looked at, what a
-        handler is shown of it, what takers pay and which orders may not meet are not.
+Rule 2: records, the law of orders, risk, accounts and the venue's answers are shared; the order of rows, when one is
+        looked at, what a handler is shown of it, trailing stops, what takers pay and which orders may not meet are not.
 """
 
 from kronos.trading.plain.loop import PlainBacktest
+from kronos.trading.plain.session import PlainSession
 
-__all__ = ["PlainBacktest"]
+__all__ = ["PlainBacktest", "PlainSession"]

@@ -5,7 +5,7 @@ Rule: an oracle for tests: bars, and nothing travels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from kronos.errors import InvalidInput
@@ -13,23 +13,12 @@ from kronos.trading.backtest import Backtest
 from kronos.trading.bars import Bar, Bars
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.desk import Desk
-from kronos.trading.orders import Order
 from kronos.trading.plain.venue import PlainBarVenue
 from kronos.trading.positions import cause_id
 from kronos.trading.seats import Seat
 from kronos.trading.venue.bars import BarVenue
-from kronos.trading.venue.wakes import Wakes
 
 __all__ = ["PlainBacktest"]
-
-
-class _Always(Wakes):
-    """No wakes: every bar may touch every order, and every order's time may be over."""
-
-    def rearm(self, orders: Iterable[Order]) -> None:
-        """Forget what trailing stops have seen: it is found again from the bars."""
-        self.is_eager, self.expiry = True, 0
-        self._extremes.clear()
 
 
 class _PlainLoop:
@@ -75,8 +64,4 @@ class PlainBacktest(Backtest):
         super()._build(rules)
         if len(self.streams) != 1 or not isinstance(self.streams[0], Bars):
             raise InvalidInput("the plain loop reads the bars of one instrument", field="streams")
-        for venue in self._exchange.venues:
-            assert isinstance(venue, BarVenue), "bars are filled on bars"
-            venue.wakes = _Always(self.streams[0])
-            venue.rearm()
         self._dispatch = _PlainLoop(self.streams[0], self._coordinator, self._desk, self._seats)  # type: ignore[assignment]

@@ -6,14 +6,23 @@ Rule 2: two orders meet when there is a price at which both would trade.
 
 from __future__ import annotations
 
+from kronos.trading.bars import Bars
+from kronos.trading.instruments import Instrument
 from kronos.trading.orders import Order, Phase
+from kronos.trading.plain.wakes import Always
 from kronos.trading.venue.bars import BarVenue
+from kronos.trading.venue.rules import VenueRules
 
 __all__ = ["PlainBarVenue"]
 
 
 class PlainBarVenue(BarVenue):
-    """A `BarVenue` with its own words for slippage and self-trade prevention."""
+    """A `BarVenue` with its own words for wakes, trailing stops, slippage and self-trade prevention."""
+
+    def __init__(self, bars: Bars, traded: Instrument, rules: VenueRules, *, instrument: int = 0) -> None:
+        """Serve the orders of `instrument` (its number in the session) on its bars."""
+        super().__init__(bars, traded, rules, instrument=instrument)
+        self.wakes = Always(bars)
 
     def _slipped(self, order: Order, price: int) -> int:
         """Return the first price that is as much worse as the rules say; a sale is for one tick at least."""
