@@ -28,6 +28,9 @@ __all__ = ["BookTrades", "BookVenue"]
 LEVELS_MAX: Final = 1_000
 """Levels that one order may walk at once."""
 
+LEVELS_FIRST: Final = 16
+"""Levels that are looked at first: most orders want no more."""
+
 _FAR: Final = 2**62
 _NONE: Final = np.zeros(0, dtype=np.int64)
 
@@ -81,17 +84,28 @@ class BookVenue(Answers):
         else:
             super().accept(order, row, cause, last, at)
 
-    def _offers(self, side: int, limit: int | None) -> list[tuple[int, int]]:
-        """Return (price, lots) of `side` that are there for us, best first, down to `limit`."""
+    def _offers(self, order: Order, limit: int | None) -> list[tuple[int, int]]:
+        """Return (price, lots) that are there for an order, best first, down to `limit`: all that it can want."""
+        side = ASK if order.quantity > 0 else BID
+        wanted = _FAR if order.terms.reduce_only else abs(order.left)  # one that only reduces ends when it has
+        found = self._levels(side, limit, LEVELS_FIRST, wanted)
+        if sum(lots for _, lots in found) >= wanted:
+            return found
+        return self._levels(side, limit, LEVELS_MAX, wanted)
+
+    def _levels(self, side: int, limit: int | None, count: int, wanted: int) -> list[tuple[int, int]]:
         taken: dict[int, int] = {}
         for taken_side, price, lots, row in self._tape.state.taken.get(self._instrument, ()):
             if taken_side == side and self._ladder.set_at(price) <= row:
                 taken[price] = taken.get(price, 0) + lots
-        found = []
-        for price, quantity in self._ladder.levels(side, LEVELS_MAX, limit):
-            lots = int(quantity * self._lots_a_step) - taken.get(price, 0)
+        found, up, down = list[tuple[int, int]](), self._lots_a_step.numerator, self._lots_a_step.denominator
+        for price, quantity in self._ladder.levels(side, count, limit):
+            lots = quantity * up // down - taken.get(price, 0)
             if lots > 0:
                 found.append((price, lots))
+                wanted -= lots
+                if wanted <= 0:
+                    break
         return found
 
     def _took(self, fresh: list[tuple[int, int, int, int]]) -> None:
@@ -151,7 +165,7 @@ class BookVenue(Answers):
     def _walk(self, order: Order, assumption: str) -> None:
         """Let an order take what it finds, level by level."""
         side = ASK if order.quantity > 0 else BID
-        offers = self._offers(side, order.terms.limit or None)
+        offers = self._offers(order, order.terms.limit or None)
         if not self._suffices(order, sum(lots for _, lots in offers)):
             return
         fresh = []
@@ -193,7 +207,7 @@ class BookVenue(Answers):
         """Fill an order that rests with what the other side brings to its price."""
         side = ASK if order.quantity > 0 else BID
         fresh = []
-        for price, lots in self._offers(side, order.terms.limit):
+        for price, lots in self._offers(order, order.terms.limit):
             if not self._is_there(order):
                 break
             filled = self._fill(order, lots, order.terms.limit, "book_through", maker=True)
