@@ -18,7 +18,7 @@ from kronos.core.events import Attribute, RunFacts
 from kronos.core.fields import closest
 from kronos.core.graph import Graph
 from kronos.core.state import Phase, Run
-from kronos.engine.commands import Decision, Message, Wish
+from kronos.engine.commands import Decision, Demand, Message
 from kronos.errors import Conflict, InvalidInput
 from kronos.kernel import canonical
 from kronos.kernel.ids import RunId, parse_run_id
@@ -109,15 +109,15 @@ class Messages:
 
     def pause(self, run_id: RunId, *, by: str = "", reason: str = "") -> None:
         """Let a run begin nothing new; what runs may end.  Raises `Conflict` when it has ended."""
-        self._send(run_id, "pause", _encode(_wish(by, reason)))
+        self._send(run_id, "pause", _encode(_demand(by, reason)))
 
     def resume(self, run_id: RunId, *, by: str = "", reason: str = "") -> None:
         """Let a paused run go on.  Raises `Conflict` when it has ended."""
-        self._send(run_id, "resume", _encode(_wish(by, reason)))
+        self._send(run_id, "resume", _encode(_demand(by, reason)))
 
     def cancel(self, run_id: RunId, *, reason: str = "", by: str = "") -> None:
         """Ask for the end of a run; raise `Conflict` when it has ended already."""
-        self._send(run_id, "cancel", _encode(_wish(by, reason)))
+        self._send(run_id, "cancel", _encode(_demand(by, reason)))
 
     def attributes(self, run_id: RunId) -> dict[str, Attribute]:
         """Return the searchable attributes of a run."""
@@ -159,7 +159,7 @@ class Messages:
         matched = self.history.count(chosen)
         if dry_run:
             return CancelReport(matched=matched, asked=0, ended_meanwhile=0)
-        return self._cancel_pages(chosen, matched, _encode(_wish(by, reason)), on_progress)
+        return self._cancel_pages(chosen, matched, _encode(_demand(by, reason)), on_progress)
 
     def _cancel_pages(
         self, chosen: RunFilter, matched: int, wish: bytes, on_progress: Callable[[int, int], None]
@@ -282,8 +282,8 @@ def _chosen(run: Run, step: str | None) -> str:
     return step
 
 
-def _wish(by: str, reason: str) -> Wish:
-    return Wish(by=_text("by", by), reason=_text("reason", reason))
+def _demand(by: str, reason: str) -> Demand:
+    return Demand(by=_text("by", by), reason=_text("reason", reason))
 
 
 def _text(field: str, value: str) -> str:

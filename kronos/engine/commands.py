@@ -16,7 +16,7 @@ from kronos.core.families import ChildEnded, decode_child_ended
 from kronos.engine.outcomes import SentOutcome, read_outcome, read_outcomes
 from kronos.ports.queue import Command
 
-__all__ = ["COMMANDS", "ENDINGS", "Commanded", "Decision", "Message", "Wish", "is_about"]
+__all__ = ["COMMANDS", "ENDINGS", "Commanded", "Decision", "Demand", "Message", "is_about"]
 
 
 class Commanded(Protocol):
@@ -59,7 +59,7 @@ class Commanded(Protocol):
         ...
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
+class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `cancel`, `pause` and `resume`."""
 
     by: str = ""
@@ -94,25 +94,25 @@ class Adoption(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _adoption: Final = msgspec.json.Decoder(Adoption).decode
-_wish: Final = msgspec.json.Decoder(Wish).decode
+_demand: Final = msgspec.json.Decoder(Demand).decode
 _message: Final = msgspec.json.Decoder(Message).decode
 _decision: Final = msgspec.json.Decoder(Decision).decode
 _attributes: Final = msgspec.json.Decoder(dict[str, Attribute | None]).decode
 
 
 def _cancel(run: Commanded, body: bytes) -> None:
-    wish = _wish(body)
-    run.cancel(reason=wish.reason, by=wish.by)
+    demand = _demand(body)
+    run.cancel(reason=demand.reason, by=demand.by)
 
 
 def _pause(run: Commanded, body: bytes) -> None:
-    wish = _wish(body)
-    run.pause(by=wish.by, reason=wish.reason)
+    demand = _demand(body)
+    run.pause(by=demand.by, reason=demand.reason)
 
 
 def _resume(run: Commanded, body: bytes) -> None:
-    wish = _wish(body)
-    run.resume(by=wish.by, reason=wish.reason)
+    demand = _demand(body)
+    run.resume(by=demand.by, reason=demand.reason)
 
 
 def _signal(run: Commanded, body: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple, NewType, Protocol
 
 from kronos.kernel.ids import DefinitionId, IncarnationId
 
-__all__ = ["Leadership", "NodeId", "Presence", "Scheduling", "Standing", "Term"]
+__all__ = ["Candidacy", "Leadership", "NodeId", "Presence", "Scheduling", "Term"]
 
 NodeId = NewType("NodeId", int)
 """One life of one process that may lead."""
@@ -20,7 +20,7 @@ class Term(NamedTuple):
     epoch: int
 
 
-class Standing(NamedTuple):
+class Candidacy(NamedTuple):
     """What a campaign came to: a term, or the seconds that the present one has left (at most 0: it has run out)."""
 
     term: Term | None
@@ -45,7 +45,7 @@ class Leadership(Protocol):
         """Say that it still is; False when it was forgotten."""
         ...
 
-    def campaign(self, node: NodeId, lease_s: float) -> Standing:
+    def campaign(self, node: NodeId, lease_s: float) -> Candidacy:
         """Begin to lead where nobody does."""
         ...
 

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import errors as pg
 
 from kronos.errors import LeaseLost, Unavailable
-from kronos.ports.leading import NodeId, Presence, Standing, Term
+from kronos.ports.leading import Candidacy, NodeId, Presence, Term
 from kronos.storage.database import LINK, Connection, Link, Session, describe
 from kronos.storage.statements import statement
 
@@ -64,7 +64,7 @@ class PostgresLeadership:
                 self._check_backend("node", connection, _one(row)[0])
         return row is not None
 
-    def campaign(self, node: NodeId, lease_s: float) -> Standing:
+    def campaign(self, node: NodeId, lease_s: float) -> Candidacy:
         with self._lead.connection() as connection:
             _, holder, expired, left_s, pid = _one(connection.execute(statement("read_leader")).fetchone())
             self._check_backend("leader", connection, pid)
@@ -75,17 +75,17 @@ class PostgresLeadership:
                 return self._take(connection, node, lease_s)
         if expired and left_s < -OVERDUE_S:
             self._end_old_leader()
-        return Standing(None, left_s)
+        return Candidacy(None, left_s)
 
-    def _take(self, connection: Connection, node: NodeId, lease_s: float) -> Standing:
+    def _take(self, connection: Connection, node: NodeId, lease_s: float) -> Candidacy:
         try:
             with connection.transaction():
                 connection.execute(f"SET LOCAL lock_timeout = {TAKEOVER_LOCK_MS}")
                 row = connection.execute(statement("take_leadership"), {"node": node, "lease_s": lease_s}).fetchone()
         except pg.LockNotAvailable:  # a transaction of the old leader hangs: the next campaign finds the row free
             self._end_old_leader()
-            return Standing(None, 0.0)
-        return Standing(None if row is None else Term(node, _one(row)[0]), lease_s)
+            return Candidacy(None, 0.0)
+        return Candidacy(None if row is None else Term(node, _one(row)[0]), lease_s)
 
     def _end_old_leader(self) -> None:
         own = self._backends["leader"][1]

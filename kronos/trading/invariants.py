@@ -24,13 +24,13 @@ from kronos.trading.outbox_fold import derived
 from kronos.trading.splits import split_lots
 from kronos.trading.state import TradingState
 
-__all__ = ["Watch"]
+__all__ = ["Witness"]
 
 Held = dict[tuple[int, int], int]
 """Lots by (account, instrument)."""
 
 
-class Watch:
+class Witness:
     """Remembers what the state was at one moment, and proves what it must be after the records that followed."""
 
     def __init__(self, state: TradingState) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from kronos.kernel.hashing import GENESIS
 from kronos.trading.events import Origin, Record
-from kronos.trading.invariants import Watch
+from kronos.trading.invariants import Witness
 from kronos.trading.journal import BlockHead, Segment, core_link, encode_records, user_link
 from kronos.trading.positions import BLOCK_ROWS
 from kronos.trading.state import TradingState, apply, encode_state
@@ -82,7 +82,7 @@ class Tape:
         self._begin_watch()
 
     def _begin_watch(self) -> None:
-        self._watch, self._watched = Watch(self.state), len(self.block)
+        self._watch, self._watched = Witness(self.state), len(self.block)
 
     def begin_segment(self, row: int) -> None:
         """Open a segment before `row`."""
