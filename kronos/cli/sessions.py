@@ -60,9 +60,9 @@ def latencies(given: dict[str, str]) -> dict[str, int]:
 def print_session(result: dict[str, Any]) -> None:
     """Print totals, what is held, who filled how often, and the last fills that are kept."""
     totals = result["result"]
-    print_fields({key: value for key, value in totals.items() if key not in {"positions", "late"}})
-    for name in ("positions", "late"):
-        if totals[name]:
+    print_fields({key: value for key, value in totals.items() if key not in {"positions", "late", "dropped"}})
+    for name in ("positions", "late", "dropped"):
+        if totals.get(name):
             print(f"\n{name}")
             print_fields(totals[name])
     if not result["fills"]:

@@ -24,6 +24,7 @@ from kronos.trading.building import instruments_of, range_of
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.results import OrderView, Portfolio, open_orders, whole_portfolio
 from kronos.trading.state import TradingState
+from kronos.trading.streams import on_time
 from kronos.trading.timeline import Timeline
 
 __all__ = ["SessionView", "Sessions"]
@@ -64,7 +65,7 @@ class Sessions:
         if found is None or given is None:
             raise InvalidInput(f"step {step!r} of run {run_id} is no session", field="step", value=step)
         datasets, plan = given
-        streams = [self._catalog.stream(each) for each in datasets]
+        streams, _ = on_time([self._catalog.stream(each) for each in datasets], plan.config.late)
         timeline = Timeline(streams, feed_ns=plan.config.latency.feed_ns)
         first, _ = range_of(timeline, plan.config)
         journal = Journal(found.refs, self._blobs)

@@ -92,6 +92,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_note: str = ""
     positions: dict[str, Decimal] = {}
     late: dict[str, int] = {}
+    dropped: dict[str, int] = {}
 
 
 def portfolio(state: TradingState, instrument: Instrument, bars: Bars, row: int) -> Portfolio:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from kronos.errors import InvalidInput
@@ -38,7 +37,7 @@ from kronos.trading.checkpoint import (
     unpickle_memory,
 )
 from kronos.trading.codeprint import code_print
-from kronos.trading.context import Context, Pen
+from kronos.trading.context import Pen
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.desk import Desk
 from kronos.trading.dispatch import Dispatch
@@ -46,27 +45,28 @@ from kronos.trading.events import Record
 from kronos.trading.features import FeatureStore
 from kronos.trading.journal import Recorder, decode_records, encode_records
 from kronos.trading.keeper import Keeper
-from kronos.trading.money import from_money, to_money
+from kronos.trading.money import to_money
 from kronos.trading.positions import BLOCK_ROWS, Position, block_end, cause_id
-from kronos.trading.results import Portfolio, Result, StateView, open_orders, whole_portfolio
+from kronos.trading.results import Result
 from kronos.trading.risk import marks_of
 from kronos.trading.routes import Routes
 from kronos.trading.seats import Seat, strategy_ids, subscribed
 from kronos.trading.session_config import Latency, SessionConfig
+from kronos.trading.showing import Shown
 from kronos.trading.stages import Stage, watched
 from kronos.trading.state import TradingState, decode_state, encode_state
-from kronos.trading.strategy import Strategy, set_user_state, user_state
-from kronos.trading.streams import Stream, kind_of_stream
+from kronos.trading.strategy import Strategy, set_user_state
+from kronos.trading.streams import Stream, kind_of_stream, on_time
 from kronos.trading.tape import Tape
 from kronos.trading.timeline import Timeline
-from kronos.trading.userstate import encode_user_state, show
+from kronos.trading.userstate import encode_user_state
 from kronos.trading.venue.bars import BarVenue
 from kronos.trading.venue.exchange import Exchange
 
 __all__ = ["Session", "session_identity"]
 
 
-class Session:
+class Session(Shown):
     """One run of strategies over streams, which can be stopped before any row, shown, saved and restored."""
 
     _on_bars: ClassVar[type[BarVenue]] = BarVenue
@@ -96,6 +96,8 @@ class Session:
             raise InvalidInput(
                 "a session needs a stream and a strategy", field="streams" if not streams else "strategies"
             )
+        self._given = tuple(streams)
+        streams, self.dropped = on_time(streams, config.late)
         self.streams, self.strategies, self.session_config = tuple(streams), tuple(strategies), config
         self.timeline = Timeline(streams, feed_ns=config.latency.feed_ns)
         self.row, self.stop_row = range_of(self.timeline, config)
@@ -272,12 +274,6 @@ class Session:
 
     # -- time travel
 
-    def memory(self) -> Any:
-        """Return what the strategies remember: that of the only one, or of each by its id."""
-        if len(self.strategies) == 1:
-            return user_state(self.strategies[0])
-        return {name: user_state(each) for name, each in zip(self.strategy_ids, self.strategies, strict=True)}
-
     def world(self) -> dict[str, object]:
         """Return what belongs to the run and therefore appears in a checkpoint by name."""
         world: dict[str, object] = {}
@@ -340,7 +336,7 @@ class Session:
 
     def _again(self, strategies: Sequence[Strategy]) -> Self:
         return type(self)(
-            self.streams, strategies, self.session_config, key=self._key, features=self._store, identity=self._identity
+            self._given, strategies, self.session_config, key=self._key, features=self._store, identity=self._identity
         )
 
     # -- showing
@@ -352,90 +348,6 @@ class Session:
         taken = self._tape.unsealed
         self._tape.begin_segment(self.row)
         return taken
-
-    @property
-    def context(self) -> Context:
-        """Return the context of the first strategy."""
-        return self._seats[0].context
-
-    def heads(self) -> tuple[bytes, bytes]:
-        """Return the core and user heads at the present position (provisional inside a block)."""
-        return self._tape.heads(self.row)
-
-    @property
-    def core(self) -> TradingState:
-        """Return a copy of the core state at the present position."""
-        return decode_state(encode_state(self._tape.state))
-
-    def state(self) -> StateView:
-        """Return what stands before the present row: portfolio, open orders, strategy variables, heads."""
-        core, user = self.heads()
-        variables = show(self.memory())
-        return StateView(
-            row=self.row,
-            rows=self.stop_row,
-            time_ns=self.timeline.time(self.row - 1) if self.row else None,
-            records=self._tape.state.records,
-            trading_enabled=self._tape.state.trading_enabled,
-            portfolio=self.portfolio(),
-            open_orders=open_orders(self._tape.state, list(self.instruments.values())),
-            variables=variables if isinstance(variables, dict) else {"state": variables},
-            core_chain=core.hex(),
-            user_chain=user.hex(),
-            positions=self.positions(),
-        )
-
-    def positions(self) -> dict[str, Decimal]:
-        """Return what all accounts together hold, by instrument."""
-        held = dict.fromkeys(range(len(self.instruments)), 0)
-        for account in self._tape.state.accounts:
-            for number, holding in account.holdings.items():
-                held[number] += holding.quantity
-        return {name: each.quantity(held[number]) for number, (name, each) in enumerate(self.instruments.items())}
-
-    def portfolio(self) -> Portfolio:
-        """Return all accounts together, in the currency that the first began with, at the last known prices."""
-        prices = [self._coordinator.price(number) for number in range(len(self.instruments))]
-        currency = next(iter(self.session_config.accounts[0].cash))
-        return whole_portfolio(self._tape.state, list(self.instruments.values()), prices, currency)
-
-    def result(self) -> Result:
-        """Return the outcome as of the present position."""
-        core, user = self.heads()
-        account, positions = self.portfolio(), self.positions()
-        begun = sum(each.deposited.get(account.currency, 0) for each in self._tape.state.accounts)
-        return Result(
-            dataset=", ".join(stream.dataset for stream in self.streams),
-            instrument=", ".join(self.instruments),
-            strategy=", ".join(self.strategy_ids),
-            first_row=self.first_row,
-            rows=self.row - self.first_row,
-            finished=self.row == self.stop_row,
-            currency=account.currency,
-            initial_cash=from_money(begun),
-            cash=account.cash,
-            equity=account.equity,
-            position=next(iter(positions.values())) if len(positions) == 1 else Decimal(0),
-            fees=account.fees,
-            orders=self._tape.state.next_order_id - 1,
-            open_orders=len(self._tape.state.orders),
-            records=self._tape.state.records,
-            core_chain=core.hex(),
-            user_chain=user.hex(),
-            checkpoints=self._keeper.kept,
-            checkpointable=not self._keeper.note,
-            checkpoint_note=self._keeper.note,
-            positions=positions,
-            late=self._late(),
-        )
-
-    def _late(self) -> dict[str, int]:
-        counts = self.timeline.late_before(self.row)
-        return {
-            f"{kind_of_stream(stream)} of {stream.instrument}": count
-            for stream, count in zip(self.streams, counts, strict=True)
-            if count
-        }
 
 
 def _blank(strategy: Strategy) -> Strategy:

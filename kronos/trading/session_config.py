@@ -124,10 +124,13 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     first_row: int = 0
     stop_row: int | None = None
     isolate: bool = True
+    late: str = "count"
 
     def __post_init__(self) -> None:
         """Refuse names that are used twice or lead nowhere, and rules that no venue can have."""
         check_rules(self)
+        if self.late not in LATE:
+            raise InvalidInput(f"late: {self.late!r} is none of {', '.join(LATE)}", field="late", value=self.late)
         if self.feed_gap_ns is not None and self.feed_gap_ns < 1:
             raise InvalidInput(
                 f"feed_gap_ns: {self.feed_gap_ns} is no time: the longest silence of a stream in nanoseconds, or None",
@@ -143,6 +146,10 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
             _known("executions.account", execution.account, [each.id for each in self.accounts])
         for route in self.routes:
             _known("routes.execution_id", route.execution_id, [each.execution_id for each in self.executions])
+
+
+LATE: Final = ("count", "drop")
+"""What becomes of late trades and quotes."""
 
 
 class Rules(Protocol):

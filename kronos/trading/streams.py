@@ -7,17 +7,30 @@ Rule 3: rows stand in the order in which they became available; nothing here is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final, TypeAlias
 
 import msgspec
+import numpy as np
 
 from kronos.trading import bars
 from kronos.trading.bars import Bars
 from kronos.trading.columns import Int64s, own_columns
 
-__all__ = ["ASK", "BID", "COLUMNS_OF", "DELTA", "SNAPSHOT", "Depth", "Quotes", "Stream", "Trades", "kind_of_stream"]
+__all__ = [
+    "ASK",
+    "BID",
+    "COLUMNS_OF",
+    "DELTA",
+    "SNAPSHOT",
+    "Depth",
+    "Quotes",
+    "Stream",
+    "Trades",
+    "kind_of_stream",
+    "on_time",
+]
 
 BID, ASK = 1, -1
 """Sides of a book; a trade's side is that of its aggressor: BID bought, ASK sold."""
@@ -90,6 +103,30 @@ class Depth(_Rows, frozen=True, kw_only=True):
 
 
 Stream: TypeAlias = Bars | Trades | Quotes | Depth
+
+
+def on_time(streams: Sequence[Stream], late: str) -> tuple[list[Stream], dict[str, int]]:
+    """Return `streams` as a session hears them, and how many rows each lost by its name: where `late` is "drop", trades
+    and quotes that happened before one that was known already.  A book is a chain of changes: it loses none; bars
+    happen in the order of their columns.
+    """
+    if late != "drop":
+        return list(streams), {}
+    found: list[Stream] = []
+    dropped: dict[str, int] = {}
+    for stream in streams:
+        kept = stream
+        if isinstance(stream, Trades | Quotes):
+            stays = stream.time >= np.maximum.accumulate(stream.time)
+            count = stream.rows - int(stays.sum())
+            if count:
+                kind = kind_of_stream(stream)
+                kept = msgspec.structs.replace(
+                    stream, **{name: getattr(stream, name)[stays] for name in COLUMNS_OF[kind]}
+                )
+                dropped[f"{kind} of {stream.instrument}"] = count
+        found.append(kept)
+    return found, dropped
 
 
 def kind_of_stream(stream: Stream) -> str:
