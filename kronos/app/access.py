@@ -29,6 +29,7 @@ from kronos.app.workflows import Workflows
 from kronos.app.working import WorkerProcess, checkpoint_key, dataset_cache
 from kronos.debugger.machine import Machine
 from kronos.engine.serving import Serving
+from kronos.errors import InvalidInput
 from kronos.kernel.ids import RunId
 from kronos.market.bringing import Importer
 from kronos.market.catalog import Catalog
@@ -101,6 +102,11 @@ class Kronos(Starting, Waiting, Messages, Queries):
         `workflows` are definitions, steps to be called as jobs, or names of modules that hold some.
         Raises `Unavailable`, `NotFound`, `WorkflowDefinitionError`.
         """
+        if settings is not None and not isinstance(settings, Settings):
+            raise InvalidInput(  # the value may hold a password
+                f"settings is a {type(settings).__name__}: give Settings(…); an address goes as database_url=…",
+                field="settings",
+            )
         settings = settings or read_settings()
         if data_dir is not None:
             settings = replace(settings, data_dir=data_dir)

@@ -11,8 +11,10 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
+from kronos.app.arguments import check_start, fitting, named_arguments
 from kronos.app.waiting import WAIT_FOREVER_S
 from kronos.core.definition import StepDefinition
 from kronos.core.fields import closest
@@ -75,12 +77,12 @@ class Jobs:
 
         It goes to `queue`, else to the step's own (a step named by its target was listed with it), else to "default".
         `priority` 10 goes first, 1 last, one step is worth a minute of waiting.  It does not begin before `delay` has
-        passed or before `at` (aware); what has not begun by `deadline` expires.  One `idempotency_key` is one job
-        until that has ended and was kept for `keep`.  `key` is what limits and fairness within a queue count by.
+        passed or before `at` (aware); what has not begun by a later `deadline` expires.  One `idempotency_key` is one
+        job until that has ended and was kept for `keep`.  `key` is what limits and fairness within a queue count by.
         With `conn`, a psycopg connection, it is part of your own transaction there.
         Raises `NotFound` for an unknown target, `InvalidInput` naming the field, `Conflict` for a key of another call.
         """
-        target, data = self._checked(step, canonical.encode({} if arguments is None else dict(arguments)))
+        target, data = self._checked(step, canonical.encode({} if arguments is None else named_arguments(arguments)))
         return self.submit_json(
             target,
             data,
@@ -114,6 +116,7 @@ class Jobs:
         target, data = self._checked(step, arguments.encode() if isinstance(arguments, str) else arguments)
         if at is not None and delay is not None:
             raise InvalidInput("delay and at exclude each other: give one of them", field="at", value=at)
+        check_start(delay, at, deadline)
         job = NewJob(
             target=target,
             input=data,
@@ -143,7 +146,7 @@ class Jobs:
         conn: object | None = None,
     ) -> Sequence[JobId]:
         """Ask for one call of `step` for each of `arguments`, in one transaction; return their ids in that order."""
-        checked = [self._checked(step, canonical.encode(dict(each))) for each in arguments]
+        checked = [self._checked(step, canonical.encode(named_arguments(each))) for each in arguments]
         key, priority, keep_ms = _text(key, "key"), _priority(priority), _ms(keep, "keep")
         own = {target: self._queue(target, queue) for target in {target for target, _ in checked}}
         jobs = [
@@ -218,7 +221,7 @@ class Jobs:
         if isinstance(step, StepDefinition):
             _refuse_database_step(step.options.effect, step.target)
             self._serve(step)
-            return step.target, invocation_of(step).checked(data)
+            return step.target, fitting(step.target, data, invocation_of(step).checked)
         if not isinstance(step, str):
             raise InvalidInput(
                 f"a {type(step).__name__} is no job: give a step or its target, such as 'shop.work:pack'; "
@@ -229,7 +232,7 @@ class Jobs:
         served = self._serving.targets.get(check_text(step, "target"))
         if served is not None:
             _refuse_database_step(served.options.effect, step)
-            return step, invocation_of(served).checked(data)
+            return step, fitting(step, data, invocation_of(served).checked)
         schema = self._book.schema_of(step)
         if schema is None:
             known = self._book.targets()
@@ -240,7 +243,7 @@ class Jobs:
                 value=step,
             )
         _refuse_database_step(str(json.loads(schema).get(EFFECT_KEYWORD, "")), step)
-        return step, check_against(schema, data)
+        return step, fitting(step, data, partial(check_against, schema))
 
 
 class JobHandle:

@@ -70,7 +70,8 @@ class Starting(Registering):
             timeout_s = duration_s(timeout_s, field="timeout")
         if retention is not None:
             self.upkeep.retention.check(retention)
-        given = msgspec.json.encode(checked_attributes(attributes)) if attributes else None
+        named = None if attributes is None else checked_attributes(attributes, removing=False)
+        given = msgspec.json.encode(named) if named else None
         return self._submission.start(
             definition.id, checked, timeout_s=timeout_s, attributes=given, retention=retention, conn=conn
         )

@@ -47,7 +47,7 @@ def submit(
         "keep": keep,
     }
     with jobs_source(address, token) as source:
-        made = source.jobs.submit_json(target, read_input(arguments), **options)
+        made = source.jobs.submit_json(target, read_input(arguments, "ARGUMENTS"), **options)
         job_id = made if isinstance(made, str) else made.id
         if not wait:
             print_json({"job_id": job_id}) if json else print(job_id)

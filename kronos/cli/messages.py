@@ -39,7 +39,7 @@ def signal(
     token: Token = None,
 ) -> None:
     """Send a run a message."""
-    said = _value(read_input(value))
+    said = _value(read_input(value, "VALUE"))
     with _speaker(address, token) as speaker:
         speaker.signal(_id(run), name, said, by=by or getpass.getuser(), key=key)
     note(f"run {run} is told {name!r}")

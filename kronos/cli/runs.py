@@ -42,8 +42,8 @@ def start(
     from kronos.cli.opening import server_client
     from kronos.cli.runs_source import run_fields
 
+    text = read_input(run_input)
     with server_client(address, token) as client:
-        text = read_input(run_input)
         run_id = client.start_json(
             workflow, text, version=version, timeout=check_duration(timeout, "timeout"), retention=retention
         )

@@ -19,12 +19,25 @@ NAME_MAX: Final = 64
 TEXT_MAX: Final = 1_000
 
 
-def checked_attributes(attributes: Mapping[str, Attribute | None]) -> dict[str, Attribute | None]:
-    """Return `attributes` where they can be kept and searched; raise `InvalidInput` naming the one that cannot."""
+def checked_attributes(
+    attributes: Mapping[str, Attribute | None], *, removing: bool = True
+) -> dict[str, Attribute | None]:
+    """Return `attributes` where they can be kept and searched; raise `InvalidInput` naming the one that cannot.
+
+    Where nothing can be removed yet, None is refused.
+    """
+    if not isinstance(attributes, Mapping):
+        raise InvalidInput(
+            f"attributes {attributes!r}: give names with values, as in {{'desk': 'fx'}}",
+            field="attributes",
+            value=attributes,
+        )
     if len(attributes) > ATTRIBUTES_MAX:
         raise InvalidInput(f"{len(attributes)} attributes are more than {ATTRIBUTES_MAX}", field="attributes")
     for name, value in attributes.items():
         check_attribute(name, value)
+        if value is None and not removing:
+            raise _refused(name, value)
     return dict(attributes)
 
 
@@ -42,12 +55,16 @@ def check_attribute(name: object, value: object) -> None:
     if isinstance(value, str):
         fits = len(value) <= TEXT_MAX and "\x00" not in value
     if not fits:
-        raise InvalidInput(
-            f"attribute {name!r}: expected a text of at most {TEXT_MAX} characters, a finite number, true or false, "
-            f"got {value!r}",
-            field=f"attributes.{name}",
-            value=value,
-        )
+        raise _refused(name, value)
+
+
+def _refused(name: str, value: object) -> InvalidInput:
+    return InvalidInput(
+        f"attribute {name!r}: expected a text of at most {TEXT_MAX} characters, a finite number, true or false, "
+        f"got {value!r}",
+        field=f"attributes.{name}",
+        value=value,
+    )
 
 
 def parse_where(conditions: Sequence[str]) -> dict[str, str]:

@@ -144,3 +144,18 @@ def test_bad_data_names_the_row_and_nothing_is_listed(kronos, tmp_path):
     assert "row" in done.stderr
     assert "Traceback" not in done.stderr
     assert kronos("data", "list", "--json").stdout == before
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        (("start", "timer", "--input", '{"x": 1'), '--input {"x": 1: malformed JSON: '),
+        (("jobs", "submit", "shop.work:pack", "{x}"), "ARGUMENTS {x}: malformed JSON: "),
+        (("runs", "signal", RUN, "go", "nope"), "VALUE nope: malformed JSON: "),
+    ],
+)
+def test_json_that_is_none_is_named_with_its_option_its_value_and_the_remedy(kronos, command, named):
+    typed = kronos(*command)
+    assert typed.returncode == 2
+    assert named in typed.stderr
+    assert "write one JSON value" in typed.stderr

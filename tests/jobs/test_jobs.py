@@ -225,11 +225,43 @@ def test_a_connection_that_is_none_or_leads_elsewhere_is_refused(engine, postgre
         ({"key": "\ud800"}, "key .* surrogate"),
         ({"queue": 5}, "queue 5 is a int: give a text"),
         ({"at": "tomorrow"}, "at 'tomorrow' is no datetime"),
+        ({"arguments": [1]}, r"arguments \[1\]: give them by name, as in \{'number': 1\}"),
+        ({"arguments": {}}, r"step 'tests.jobs.work:echo' cannot be called with \{\}: .*`number`.*Give a JSON object"),
+        ({"delay": "2h", "deadline": "1h"}, "deadline '1h' is over before the job may begin .'2h'.: .*give a later"),
+        ({"at": datetime(2030, 1, 2, tzinfo=UTC), "deadline": datetime(2030, 1, 1, tzinfo=UTC)}, "is over before"),
     ],
 )
 def test_a_wrong_wish_is_refused_naming_field_and_value(engine, options, says):
     with pytest.raises(InvalidInput, match=says):
         engine.app.jobs.submit(work.echo, **{"arguments": {"number": 1}, **options})
+
+
+def test_arguments_that_a_schema_refuses_are_named_with_their_step_and_their_path(app):
+    app._book.register({"elsewhere:there": b'{"type":"object","properties":{"number":{"type":"integer"}}}'})
+    for data, field in ((b'{"number":"one"}', "$.number"), (b"{x}", "arguments")):
+        with pytest.raises(InvalidInput, match=r"step 'elsewhere:there' cannot be called with .*by name") as refused:
+            app.jobs.submit_json("elsewhere:there", data)
+        assert (refused.value.facts["field"], refused.value.facts["value"]) == (field, data.decode())
+
+
+def test_many_calls_are_refused_where_one_has_no_names(engine):
+    with pytest.raises(InvalidInput, match="arguments 5: give them by name"):
+        engine.app.jobs.submit_many(work.echo, [{"number": 1}, 5])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [(5, "attributes 5: give names with values"), ({"a": None}, "attribute 'a': expected a text.*got None")],
+)
+def test_wrong_attributes_of_a_start_are_refused_by_name(engine, attributes, says):
+    with pytest.raises(InvalidInput, match=says):
+        engine.app.start(echoing, {"number": 1}, attributes=attributes)
+
+
+def test_an_address_in_the_place_of_settings_is_refused_without_showing_it():
+    with pytest.raises(InvalidInput, match=r"settings is a str: .*goes as database_url=") as refused:
+        Kronos.open("postgresql://me:secret@there/db")
+    assert "secret" not in str(refused.value)
 
 
 def test_a_wrong_delay_is_refused(engine):
