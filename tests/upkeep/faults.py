@@ -79,6 +79,18 @@ def swapped(owner, run, seqs):
     )
 
 
+def retired_too_early(owner, run, seqs):
+    """This week's partition is noted as retired, as if its class kept nothing."""
+    owner.execute("DELETE FROM kronos.events WHERE run_id = %s", (run,))
+    owner.execute(
+        "INSERT INTO kronos.retired_partitions"
+        " SELECT 'events_standard_' || to_char(w, 'YYYYMMDD'), 1, kronos.uuid7_floor(w AT TIME ZONE 'UTC'),"
+        " kronos.uuid7_floor((w + interval '7 days') AT TIME ZONE 'UTC'), kronos.now()"
+        " FROM date_trunc('week', kronos.now() AT TIME ZONE 'UTC') AS w"
+    )
+    owner.execute("UPDATE kronos.runs SET expired_at = kronos.now() WHERE id = %s", (run,))
+
+
 def without_foreign_keys(statement: str, check: str, row: str) -> Fault:
     def plant(owner, run, seqs):
         for table, name in owner.execute(
@@ -127,6 +139,16 @@ FAULTS = {
     "two swapped rows": Fault(swapped, "chain", "events: run RUN seq SEQ"),
     "a truncated tail": sql("DELETE FROM kronos.events WHERE run_id = RUN AND seq > SEQ", "tail", "runs: RUN"),
     "a history that is gone": sql("DELETE FROM kronos.events WHERE run_id = RUN", "tail", "runs: RUN"),
+    "a history that is gone and called expired": sql(
+        "WITH gone AS (DELETE FROM kronos.events WHERE run_id = RUN)"
+        " UPDATE kronos.runs SET expired_at = kronos.now() WHERE id = RUN",
+        "tail",
+        "runs: RUN",
+    ),
+    "a history that is called expired and is there": sql(
+        "UPDATE kronos.runs SET expired_at = kronos.now() WHERE id = RUN", "expiry", "runs: RUN"
+    ),
+    "a history that is gone with a partition that cannot be due": Fault(retired_too_early, "tail", "runs: RUN"),
     "a history forged as a whole": Fault(forged, "head", "events: run RUN seq"),
     "an illegal transition, hashed and noted": Fault(illegal, "transition", "events: run RUN seq"),
     "a head on the row that no event has": sql(

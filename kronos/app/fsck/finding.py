@@ -56,6 +56,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "attributes": Meaning(
         "searches find this run, or miss it, by what no event says", "believe the history: `kronos runs events`"
     ),
+    "expiry": Meaning("a history is called expired that retention did not take", _TAMPERED),
     "anchor": Meaning("history that was exported earlier is no longer the same", _TAMPERED),
     "run": Meaning("events that belong to no run are seen by nobody", "restore the run's row from a backup"),
     "class": Meaning("readers look for these events in another partition and miss them", "restore the row's class"),

@@ -123,8 +123,11 @@ class Judge:
             yield self._of_run(
                 "inbox", f"{run.inbox_n} commands were sent, {run.inbox_seen} are seen, {run.inbox} are in the inbox"
             )
-        if run.expired and self._last == self._first:
+        if run.expiry == "gone" and self._last == self._first:
             return
+        if run.expiry in {"gone", "unfounded"}:
+            why = "its events are still in the log" if run.expiry == "gone" else "no retired partition took its history"
+            yield self._of_run("expiry", f"it is noted as expired, and {why}")
         if self._last < run.head_seq:
             yield self._of_run("tail", f"the run's row notes seq {run.head_seq}; the history ends at {self._last}")
         elif run.head_seq and not self._seen_head:

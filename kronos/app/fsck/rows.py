@@ -39,7 +39,8 @@ class RunLine(NamedTuple):
 
     `input` is the SHA-256 of what stands there, times are ns; `named` and `named_version` what its definition is
     called, `adoption` the last wish for another that waits in its inbox, `wished` the first for
-    attributes.
+    attributes.  `expiry` is what stands behind `expired_at`: a retired partition that is `gone`, one that is `going`,
+    or `unfounded`.
     """
 
     id: uuid.UUID
@@ -51,7 +52,7 @@ class RunLine(NamedTuple):
     inbox: int
     output: bytes | None
     failed_step: str | None
-    expired: bool
+    expiry: str | None
     parent_seq: int
     workflow: str
     version: str
