@@ -56,7 +56,9 @@ def test_fsck_ends_with_1_and_says_which_row_what_it_means_and_what_to_do(kronos
 
 def test_heads_are_exported_and_compared_with(kronos, tmp_path):
     code, _, err = kronos("fsck", "--write-anchor", tmp_path / "heads")
-    assert (code, err) == (0, f"12 heads written to {tmp_path / 'heads'}\n")
+    heads = len((tmp_path / "heads").read_text().splitlines()) - 1  # the first line names the format
+    assert (code, err) == (0, f"{heads} heads written to {tmp_path / 'heads'}\n")
+    assert heads >= 12
     assert kronos("fsck", "--anchor", tmp_path / "heads")[0] == 0
 
 
