@@ -39,6 +39,7 @@ from kronos.trading.checkpoint import (
 from kronos.trading.codeprint import code_print
 from kronos.trading.context import Pen
 from kronos.trading.coordinator import Coordinator
+from kronos.trading.corporate import Corporate
 from kronos.trading.desk import Desk
 from kronos.trading.dispatch import Dispatch
 from kronos.trading.events import Record
@@ -151,6 +152,7 @@ class Session(Shown):
             self._coordinator, limits, self.routes, exchange, self._tape,
             latency=latency, isolate=self.session_config.isolate, venues=self._venues,
         )  # fmt: skip
+        self._corporate = Corporate(self._coordinator, self._desk, exchange, self._tape)
         exchange.attach(self._tape, self._desk.filled)
         self._seats = [
             Seat(
@@ -239,11 +241,11 @@ class Session(Shown):
     def _before(self, row: int) -> None:
         """Let everything come that comes before `row`, in its order."""
         for stream, split in self._splits.get(row, ()):
-            self._desk.split(split, self._coordinator.numbers[self.streams[stream].instrument], row)
+            self._corporate.split(split, self._coordinator.numbers[self.streams[stream].instrument], row)
         for due in self._dues.get(row, ()):
-            self._desk.pay(due, row)
+            self._corporate.pay(due, row)
         for number, at, listed in self._listings.get(row, ()):
-            self._desk.list_change(number, at, row, listed=listed)
+            self._corporate.list_change(number, at, row, listed=listed)
         for event in self._controls.get(row, ()):
             self._desk.control(event, row)
         while self._desk.sending.wake_row <= row:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
+from kronos.trading.corporate import Corporate
 from kronos.trading.desk import Desk
 from kronos.trading.keeper import Keeper
 from kronos.trading.strategy import Strategy
@@ -69,7 +70,8 @@ def _doors(
     doors: Mapping[str, Callable[..., Any]], strategies: Iterable[Strategy]
 ) -> Iterator[tuple[str, Iterable[Callable[..., Any]]]]:
     yield from ((stage, (door,)) for stage, door in doors.items())
-    yield "apply", (Desk.meet, Desk.due, Desk.wake, Desk.split, Desk.pay, Desk.list_change, Desk.control)
+    yield "apply", (Desk.meet, Desk.due, Desk.wake, Desk.control)
+    yield "apply", (Corporate.split, Corporate.pay, Corporate.list_change)
     for kind in {type(strategy) for strategy in strategies}:
         yield "strategy", [getattr(kind, name) for name in dir(kind) if name.startswith("on_")]
     yield "broker", (Desk.decide,)

@@ -1,0 +1,91 @@
+"""What happens to an instrument before a row: splits, listings, delistings, and what holding it pays.
+
+Rule 1: each comes before the first row at or after its time is dispatched, as records, in the order of that time.
+Rule 2: what it does to orders is told to the strategies before they see the row.
+"""
+
+from __future__ import annotations
+
+from kronos.trading.bars import Split
+from kronos.trading.coordinator import Coordinator
+from kronos.trading.desk import Desk
+from kronos.trading.events import InstrumentDelisted, InstrumentListed, OrderAdjusted, OrderCancelled, SplitApplied
+from kronos.trading.orders import Order
+from kronos.trading.payments import Due, pay
+from kronos.trading.positions import cause_id
+from kronos.trading.splits import split_cash, split_lots
+from kronos.trading.tape import Tape
+from kronos.trading.terms import MARKET
+from kronos.trading.venue.exchange import Exchange
+
+__all__ = ["Corporate"]
+
+
+class Corporate:
+    """Applies the events of instruments to all accounts, and lets `desk` bring the strategies what became of it."""
+
+    def __init__(self, coordinator: Coordinator, desk: Desk, exchange: Exchange, tape: Tape) -> None:
+        self._coordinator, self._desk, self._venue, self._tape = coordinator, desk, exchange, tape
+
+    def split(self, split: Split, number: int, row: int) -> None:
+        """Apply a split before its row opens: to what is held, then to resting orders, then tell the strategies."""
+        tape, state, traded = self._tape, self._tape.state, self._coordinator.traded[number]
+        self._coordinator.row = row
+        self._desk.intents.look(row, cause_id(row, 0))
+        price = self._coordinator.price(number)
+        causes, applied = (cause_id(row, 0),), {}
+        for account in range(len(state.accounts)):
+            origin = state.owners.index(account)
+            held = state.held(origin, number)
+            _, rest = split_lots(held, split.numerator, split.denominator)
+            cash = split_cash(rest, split.numerator, price, traded.unit)
+            applied[account] = tape.write(
+                SplitApplied, row, origin, causes, number, split.numerator, split.denominator, cash
+            )
+        for account, told in applied.items():
+            self._desk.intents.booked(account, number, row, cause_id(row, told.sub))
+        for order in list(state.orders.values()):
+            if order.instrument == number:
+                told = applied[state.owners[order.origin]]
+                self._split_order(order, split, row, (cause_id(row, told.sub),))
+        for seat in self._desk.seats:
+            if number in seat.context.numbers:
+                told = applied[state.owners[seat.origin]]
+                self._desk.call(seat, "on_split", row, cause_id(row, told.sub), told)
+        self._desk.decide(row, cause_id(row, next(iter(applied.values())).sub))
+
+    def _split_order(self, order: Order, split: Split, row: int, causes: tuple[int, ...]) -> None:
+        lots, _ = split_lots(order.left, split.numerator, split.denominator)
+        if not lots:
+            self._tape.write(OrderCancelled, row, order.origin, causes, order.id, "split_fraction")
+        elif order.terms == MARKET:
+            self._tape.write(OrderAdjusted, row, order.origin, causes, order.id, lots)
+        else:  # a price of before the split means nothing after it
+            self._tape.write(OrderCancelled, row, order.origin, causes, order.id, "split")
+
+    def pay(self, due: Due, row: int) -> None:
+        """Let every account that holds the instrument pay or receive what is due, before `row`."""
+        self._coordinator.row = row
+        self._desk.intents.look(row, cause_id(row, 0))
+        before = self._tape.state.records
+        pay(self._tape, due, row, self._coordinator.price(due.instrument), cause_id(row, 0))
+        if self._tape.state.records > before:
+            for account in range(len(self._tape.state.accounts)):
+                self._desk.intents.booked(account, due.instrument, row, cause_id(row, self._tape.state.sub))
+            self._venue.rearm()
+
+    def list_change(self, number: int, at: int, row: int, *, listed: bool) -> None:
+        """List or delist an instrument before `row`; what is open in one that is delisted is cancelled."""
+        tape, heard = self._tape, len(self._tape.unsealed)
+        self._coordinator.row = row
+        cause = cause_id(row, 0)
+        if listed:
+            tape.write(InstrumentListed, row, 0, (cause,), number, at)
+            return
+        gone = cause_id(row, tape.write(InstrumentDelisted, row, 0, (cause,), number, at).sub)
+        self._desk.sending.drop("instrument", number, row, gone, "delisted")
+        for order in list(tape.state.orders.values()):
+            if order.instrument == number and order.id in tape.state.orders:
+                self._venue.cancel(order, row, gone, "delisted")
+        self._desk.tell(row, heard)
+        self._venue.rearm()
