@@ -14,7 +14,10 @@ from msgspec.structs import replace
 
 from kronos.core.events import Attribute, Event, Kind, RunFacts
 
-__all__ = ["NO_NOTES", "Notes", "Pause", "Signal", "noted", "without"]
+__all__ = ["NO_NOTES", "UNREADABLE_COMMAND", "Notes", "Pause", "PutAside", "Signal", "noted", "without"]
+
+UNREADABLE_COMMAND: Final = "UnreadableCommand"
+"""The type of the failure that stands where a command could not be read."""
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +38,14 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     at: int
 
 
+class PutAside(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that could not be read: the event that says so, and why."""
+
+    seq: int
+    why: str
+    at: int
+
+
 class Notes(msgspec.Struct, frozen=True, kw_only=True):
     """What was said to a run: messages that wait to be taken, oldest first; whether it is held; its attributes."""
 
@@ -43,6 +54,8 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True):
     attributes: Map[str, Attribute] = Map()
     keys: Map[str, int] = Map()
     """Keys of messages, and the events that brought them."""
+    aside: tuple[PutAside, ...] = ()
+    """Commands that could not be read, oldest first: nothing came of them."""
 
 
 NO_NOTES: Final = Notes()
@@ -55,6 +68,9 @@ def noted(notes: Notes, event: Event, facts: RunFacts) -> Notes:
             signal = Signal(seq=event.seq, name=facts.signal, value=facts.value, by=facts.by or "", at=event.at)
             keys = notes.keys if facts.key is None else notes.keys.set(facts.key, event.seq)
             return replace(notes, signals=(*notes.signals, signal), keys=keys)
+        case Kind.RUN_SIGNALLED if facts.failure is not None:
+            unread = PutAside(seq=event.seq, why=facts.failure.message, at=event.at)
+            return replace(notes, aside=(*notes.aside, unread))
         case Kind.RUN_PAUSED:
             pause = Pause(by=facts.by or "", reason=facts.reason or "", at=event.at)
             return replace(notes, pause=pause)

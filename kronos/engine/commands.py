@@ -2,21 +2,44 @@
 
 Rule 1: a command becomes events or nothing, here and at once; it never waits.
 Rule 2: a kind that is not listed stays in the inbox for an owner that knows it: nothing that was accepted is dropped.
+Rule 3: a command is read whole before anything of it is done; one that cannot be read is put aside on record, counted
+        as obeyed, and costs nobody else anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
-from kronos.core.events import Attribute
+from kronos.core.events import Attribute, Failure, RunFacts
 from kronos.core.families import ChildEnded, decode_child_ended
+from kronos.core.notes import UNREADABLE_COMMAND
 from kronos.engine.outcomes import SentOutcome, read_outcome, read_outcomes
+from kronos.kernel import canonical
 from kronos.ports.queue import Command
 
-__all__ = ["COMMANDS", "ENDINGS", "Commanded", "Decision", "Demand", "Message", "is_about"]
+__all__ = [
+    "COMMANDS",
+    "ENDINGS",
+    "UNREADABLE",
+    "Commanded",
+    "Decision",
+    "Demand",
+    "Message",
+    "Order",
+    "Unreadable",
+    "is_about",
+    "put_aside",
+    "understand",
+    "unreadable",
+]
+
+UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoders raise over bytes that are not theirs."""
+SHOWN_MAX: Final = 4_096
+"""Bytes of an unreadable command that go on record."""
 
 
 class Commanded(Protocol):
@@ -100,59 +123,80 @@ _decision: Final = msgspec.json.Decoder(Decision).decode
 _attributes: Final = msgspec.json.Decoder(dict[str, Attribute | None]).decode
 
 
-def _cancel(run: Commanded, body: bytes) -> None:
+Order: TypeAlias = Callable[[Commanded], None]
+"""What a command that was read does to its run."""
+
+
+class Unreadable(Exception):  # noqa: N818 - it is never raised to a user
+    """The bytes of a command are not what its kind holds, or name what is gone."""
+
+
+def _cancel(body: bytes) -> Order:
     demand = _demand(body)
-    run.cancel(reason=demand.reason, by=demand.by)
+    return lambda run: run.cancel(reason=demand.reason, by=demand.by)
 
 
-def _pause(run: Commanded, body: bytes) -> None:
+def _pause(body: bytes) -> Order:
     demand = _demand(body)
-    run.pause(by=demand.by, reason=demand.reason)
+    return lambda run: run.pause(by=demand.by, reason=demand.reason)
 
 
-def _resume(run: Commanded, body: bytes) -> None:
+def _resume(body: bytes) -> Order:
     demand = _demand(body)
-    run.resume(by=demand.by, reason=demand.reason)
+    return lambda run: run.resume(by=demand.by, reason=demand.reason)
 
 
-def _signal(run: Commanded, body: bytes) -> None:
+def _signal(body: bytes) -> Order:
     message = _message(body)
-    run.signal(name=message.name, value=message.value, by=message.by, key=message.key)
+    return lambda run: run.signal(name=message.name, value=message.value, by=message.by, key=message.key)
 
 
-def _decide(run: Commanded, body: bytes) -> None:
+def _decide(body: bytes) -> Order:
     made = _decision(body)
-    run.decide(step=made.step, approved=made.approved, by=made.by, reason=made.reason)
+    return lambda run: run.decide(step=made.step, approved=made.approved, by=made.by, reason=made.reason)
 
 
-def _attribute(run: Commanded, body: bytes) -> None:
-    run.attribute(_attributes(body))
+def _attribute(body: bytes) -> Order:
+    given = _attributes(body)
+    return lambda run: run.attribute(given)
 
 
-def _adopt(run: Commanded, body: bytes) -> None:
-    wish = _adoption(body)
-    run.adopt(definition=wish.definition, version=wish.version, by=wish.by, reason=wish.reason)
+def _adopt(body: bytes) -> Order:
+    told = _adoption(body)
+    return lambda run: run.adopt(definition=told.definition, version=told.version, by=told.by, reason=told.reason)
 
 
-def _outcome(run: Commanded, body: bytes) -> None:
-    run.take_outcome(read_outcome(body))
+def _outcome(body: bytes) -> Order:
+    sent = read_outcome(body)
+    return lambda run: run.take_outcome(sent)
 
 
-def _child_ended(run: Commanded, body: bytes) -> None:
-    run.child_ended(decode_child_ended(body))
+def _child_ended(body: bytes) -> Order:
+    ended = decode_child_ended(body)
+    return lambda run: run.child_ended(ended)
 
 
-def _outcomes(run: Commanded, body: bytes) -> None:
-    for sent in read_outcomes(body):
-        run.take_outcome(sent)
+def _outcomes(body: bytes) -> Order:
+    outcomes = read_outcomes(body)
+
+    def take(run: Commanded) -> None:
+        for sent in outcomes:
+            run.take_outcome(sent)
+
+    return take
 
 
 def is_about(command: Command, steps: Collection[str]) -> bool:
-    """Tell whether a command from elsewhere is about one of `steps`, or not about attempts at all."""
-    return command.kind != "outcomes" or any(sent.step in steps for sent in read_outcomes(command.body))
+    """Tell whether a command from elsewhere is about one of `steps`, or not about attempts at all, or unreadable."""
+    if command.kind != "outcomes":
+        return True
+    try:
+        return any(sent.step in steps for sent in read_outcomes(command.body))
+    except UNREADABLE:
+        return True
 
 
-COMMANDS: Final[Mapping[str, Callable[[Commanded, bytes], None]]] = {
+COMMANDS: Final[Mapping[str, Callable[[bytes], Order]]] = {
     "cancel": _cancel,
     "adopt": _adopt,
     "outcome": _outcome,
@@ -164,6 +208,37 @@ COMMANDS: Final[Mapping[str, Callable[[Commanded, bytes], None]]] = {
     "resume": _resume,
     "attribute": _attribute,
 }
+
+
+def understand(command: Command) -> Order:
+    """Return what a command does; raise `Unreadable`.  Nothing of it is done before all of it is read."""
+    if command.trouble:
+        raise Unreadable(command.trouble)
+    try:
+        return COMMANDS[command.kind](command.body)
+    except UNREADABLE as error:
+        raise Unreadable(str(error)) from error
+
+
+def unreadable(kind: str, body: bytes) -> str | None:
+    """Return why the bytes of a waiting command cannot be read, None where they can or their kind is unknown."""
+    try:
+        if kind in COMMANDS:
+            COMMANDS[kind](body)
+    except UNREADABLE as error:
+        return str(error)
+    return None
+
+
+def put_aside(command: Command, why: str) -> RunFacts:
+    """Return what is recorded of a command that cannot be read: which, why, and the first of its bytes."""
+    message = f"the {command.kind} command {command.id} could not be read ({why}); nothing came of it"
+    shown = command.body[:SHOWN_MAX].decode("ascii", "backslashreplace")
+    return RunFacts(
+        failure=Failure(type=UNREADABLE_COMMAND, message=message, retryable=False),
+        value=msgspec.Raw(canonical.encode(shown)),
+    )
+
 
 ENDINGS: Final = frozenset({"cancel"})
 """Commands that become nothing but the end of a run: where the store refuses that end, they stay in the inbox."""

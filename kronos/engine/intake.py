@@ -23,7 +23,7 @@ from kronos.core.families import decode_child_ended, encode_child_ended
 from kronos.core.options import Executor
 from kronos.core.state import Run, StepStatus, fold
 from kronos.engine.clock import RunClock
-from kronos.engine.commands import COMMANDS
+from kronos.engine.commands import COMMANDS, UNREADABLE
 from kronos.engine.forked import ForkedRun
 from kronos.engine.forking import Ground
 from kronos.engine.inbox import Inbox
@@ -31,7 +31,7 @@ from kronos.engine.owned import DEATHS_MAX, OwnedRun
 from kronos.engine.reports import Reports
 from kronos.engine.serving import Served, Serving
 from kronos.engine.tasks import Task
-from kronos.errors import Unavailable
+from kronos.errors import CorruptHistory, NotFound, Unavailable
 from kronos.kernel.ids import BlobHash, IncarnationId, RunId
 from kronos.ports.blobs import Blobs
 from kronos.ports.queue import ClaimedRun, Command, LoadedRun, Progress, Queue, Takeover
@@ -219,8 +219,11 @@ class Intake:
         """Return a command with the values that it names: the loop never waits for the store."""
         if command.kind != "child_ended" or b'"$blob"' not in command.body:
             return command
-        ended = decode_child_ended(command.body)
-        output = msgspec.Raw(self._payload(bytes(ended.output)))
+        try:
+            ended = decode_child_ended(command.body)
+            output = msgspec.Raw(self._payload(bytes(ended.output)))
+        except (NotFound, CorruptHistory, *UNREADABLE) as error:
+            return command._replace(trouble=str(error))
         return command._replace(body=encode_child_ended(msgspec.structs.replace(ended, output=output)))
 
     def _hand_over(self, run: OwnedRun, tasks: list[Task], waiting: dict[RunId, list[Command]]) -> None:

@@ -17,7 +17,7 @@ from kronos.core.options import Executor
 from kronos.core.plan import Plan, is_open
 from kronos.core.state import Run, StepState, StepStatus
 from kronos.engine.attempts import TAKEOVERS_MAX
-from kronos.engine.commands import COMMANDS, ENDINGS, is_about
+from kronos.engine.commands import ENDINGS, Unreadable, is_about, put_aside, understand
 from kronos.engine.compensation import Compensation
 from kronos.engine.serving import Served
 from kronos.engine.tasks import Task
@@ -221,10 +221,21 @@ class OwnedRun(Compensation):
         """
         assert not self.log.is_ending, "a command is obeyed before the end is under way, or after it was refused"
         self.log.inbox_seen += 1
+        try:
+            order = understand(command)
+        except Unreadable as error:
+            self._put_aside(command, str(error))
+            return
         drained = self.log.buffer.beside.drained_by_end if command.kind in ENDINGS else self.log.buffer.beside.drained
         drained.append(command.id)
         self.log.withdraw_end()
-        COMMANDS[command.kind](self, command.body)
+        order(self)
+
+    def _put_aside(self, command: Command, why: str) -> None:
+        self.log.buffer.beside.drained.append(command.id)
+        self.log.withdraw_end()
+        self.log.append(Kind.RUN_SIGNALLED, put_aside(command, why))
+        self.end_if_due()
 
 
 def _text(run: uuid.UUID | None) -> str | None:

@@ -91,12 +91,13 @@ class PastOutcome(NamedTuple):
 
 
 class Command(NamedTuple):
-    """One inbox row."""
+    """One inbox row; `trouble` says why it cannot be read, where that is known before its owner has it."""
 
     id: int
     run_id: RunId
     kind: str
     body: bytes
+    trouble: str = ""
 
 
 class EventRow(msgspec.Struct, frozen=True, gc=False):

@@ -206,6 +206,11 @@ FAULTS = {
         "runs: RUN",
     ),
     "a command that vanished": sql("UPDATE kronos.runs SET inbox_n = inbox_n + 1 WHERE id = RUN", "inbox", "runs: RUN"),
+    "a command that says nothing": sql(
+        "UPDATE kronos.run_inbox SET body = '{' WHERE id = (SELECT min(id) FROM kronos.run_inbox)",
+        "command",
+        "run_inbox: ",
+    ),
     "another head where a fork begins": sql(
         "UPDATE kronos.run_ancestry SET upto_hash = sha256(upto_hash)", "fork", "run_ancestry: "
     ),

@@ -14,6 +14,7 @@ from kronos.app.doctor.database import examine
 from kronos.app.doctor.explaining import QueueLine, RunEvidence, WorkerLine, explain
 from kronos.app.doctor.pooling import look_for_pooler
 from kronos.app.doctor.remark import Remark
+from kronos.engine.commands import unreadable
 from kronos.kernel.ids import DefinitionId, RunId, parse_run_id
 from kronos.ports.history import History, unknown_run
 from kronos.storage.database import Connection, Connections, connect
@@ -53,7 +54,7 @@ class Doctor:
     def __call__(self, run_id: RunId | None = None) -> list[Remark]:
         """Return why a run is not moving, or without one what is wrong around all of them; raise `NotFound`."""
         if run_id is None:
-            return [*examine(self._ask, self._data_dir), look_for_pooler(self._url)]
+            return [*examine(self._ask, self._data_dir), *self._damaged(None), look_for_pooler(self._url)]
         run_id = parse_run_id(run_id)
         rows = self._ask("doctor/read_run", {"run": run_id})
         if not rows:
@@ -62,7 +63,16 @@ class Doctor:
         graph = self._history.definition(DefinitionId(row.definition)).graph
         workers = [WorkerLine(*each) for each in self._ask("doctor/read_workers")]
         queues = [QueueLine(*each) for each in self._ask("doctor/find_queued", {"run": run_id})]
-        return explain(row, self._history.state_at(run_id), graph, workers, queues)
+        return [*self._damaged(run_id), *explain(row, self._history.state_at(run_id), graph, workers, queues)]
+
+    def _damaged(self, run_id: RunId | None) -> Iterator[Remark]:
+        """Yield the waiting commands that cannot be read."""
+        for number, run, kind, body in self._ask("fsck/read_inbox", {"only": run_id}):
+            why = unreadable(kind, body)
+            if why is not None:
+                what = f"the {kind} command {number} of run {run} cannot be read: {why}"
+                do = "its owner will put it aside: send it again, or cancel the run"
+                yield Remark(topic="inbox", level="bad", what=what, do=do)
 
     def _ask(self, name: str, at: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         with self._connections.connection() as connection:

@@ -76,8 +76,8 @@ def explain(
 ) -> list[Remark]:
     """Return why the run stands where it stands, the nearest reason first."""
     if Phase(row.phase).is_final:
-        return [_over(row, run)]
-    remarks = [*_held(row, run), *(_unowned(row, workers) if row.owner is None else _owned(row))]
+        return [_over(row, run), *_aside(run)]
+    remarks = [*_held(row, run), *_aside(run), *(_unowned(row, workers) if row.owner is None else _owned(row))]
     return [*remarks, *map(_queued, queues), *_steps(row, run, graph)]
 
 
@@ -102,6 +102,12 @@ def _held(row: RunEvidence, run: Run) -> Iterator[Remark]:
         why = f": {pause.reason}" if pause.reason else ""
         since = shown_s((row.now_ns - pause.at) / 1e9)
         yield Remark(topic="pause", level="note", what=f"it is held{who} since {since}{why}", do="resume it")
+
+
+def _aside(run: Run) -> Iterator[Remark]:
+    for each in run.notes.aside:
+        do = "send it again, or cancel the run: what waited for it still waits"
+        yield Remark(topic="inbox", level="bad", what=f"seq {each.seq}, at {_time(each.at)}: {each.why}", do=do)
 
 
 def _unowned(row: RunEvidence, workers: Sequence[WorkerLine]) -> Iterator[Remark]:

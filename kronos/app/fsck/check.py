@@ -13,6 +13,7 @@ from kronos.app.fsck.anchor import Anchors, anchor_header, anchor_line
 from kronos.app.fsck.content import (
     check_blobs,
     check_checkpoints,
+    check_commands,
     check_datasets,
     check_definitions,
     check_segments,
@@ -56,6 +57,7 @@ class Fsck:
         yield from walk(reader, only=only, anchors=None if anchor is None else Anchors(anchor))
         yield from check_segments(reader, self._blobs, only)
         yield from check_checkpoints(reader, only)
+        yield from check_commands(reader, only)
         if only is None:
             yield from check_definitions(reader)
             yield from check_datasets(reader, self._blobs)

@@ -1,4 +1,4 @@
-"""What is named by its content: blobs, definitions, datasets, journals and checkpoints.
+"""What is named by its content: blobs, definitions, datasets, journals and checkpoints; and the words of commands.
 
 Rule: names are computed here anew; a journal is folded by the verifier that every reader of journals uses
       (`trading.journal.verify`).
@@ -17,13 +17,21 @@ import zstandard
 
 from kronos.app.fsck.finding import Finding
 from kronos.app.fsck.reading import Reader
+from kronos.engine.commands import unreadable
 from kronos.errors import CorruptHistory, KronosError
 from kronos.kernel.ids import BlobHash
 from kronos.market.chunks import FolderBlobs
 from kronos.ports.blobs import Blobs
 from kronos.trading import journal
 
-__all__ = ["check_blobs", "check_checkpoints", "check_datasets", "check_definitions", "check_segments"]
+__all__ = [
+    "check_blobs",
+    "check_checkpoints",
+    "check_commands",
+    "check_datasets",
+    "check_definitions",
+    "check_segments",
+]
 
 BLOBS_FETCHED: Final = 20
 BLOB_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -48,6 +56,16 @@ def _fault_of(name: bytes, size: int, data: bytes) -> str | None:
     if hashlib.sha256(content).digest() != name:
         return "its bytes have another hash"
     return None if len(content) == size else f"it holds {len(content)} bytes, not {size}"
+
+
+def check_commands(reader: Reader, only: uuid.UUID | None) -> Iterator[Finding]:
+    """Yield the commands that wait and say nothing that their kind can mean: an owner will put them aside."""
+    with reader.snapshot():
+        for number, run, kind, body in reader.stream("read_inbox", {"only": only}):
+            why = unreadable(kind, body)
+            if why is not None:
+                what = f"the {kind} command cannot be read: {why}"
+                yield Finding(check="command", row=f"run_inbox: {number} of run {run}", what=what)
 
 
 def check_definitions(reader: Reader) -> Iterator[Finding]:

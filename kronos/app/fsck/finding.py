@@ -62,6 +62,9 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "class": Meaning("readers look for these events in another partition and miss them", "restore the row's class"),
     "fork": Meaning("the run's prefix is not the history that it was forked from", _TAMPERED),
     "inbox": Meaning("a command was lost, or the run can never end", "compare runs.inbox_n with the rows of run_inbox"),
+    "command": Meaning(
+        "a command that was accepted is damaged: nothing came of it, or will", "send it again, or cancel the run"
+    ),
     "owner": Meaning(
         "nobody advances this run, and nobody may take it over",
         "start a worker; if it stays, UPDATE kronos.runs SET owner = NULL for it",

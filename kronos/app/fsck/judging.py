@@ -107,6 +107,8 @@ class Judge:
                 self._state = apply(self._state, light(event))
             self._begun = self._begun or event.kind in _BEGINNINGS
             self._told = self._told or event.kind is Kind.RUN_ATTRIBUTED
+            if event.kind is Kind.RUN_SIGNALLED and event.facts.failure is not None:
+                yield self._at(line, "command", event.facts.failure.message)
             if event.kind is Kind.RUN_CONTINUED and isinstance(event.facts, RunFacts):
                 self._successor = event.facts.successor
         except CorruptHistory as error:
