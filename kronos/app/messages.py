@@ -69,8 +69,9 @@ class Messages:
         """Send a run the message `name`; the step that waits for it takes it, now or when it comes to that.
 
         Messages are taken in the order in which they were accepted, each once.  With a `key` sending the same again is
-        harmless.  Raises `NotFound`, `Conflict` when the run has ended or the key is that of another message,
-        `InvalidInput` when its workflow waits for no such message or the value does not fit.
+        harmless, also once the run has ended: what it had received is received.  Raises `NotFound`, `Conflict` when the
+        run has ended without it or the key is that of another message, `InvalidInput` when its workflow waits for no
+        such message or the value does not fit.
         """
         self.signal_json(run_id, name, canonical.encode(value), by=by, key=key)
 
@@ -87,7 +88,11 @@ class Messages:
             )
         message = Message(name=name, value=msgspec.Raw(checked), by=_text("by", by), key=_text("key", key))
         command = uuid.uuid5(uuid.UUID(run_id), f"signal/{key}") if key else None
-        self._send(run_id, "signal", _encode(message), command)
+        try:
+            self._send(run_id, "signal", _encode(message), command)
+        except Conflict:  # the run has ended: perhaps after it had received this message
+            if command is None or self._recorded(run_id, key) is None:
+                raise
         if command is not None:
             self._check_same(run_id, message, command)
 

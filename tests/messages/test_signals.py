@@ -252,6 +252,21 @@ def test_a_key_that_is_used_with_another_value_is_refused_and_the_same_again_is_
     assert talk.result(run) == [1, 2]
 
 
+def test_a_message_that_a_run_received_is_received_also_after_its_end(talk):
+    run = talk.start(paired)
+    talk.app.signal(run, "n", 1, key="k")
+    talk.app.signal(run, "n", 2, key="l")
+    assert talk.result(run) == [1, 2]
+    events = len(talk.facts(run))
+    talk.app.signal(run, "n", 1, key="k")
+    assert len(talk.facts(run)) == events
+    with pytest.raises(Conflict, match=r"key 'k' belongs to the message 'n'.*another value"):
+        talk.app.signal(run, "n", 2, key="k")
+    for late in ("m", ""):
+        with pytest.raises(Conflict, match="is completed already"):
+            talk.app.signal(run, "n", 1, key=late)
+
+
 def test_a_key_is_held_to_its_message_while_it_waits_in_the_inbox_too(database_url, tmp_path):
     with Kronos.open(database_url=database_url, data_dir=tmp_path, workflows=[paired]) as app:
         run = app.start(paired)
