@@ -5,6 +5,7 @@ Rule 1: the step of a row is everything between the row before it and itself, in
 Rule 2: between two wakes nothing that is recorded can happen: rows that nobody hears are not looked at one by one, and
         no rich object is made for them.
 Rule 3: a market row meets an order that was at the venue before it: a bar one that was there when it opened.
+Rule 4: alone on one stream, a handler whose code never names its event is handed `UNREAD` in its place.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from kronos.trading.seats import HANDLERS, Seat
 from kronos.trading.streams import Depth, Quotes, Stream, Trades, kind_of_stream
 from kronos.trading.tape import Tape
 from kronos.trading.ticks import BookTick, QuoteTick, TradeTick
+from kronos.trading.unread import UNREAD
 from kronos.trading.venue.exchange import Exchange
 
 __all__ = ["Dispatch"]
@@ -87,7 +89,9 @@ class Dispatch:
         handler, scheduled, stopped = getattr(seat.strategy, name), state.schedule.entries, state.stopped
         sending, row, features = desk.sending, start, seat.features
         touch = min(next_touch(0, start, stop), sending.wake_row)
-        events = _events(coordinator.streams[0], coordinator.timeline.available[0], start, stop)
+        events: Iterator[Any] = repeat(UNREAD)
+        if seat.reads_event(name):
+            events = _events(coordinator.streams[0], coordinator.timeline.available[0], start, stop)
         shown = repeat(None) if features is None else map(_show, repeat(context), features.rows(start, stop))
         while row < stop:
             if row >= touch:

@@ -68,6 +68,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     def lots(self, quantity: Decimal | str | float) -> int:
         """Return `quantity` in lots; raise `InvalidInput` when it is off the lot grid."""
+        if type(quantity) is int:
+            return to_units(quantity, self.lot, field="quantity")
         return to_units(to_decimal(quantity, field="quantity"), self.lot, field="quantity")
 
     def price(self, ticks: int) -> Decimal:

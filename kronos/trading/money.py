@@ -35,7 +35,7 @@ def to_decimal(value: Decimal | str | float | SupportsIndex, *, field: str) -> D
     return number
 
 
-def to_units(value: Decimal, step: Decimal, *, field: str) -> int:
+def to_units(value: Decimal | int, step: Decimal, *, field: str) -> int:
     """Return how many `step` make `value`; raise `InvalidInput` when it is not a whole number of them."""
     numerator, denominator = value.as_integer_ratio()
     step_numerator, step_denominator = step.as_integer_ratio()

@@ -18,6 +18,7 @@ from kronos.trading.routes import Routes
 from kronos.trading.strategy import Strategy
 from kronos.trading.streams import Stream, kind_of_stream
 from kronos.trading.tape import Tape
+from kronos.trading.unread import reads
 
 __all__ = ["HANDLERS", "Seat", "strategy_ids", "subscribed", "words_of_error"]
 
@@ -53,6 +54,10 @@ class Seat:
     def is_stopped(self) -> bool:
         """Whether the strategy raised and hears nothing any more."""
         return self.origin in self._tape.state.stopped
+
+    def reads_event(self, handler: str) -> bool:
+        """Return whether a handler's code looks at the event that it is handed."""
+        return reads(getattr(type(self.strategy), handler)) or handler in vars(self.strategy)
 
     def _handles(self, kind: str) -> bool:
         name = HANDLERS[kind]

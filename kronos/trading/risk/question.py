@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -88,8 +88,14 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         """Return the last price of every instrument that has one."""
         return {**self.prices, self.intent.instrument: self.price} if self.price else self.prices
 
-    def others(self, *, instrument: bool = True) -> Iterator[Order]:
-        """Yield the account's other unfinished orders that left or may leave; of the same `instrument` alone or all."""
+    def others(self, *, instrument: bool = True) -> Iterable[Order]:
+        """Return the account's other unfinished orders that left or may leave; of this `instrument` alone or all."""
+        orders = self.state.orders
+        if len(orders) == 1 and self.intent.order_id in orders:
+            return ()
+        return self._others(instrument=instrument)
+
+    def _others(self, *, instrument: bool) -> Iterator[Order]:
         owners, intent = self.state.owners, self.intent
         account = owners[intent.origin]
         for order in self.state.orders.values():

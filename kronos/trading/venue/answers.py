@@ -63,20 +63,26 @@ class Answers:
         """`time` are the rows' times at the venue, `step` what one step of their quantities is in units."""
         self._time, self._traded, self._rules, self._instrument = exchange_times(time), traded, rules, instrument
         self._lots_a_step = step / Fraction(traded.lot)
+        self._slips = bool(rules.slippage or rules.slippage_ticks)
 
     def attach(self, tape: Tape, on_fill: Callable[[OrderFilled], None]) -> None:
         """Write to `tape` from now on; `on_fill` hears every fill before the next thing happens."""
         self._tape, self._on_fill = tape, on_fill
-        self._now = 0
+        self._now, self._armed_for, self._armed = 0, tape.state, -1
         self.rearm()
 
     def rearm(self) -> None:
-        """Look at the orders again."""
-        self._orders = [
-            order
-            for order in self._tape.state.orders.values()
-            if order.instrument == self._instrument and order.phase in _WORKING
-        ]
+        """Look at the orders again, unless nothing was written since."""
+        state = self._tape.state
+        if self._armed != state.records or self._armed_for is not state:
+            self._armed_for, self._armed, number = state, state.records, self._instrument
+            self._orders = [
+                order for order in state.orders.values() if order.instrument == number and order.phase in _WORKING
+            ]
+            self._look()
+
+    def _look(self) -> None:
+        """Prepare for the orders that are there now."""
 
     def _first(self, order: Order) -> int:
         """Return the first row that the order may meet."""
@@ -183,10 +189,10 @@ class Answers:
 
     def _slipped(self, order: Order, price: int) -> int:
         """Return what a taker pays for `price`: worse by the slippage, never worse than its limit."""
-        sign = 1 if order.quantity > 0 else -1
-        worse = abs(price * self._rules.slippage)
-        moved = price + sign * (-int(-worse // 1) + self._rules.slippage_ticks)
-        limit = order.terms.limit
+        sign, limit, moved = 1 if order.quantity > 0 else -1, order.terms.limit, price
+        if self._slips:
+            worse = abs(price * self._rules.slippage)
+            moved += sign * (-int(-worse // 1) + self._rules.slippage_ticks)
         return max(1, min(moved, limit) if limit and sign > 0 else max(moved, limit))
 
     def _stand(self, index: int, row: int, cause: int) -> None:

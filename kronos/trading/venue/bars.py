@@ -40,9 +40,8 @@ class BarVenue(Answers):
         self._bars = bars
         self.wakes = Wakes(bars)
 
-    def rearm(self) -> None:
-        """Look at the orders again: which bars could touch them."""
-        super().rearm()
+    def _look(self) -> None:
+        """Find which bars could touch the orders."""
         self.wakes.rearm(self._orders)
 
     def next_touch(self, index: int, stop: int) -> int:
@@ -70,7 +69,9 @@ class BarVenue(Answers):
         bars = self._bars
         self._stand(index, row, cause)
         self._left = self._offered()
-        self._orders = [order for order in self._orders if order.since <= self._now]
+        there = [order for order in self._orders if order.since <= self._now]
+        if len(there) < len(self._orders):
+            self._orders, self._armed = there, -1
         if self.wakes.expiry <= self._now:
             self._expire()
         opening = bars.open.item(index)

@@ -51,9 +51,8 @@ class BookVenue(Answers):
         self._places: dict[int, tuple[int, Int64s]] = {}
         self.on_trades = BookTrades(self)
 
-    def rearm(self) -> None:
-        """Look at the orders again, and forget those that are gone."""
-        super().rearm()
+    def _look(self) -> None:
+        """Forget the orders that are gone."""
         for order_id in [each for each in self._places if each not in self._tape.state.orders]:
             del self._places[order_id]
 

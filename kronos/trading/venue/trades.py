@@ -37,9 +37,8 @@ class TradeVenue(Answers):
         self._queues: dict[int, tuple[int, int, int]] = {}
         self._extremes: dict[int, tuple[int, int]] = {}
 
-    def rearm(self) -> None:
-        """Look at the orders again, and forget those that are gone."""
-        super().rearm()
+    def _look(self) -> None:
+        """Forget the orders that are gone."""
         there = self._tape.state.orders
         for kept in (self._queues, self._extremes):
             for order_id in [each for each in kept if each not in there]:
