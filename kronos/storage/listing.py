@@ -126,7 +126,8 @@ _ONE: Final = str(_LINE.where(_runs.c.id == sa.bindparam("run")).compile(dialect
 def _conditions(chosen: RunFilter) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if chosen.phases:
-        found.append(sa.cast(_runs.c.phase, sa.Text).in_([phase.value for phase in chosen.phases]))
+        # literals of the column's own type: neither a cast column nor a parameter finds the partial index
+        found.append(_runs.c.phase.in_([sa.literal_column(f"'{Phase(phase).value}'") for phase in chosen.phases]))
     if chosen.workflow is not None:
         found.append(_runs.c.workflow == chosen.workflow)
     if chosen.is_forked is not None:
