@@ -23,6 +23,8 @@ from kronos.storage.embedded import EmbeddedPostgres
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CI: Final = os.environ.get("CI", "").lower() == "true"
+MEMORY: Final = "/dev/shm"
+MEMORY_MIN: Final = 4 << 30
 BROWSERS: Final = ("chromium", "google-chrome", "google-chrome-stable", "chromium-browser")
 
 
@@ -36,13 +38,14 @@ def data_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """The server of this session: DATABASE_URL, or an embedded one."""
+def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The server of this session: DATABASE_URL, or an embedded one; on the disk where durability is tested."""
     given = os.environ.get("DATABASE_URL")
     if given:
         yield given
         return
-    for folder in _data_folder():
+    needs_disk = any(item.get_closest_marker("durability") for item in request.session.items)
+    for folder in _data_folder(None if needs_disk else _memory()):
         server = EmbeddedPostgres(folder)
         url = server.start()
         trust_the_power(url)
@@ -101,7 +104,8 @@ def module_database_url(postgres_url: str, template_database: str) -> Iterator[s
 
 def _database(postgres_url: str, template_database: str) -> Iterator[str]:
     name = f"kronos_test_{os.getpid()}_{next(_counter)}"
-    _administer(postgres_url, "CREATE DATABASE {} TEMPLATE {}", name, template_database)
+    # file by file takes half the processor time of copying through the log
+    _administer(postgres_url, "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template_database)
     yield _with_database(postgres_url, name)
     _administer(postgres_url, "DROP DATABASE {} WITH (FORCE)", name)
 
@@ -120,8 +124,20 @@ def _with_database(url: str, name: str) -> str:
     return f"{head.rpartition('/')[0]}/{name}{mark}{query}"
 
 
-def _data_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="kronos-test-"))
+def _memory() -> str | None:
+    """Return a folder in memory, where a database of six hundred files is made and dropped in a third of the time.
+
+    None where there is little of it, as in a plain container.
+    """
+    try:
+        is_roomy = shutil.disk_usage(MEMORY).free >= MEMORY_MIN and os.access(MEMORY, os.W_OK)
+    except OSError:
+        return None
+    return MEMORY if is_roomy else None
+
+
+def _data_folder(within: str | None = None) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="kronos-test-", dir=within))
     folder.chmod(0o755)
     yield folder
     EmbeddedPostgres(folder).stop()

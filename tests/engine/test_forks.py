@@ -133,7 +133,7 @@ def engine(postgres_url: str, template_database: str, tmp_path_factory: pytest.T
     name = f"kronos_forks_{secrets.token_hex(4)}"
     head, mark, query = postgres_url.partition("?")
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY")
     url = f"{head.rpartition('/')[0]}/{name}{mark}{query}"
     settings = Settings(data_dir=tmp_path_factory.mktemp("forks"), worker_concurrency=4)
     with Engine(workflows=[billing, many, shipping, patient], database_url=url, settings=settings) as running:

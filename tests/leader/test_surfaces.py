@@ -29,7 +29,7 @@ def url(postgres_url: str, template_database: str) -> Iterator[str]:
     name = f"kronos_leader_{secrets.token_hex(4)}"
     head, mark, query = postgres_url.partition("?")
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY")
         yield f"{head.rpartition('/')[0]}/{name}{mark}{query}"
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

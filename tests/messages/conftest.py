@@ -28,7 +28,9 @@ def module_url(postgres_url: str, template_database: str, request: pytest.Fixtur
         for text in ("DROP DATABASE IF EXISTS {} WITH (FORCE)",):
             connection.execute(sql.SQL(text).format(sql.Identifier(name)))
         connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template_database))
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                sql.Identifier(name), sql.Identifier(template_database)
+            )
         )
     head, mark, query = postgres_url.partition("?")
     yield f"{head.rpartition('/')[0]}/{name}{mark}{query}"

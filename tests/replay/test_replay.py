@@ -66,7 +66,7 @@ def environment(postgres_url, template_database, tmp_path_factory):
     (folder / "mailbox").mkdir()
     name = f"kronos_replay_{os.getpid()}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY")
     head, mark, query = postgres_url.partition("?")
     url = f"{head.rpartition('/')[0]}/{name}{mark}{query}"
     own = {"DATABASE_URL": url, "KRONOS_DATA_DIR": str(folder / "data"), "MAILBOX": str(folder / "mailbox")}

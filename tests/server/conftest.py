@@ -77,7 +77,7 @@ def shared_url(postgres_url: str, template_database: str) -> Iterator[str]:
     """A database that the tests of one module share: starting a server for each would cost a second a test."""
     name = f"kronos_server_{secrets.token_hex(4)}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY")
         yield f"{postgres_url.partition('?')[0].rpartition('/')[0]}/{name}" + (
             f"?{postgres_url.partition('?')[2]}" if "?" in postgres_url else ""
         )
