@@ -119,7 +119,7 @@ def _curve(ledger: Ledger) -> list[CurvePoint]:
     rows = _thinned(len(equity), (int(np.argmax(equity)), int(np.argmin(drawdown))))
     times = ledger.times
     return [
-        CurvePoint(ledger.first_row + row, int(times[row]), float(equity[row]), float(drawdown[row])) for row in rows
+        CurvePoint(int(ledger.rows[row]), int(times[row]), float(equity[row]), float(drawdown[row])) for row in rows
     ]
 
 

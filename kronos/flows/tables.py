@@ -24,15 +24,16 @@ TABLES: Final[Mapping[str, Mapping[str, pa.DataType]]] = {
     "trades": {
         "number": _INT, "quantity": _EXACT, "entry_row": _INT, "entry_time": _TIME, "entry_price": _EXACT,
         "entry_order_id": _INT, "exit_row": _INT, "exit_time": _TIME, "exit_price": _EXACT, "exit_order_id": _INT,
-        "fees": _EXACT, "pnl": _EXACT, "open": pa.bool_(),
+        "fees": _EXACT, "pnl": _EXACT, "open": pa.bool_(), "instrument": _TEXT, "strategy": _TEXT, "route": _TEXT,
     },
     "orders": {
         "order_id": _INT, "row": _INT, "sub": _INT, "quantity": _EXACT, "terms": _TEXT, "phase": _TEXT,
-        "reason": _TEXT, "end_row": _INT, "cause_ids": pa.list_(_INT),
+        "reason": _TEXT, "end_row": _INT, "cause_ids": pa.list_(_INT), "instrument": _TEXT, "strategy": _TEXT,
+        "route": _TEXT,
     },
     "fills": {
         "row": _INT, "sub": _INT, "time": _TIME, "order_id": _INT, "quantity": _EXACT, "price": _EXACT,
-        "value": _EXACT, "fee": _EXACT, "assumption": _TEXT,
+        "value": _EXACT, "fee": _EXACT, "assumption": _TEXT, "instrument": _TEXT, "strategy": _TEXT, "route": _TEXT,
     },
     "equity": {"row": _INT, "time": _TIME, "equity": _FLOAT, "drawdown": _FLOAT, "position": _EXACT},
 }  # fmt: skip
@@ -40,11 +41,14 @@ TABLES: Final[Mapping[str, Mapping[str, pa.DataType]]] = {
 
 
 def tables_of(ledger: Ledger) -> dict[str, pa.Table]:
-    """Return `trades`, `orders`, `fills` and `equity` (one row a bar, at its close)."""
-    lots = ledger.positions().tolist()
-    quantity = {each: ledger.instrument.quantity(each) for each in set(lots)}
+    """Return `trades`, `orders`, `fills` and `equity` (one row a point of the ledger).
+
+    `position` there is that of the only instrument, and empty where there are several.
+    """
+    lots = ledger.positions().tolist() if len(ledger.instruments) == 1 else [None] * len(ledger.rows)
+    quantity = {each: None if each is None else ledger.instrument.quantity(each) for each in set(lots)}
     equity = {
-        "row": range(ledger.first_row, ledger.stop_row),
+        "row": ledger.rows,
         "time": ledger.times,
         "equity": ledger.equity(),
         "drawdown": ledger.drawdown(),

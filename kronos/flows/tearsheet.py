@@ -52,7 +52,7 @@ _SHARES: Final = frozenset({
 def tear_sheet(ledger: Ledger, analysis: Analysis, *, title: str, core_chain: str = "") -> str:
     """Return the page of a run; `core_chain` is shown at its end, so that the page names what it was made from."""
     first, last = int(ledger.times[0]), int(ledger.times[-1])
-    currency = ledger.instrument.currency
+    currency = ledger.currency
     bars = f"{ledger.stop_row - ledger.first_row:,} bars"
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -111,12 +111,12 @@ def _equity(ledger: Ledger) -> str:
     equity, times = ledger.equity(), ledger.times
     marks = []
     for fill in ledger.fills()[: MARKS_MAX + 1]:
-        worth = float(equity[fill.row - ledger.first_row])
-        marks.append(Mark(int(times[fill.row - ledger.first_row]), worth, "buy" if fill.quantity > 0 else "sell"))
+        place = ledger.place(fill.row)
+        marks.append(Mark(int(times[place]), float(equity[place]), "buy" if fill.quantity > 0 else "sell"))
     return chart(
         [Line(_points(times, equity), "l0")],
         label="Equity: ▲ bought, ▼ sold",
-        unit=ledger.instrument.currency,
+        unit=ledger.currency,
         marks=marks if len(marks) <= MARKS_MAX else (),
     )
 
@@ -142,7 +142,7 @@ def _profits(ledger: Ledger) -> str:
     return chart(
         [Line([(int(ledger.times[0]), 0.0), (int(ledger.times[-1]), 0.0)], "grid")],
         label="▲ a trade that won, ▼ one that lost, at its profit",
-        unit=ledger.instrument.currency,
+        unit=ledger.currency,
         marks=marks[::stride],
         height=220,
     )

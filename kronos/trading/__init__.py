@@ -10,7 +10,7 @@ from kronos.trading.context import Context
 from kronos.trading.control import Control
 from kronos.trading.features import Past, feature
 from kronos.trading.journal import MemoryRecorder, records_between, state_at, verify
-from kronos.trading.ledger import Ledger, Trade, read_ledger
+from kronos.trading.ledger import Ledger, Trade, ledger_of, read_ledger
 from kronos.trading.positions import Position
 from kronos.trading.results import Result, StateView
 from kronos.trading.session import Session
@@ -25,5 +25,5 @@ __all__ = [
     "AccountConfig", "Backtest", "BacktestConfig", "Bar", "Bars", "Context", "Control", "ExecutionConfig", "Latency",
     "Ledger", "LookAhead", "MemoryRecorder", "NoParams", "Past", "Position", "QuoteTick", "Rate", "Result",
     "RouteConfig", "Session", "SessionConfig", "SmaCross", "Split", "StateView", "Statistics", "Strategy", "Trade",
-    "TradeTick", "feature", "read_ledger", "records_between", "state_at", "statistics", "verify",
+    "TradeTick", "feature", "ledger_of", "read_ledger", "records_between", "state_at", "statistics", "verify",
 ]  # fmt: skip

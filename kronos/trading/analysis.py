@@ -27,13 +27,11 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def held_benchmark(ledger: Ledger) -> Floats:
-    """Return the worth of buying at the first open and holding, splits followed (shape (rows + 1,); begins at 1)."""
-    bars, rows = ledger.bars, slice(ledger.first_row, ledger.stop_row)
-    factor = np.ones(ledger.stop_row - ledger.first_row)
-    for split in bars.splits:
-        if ledger.first_row < split.row < ledger.stop_row:
-            factor[split.row - ledger.first_row :] *= split.numerator / split.denominator
-    return np.concatenate(([1.0], bars.close[rows] * factor / bars.open[ledger.first_row]))
+    """Return the worth of buying equal amounts of every instrument at its first open and holding, splits followed
+    (shape (rows + 1,); begins at 1).
+    """
+    held = ledger.pricing.held(ledger.first_row, ledger.stop_row)
+    return np.concatenate(([1.0], np.mean(held, axis=0) if held else np.ones(len(ledger.rows))))
 
 
 def analyse(ledger: Ledger, calendar: str = "24x7", benchmark: Floats | None = None) -> Analysis:
@@ -41,7 +39,7 @@ def analyse(ledger: Ledger, calendar: str = "24x7", benchmark: Floats | None = N
     figures = statistics(ledger, calendar)
     curve = np.concatenate(([ledger.initial_cash / 10**8], ledger.equity()))
     times = ledger.times
-    years = float(times[-1] - times[0] + ledger.bars.interval_ns) / (DAY_NS * YEAR_DAYS)
+    years = float(times[-1] - times[0] + ledger.pricing.interval_ns) / (DAY_NS * YEAR_DAYS)
     other = held_benchmark(ledger) if benchmark is None else benchmark
     return Analysis(
         statistics=figures,

@@ -17,7 +17,7 @@ from kronos.trading.streams import SNAPSHOT, Depth, Quotes, Stream, Trades
 from kronos.trading.timeline import Timeline
 from kronos.trading.views import Cursor, View
 
-__all__ = ["Coordinator"]
+__all__ = ["Coordinator", "source_of"]
 
 
 class Coordinator:
@@ -33,7 +33,7 @@ class Coordinator:
         self.views = [View(stream, cursor) for stream, cursor in zip(streams, self.cursors, strict=True)]
         self.row, self.between_ns = -1, 0
         self._books: dict[int, tuple[Book, int]] = {}
-        self.priced = [self._source(name) for name in self.names]
+        self.priced = [source_of(streams, name) for name in self.names]
 
     def stand(self, row: int) -> None:
         """Stand before `row`: all rows before it are known."""
@@ -124,10 +124,11 @@ class Coordinator:
             return int(stream.bid[now] + stream.ask[now]) // 2
         return int(stream.price[now]) if isinstance(stream, Trades) else 0
 
-    def _source(self, name: str) -> int:
-        """Return the stream that prices an instrument: trades, else its finest bars, else quotes, else depth."""
-        mine = [place for place, stream in enumerate(self.streams) if stream.instrument == name]
-        return min(mine, key=lambda place: _rank(self.streams[place]))
+
+def source_of(streams: Sequence[Stream], name: str) -> int:
+    """Return the place of what prices an instrument: trades, else its finest bars, else quotes, else depth."""
+    mine = [place for place, stream in enumerate(streams) if stream.instrument == name]
+    return min(mine, key=lambda place: _rank(streams[place]))
 
 
 def _rank(stream: Stream) -> tuple[int, int]:

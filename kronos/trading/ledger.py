@@ -1,110 +1,166 @@
-"""The reading side: trades, orders, fills, equity and drawdown, derived from a journal and its bars.
+"""The reading side: trades, orders, fills, equity and drawdown, derived from a journal and the streams of its run.
 
 Rule 1: nothing here is stored; it is the journal's decision rows times the prices, computed in columns.
-Rule 2: trades are matched first in, first out; an open trade stays open, marked and never closed by the end of data.
-Rule 3: money stays integer (1e-8) until it leaves; a column is int64 where its bound is proven, else exact objects.
+Rule 2: a ledger is of one currency, that which the first account began with; what settles in another is listed among
+        trades, orders and fills, and is no part of equity.
+Rule 3: `of(strategy)` is one strategy's part, over the same cash: profits of the parts sum to that of the whole.
+Rule 4: money stays integer (1e-8) until it leaves; a column is int64 where its bound is proven, else exact objects.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from functools import cached_property
+from itertools import accumulate
+from typing import Any, Self
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from kronos.errors import CorruptHistory
+from kronos.errors import CorruptHistory, InvalidInput
 from kronos.trading.bars import Bars
-from kronos.trading.events import (
-    BorrowCharged,
-    DividendPaid,
-    FundingPaid,
-    IntentRaised,
-    OrderAccepted,
-    OrderCancelled,
-    OrderDenied,
-    OrderExpired,
-    OrderFilled,
-    OrderRejected,
-    OrderReplaced,
-    OrderSubmitted,
-    Record,
-    SplitApplied,
-)
+from kronos.trading.events import OrderFilled, Origin, Record
 from kronos.trading.instruments import BOUND, Instrument
 from kronos.trading.journal import decode_segment
+from kronos.trading.ledger_fold import Change, changes_of
+from kronos.trading.ledger_orders import orders_of
 from kronos.trading.ledger_rows import FillRow, OrderRow, Trade
+from kronos.trading.ledger_trades import trades_of
 from kronos.trading.money import MONEY_SCALE, from_money
-from kronos.trading.splits import split_lots
+from kronos.trading.pricing import Pricing
 from kronos.trading.state import decode_state
-from kronos.trading.terms import MARKET, words_of
 
-__all__ = ["FillRow", "Ledger", "OrderRow", "Trade", "read_ledger"]
+__all__ = ["FillRow", "Ledger", "OrderRow", "Trade", "ledger_of", "read_ledger"]
 
 Floats = npt.NDArray[np.float64]
 
 
-class _Lot(msgspec.Struct):
-    """What is left of one entry: lots (signed), their value and their part of the fee."""
-
-    fill: OrderFilled
-    lots: int
-    value: int
-    fee: int
-    paid: int = 0
-
-
 class Ledger:
-    """Everything that can be read off a finished or partial journal; rows first_row..stop_row-1 of `bars`."""
+    """Everything that can be read off a finished or partial journal of rows first_row..stop_row-1."""
 
     def __init__(
-        self, records: Sequence[Record], bars: Bars, traded: Instrument, *, cash: int, first_row: int, stop_row: int
-    ) -> None:
-        """Take the records of a journal, the bars and instrument of its run, and the cash (1e-8) that it began with."""
-        self.records = records
-        self.bars, self.instrument = bars, traded
-        self.initial_cash, self.first_row, self.stop_row = cash, first_row, stop_row
-        self._moves = [r for r in records if type(r) is OrderFilled or type(r) is SplitApplied]
+        self, records: Sequence[Record], pricing: Pricing, *, origins: Sequence[Origin], owners: Sequence[int],
+        cash: int, currency: str, first_row: int, stop_row: int, strategy: str | None = None,
+    ) -> None:  # fmt: skip
+        """Take the records of a journal, the prices of its run, who acted (`owners` are their accounts), and the cash
+        (1e-8) that all accounts together began with; `strategy` keeps the part of one.
+        """
+        self.records, self.pricing, self.origins, self.owners = records, pricing, origins, owners
+        self.initial_cash, self.currency = cash, currency
+        self.first_row, self.stop_row, self.strategy = first_row, stop_row, strategy
+        self.rows = pricing.points(first_row, stop_row)
+
+    @property
+    def instruments(self) -> Sequence[Instrument]:
+        """Return what is traded, by number."""
+        return self.pricing.traded
+
+    @property
+    def instrument(self) -> Instrument:
+        """Return the first of `instruments`: of a backtest the only one."""
+        return self.pricing.traded[0]
+
+    @property
+    def strategies(self) -> list[str]:
+        """Return the ids of the strategies, in the order of registration."""
+        return list(dict.fromkeys(origin.strategy_id for origin in self.origins))
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """The numbers of the instruments that settle in the ledger's currency."""
+        return [number for number, each in enumerate(self.instruments) if each.currency == self.currency]
+
+    def of(self, strategy: str) -> Self:
+        """Return the part of one strategy; raise `InvalidInput` naming those that there are."""
+        if strategy not in self.strategies:
+            raise InvalidInput(
+                f"strategy {strategy!r}: one of {', '.join(self.strategies)}", field="strategy", value=strategy
+            )
+        return self._again(self.records, strategy)
+
+    def with_records(self, records: Sequence[Record]) -> Self:
+        """Return the same ledger of other records."""
+        return self._again(records, self.strategy)
+
+    def _again(self, records: Sequence[Record], strategy: str | None) -> Self:
+        return type(self)(
+            records, self.pricing, origins=self.origins, owners=self.owners, cash=self.initial_cash,
+            currency=self.currency, first_row=self.first_row, stop_row=self.stop_row, strategy=strategy,
+        )  # fmt: skip
+
+    def owns(self, origin: int) -> bool:
+        """Return whether what has this origin is part of the ledger."""
+        return self.strategy is None or self.origins[origin].strategy_id == self.strategy
+
+    @cached_property
+    def changes(self) -> list[Change]:
+        """What changed cash and lots, in order."""
+        found = changes_of(self.records, self.instruments, self.owners)
+        return [change for change in found if self.owns(change.origin)]
+
+    @property
+    def executions(self) -> list[OrderFilled]:
+        """Return the fills of instruments that settle in the ledger's currency, as recorded."""
+        return [
+            record for record in self.records
+            if type(record) is OrderFilled and record.instrument in self.numbers and self.owns(record.origin)
+        ]  # fmt: skip
 
     @property
     def times(self) -> npt.NDArray[np.int64]:
-        """Return when each row's close was known (ns UTC; shape (rows,))."""
-        return self.bars.open_time[self.first_row : self.stop_row] + self.bars.interval_ns
+        """Return when each of `rows` was known (ns UTC; shape (rows,))."""
+        return self.pricing.times(self.rows)
+
+    def place(self, row: int) -> int:
+        """Return the place in `rows` of the first that is at or after `row`, the last for one beyond."""
+        return min(int(np.searchsorted(self.rows, row)), len(self.rows) - 1)
 
     def equity_units(self) -> npt.NDArray[Any]:
-        """Return equity at each row's close in money units (1e-8; shape (rows,)), int64 or exact objects."""
-        count = self.stop_row - self.first_row
-        cash, lots = self.initial_cash, 0
-        rows, cashes, held = [self.first_row], [cash], [0]
-        for record in self.records:
-            if isinstance(record, OrderFilled):
-                cash -= self.instrument.value(record.price, record.quantity) + record.fee
-                lots += record.quantity
-            elif isinstance(record, SplitApplied):
-                lots, _ = split_lots(lots, record.numerator, record.denominator)
-                cash += record.cash
-            elif isinstance(record, FundingPaid | BorrowCharged | DividendPaid):
-                cash += record.amount
-            else:
-                continue
-            rows.append(max(record.row, self.first_row))
-            cashes.append(cash)
-            held.append(lots)
-        closes = self.bars.close[self.first_row : self.stop_row]
-        lots_max = max(map(abs, held))
-        price_max = 1 if self.instrument.inverse else int(closes.max()) if count else 0
-        fits = max(map(abs, cashes)) + lots_max * price_max * self.instrument.unit < BOUND
-        kind: Any = np.int64 if fits else object
-        lengths = np.diff(np.array([*rows, self.stop_row]))
-        cash_steps = np.repeat(np.array(cashes, dtype=kind), lengths)
-        value_steps = np.repeat(np.array([lots * self.instrument.unit for lots in held], dtype=kind), lengths)
-        if self.instrument.inverse:
-            return np.asarray(cash_steps - _rounded(value_steps, closes.astype(kind)))
-        return np.asarray(cash_steps + value_steps * closes.astype(kind))
+        """Return equity at each of `rows` in money units (1e-8; shape (rows,)), int64 or exact objects."""
+        changes = [change for change in self.changes if change.number in self.numbers]
+        cash = list(accumulate((each.cash for each in changes), initial=self.initial_cash))
+        bound, parts = max(map(abs, cash)), []
+        for number in self.numbers:
+            held = self._held(number)
+            prices = self._prices(number) if any(held[1]) else None
+            if prices is not None and len(prices):
+                traded = self.instruments[number]
+                price_max = 1 if traded.inverse else int(prices.max())
+                bound += max(map(abs, held[1])) * price_max * traded.unit
+                parts.append((traded, held, prices))
+        kind: Any = np.int64 if bound < BOUND else object
+        total = self._stepped([each.row for each in changes], cash, kind)
+        for traded, (rows, lots), prices in parts:
+            worth = self._stepped(rows, [each * traded.unit for each in lots], kind)
+            closes = prices.astype(kind)
+            total = total - _rounded(worth, np.maximum(closes, 1)) if traded.inverse else total + worth * closes
+        return np.asarray(total)
+
+    def _held(self, number: int) -> tuple[list[int], list[int]]:
+        """Return the rows at which an instrument's lots change, and the lots: before the first, then after each."""
+        mine = [change for change in self.changes if change.number == number and change.lots]
+        return [each.row for each in mine], list(accumulate((each.lots for each in mine), initial=0))
+
+    def _prices(self, number: int) -> npt.NDArray[np.int64]:
+        """Return the price of an instrument at each of `rows`; where no stream gives one, that of its last fill."""
+        found = self.pricing.prices(number, self.first_row, self.stop_row)
+        if found is not None:
+            return found
+        fills = [each for each in self.records if type(each) is OrderFilled and each.instrument == number]
+        return np.asarray(self._stepped([each.row for each in fills], [0, *(each.price for each in fills)], np.int64))
+
+    def last_price(self, number: int) -> int:
+        """Return the last price of an instrument in ticks, 0 where there is none."""
+        prices = self._prices(number)
+        return int(prices[-1]) if len(prices) else 0
+
+    def _stepped(self, rows: list[int], values: Sequence[int], kind: Any) -> npt.NDArray[Any]:
+        """Return at each of `rows` of the ledger the last value: `values[0]`, then one after each of `rows`."""
+        places = np.searchsorted(np.array(rows, dtype=np.int64), self.rows, side="right")
+        return np.asarray(np.array(values, dtype=kind)[places])
 
     def equity(self) -> Floats:
-        """Return equity at each row's close in currency (shape (rows,)); exact before the one conversion to float."""
+        """Return equity at each of `rows` in currency (shape (rows,)); exact before the one conversion to float."""
         return np.asarray(self.equity_units() / MONEY_SCALE, dtype=np.float64)
 
     def drawdown(self) -> Floats:
@@ -112,132 +168,53 @@ class Ledger:
         equity = self.equity()
         return equity / np.maximum.accumulate(equity) - 1.0
 
-    def positions(self) -> npt.NDArray[Any]:
-        """Return the lots held at each row's close (shape (rows,), int64)."""
-        lots, rows, held = 0, [self.first_row], [0]
-        for record in self._moves:
-            if isinstance(record, OrderFilled):
-                lots += record.quantity
-            else:
-                lots, _ = split_lots(lots, record.numerator, record.denominator)
-            rows.append(max(record.row, self.first_row))
-            held.append(lots)
-        return np.repeat(np.array(held, dtype=np.int64), np.diff(np.array([*rows, self.stop_row])))
+    def positions(self, number: int = 0) -> npt.NDArray[Any]:
+        """Return the lots of an instrument that are held at each of `rows` (shape (rows,), int64)."""
+        return self._stepped(*self._held(number), np.int64)
+
+    def gross(self) -> Floats:
+        """Return the worth of all holdings, long and short alike, at each of `rows` in currency (shape (rows,))."""
+        found = np.zeros(len(self.rows))
+        for number in self.numbers:
+            held, prices, traded = self.positions(number), self._prices(number), self.instruments[number]
+            unit = float(traded.unit)
+            found += np.abs(held) * (unit / np.maximum(prices, 1) if traded.inverse else prices * unit) / MONEY_SCALE
+        return found
+
+    def invested(self) -> npt.NDArray[np.bool_]:
+        """Return at which of `rows` anything was held (shape (rows,))."""
+        return np.asarray(np.any([self.positions(number) != 0 for number in range(len(self.instruments))], axis=0))
 
     def fills(self) -> list[FillRow]:
         """Return every execution in order."""
-        traded = self.instrument
-        return [
-            FillRow(
-                row=r.row,
-                sub=r.sub,
-                time_ns=int(self.bars.open_time[r.row]),
-                order_id=r.order_id,
-                quantity=traded.quantity(r.quantity),
-                price=traded.price(r.price),
-                value=from_money(traded.value(r.price, r.quantity)),
-                fee=from_money(r.fee),
-                assumption=r.assumption,
-            )
-            for r in self._moves
-            if isinstance(r, OrderFilled)
-        ]
+        return [self._fill(r) for r in self.records if type(r) is OrderFilled and self.owns(r.origin)]
+
+    def _fill(self, record: OrderFilled) -> FillRow:
+        traded, origin = self.instruments[record.instrument], self.origins[record.origin]
+        return FillRow(
+            row=record.row,
+            sub=record.sub,
+            time_ns=self.pricing.happened(record.row, record.causes),
+            order_id=record.order_id,
+            quantity=traded.quantity(record.quantity),
+            price=traded.price(record.price),
+            value=from_money(traded.value(record.price, record.quantity)),
+            fee=from_money(record.fee),
+            assumption=record.assumption,
+            instrument=traded.symbol,
+            strategy=origin.strategy_id,
+            route=origin.route_id,
+        )
 
     def orders(self) -> list[OrderRow]:
         """Return every order that was asked for, in the order of its id, with what became of it."""
-        found: dict[int, OrderRow] = {}
-        left: dict[int, int] = {}
-        for record in self.records:
-            match record:
-                case IntentRaised(action="submit"):
-                    left[record.order_id] = record.quantity
-                    found[record.order_id] = OrderRow(
-                        order_id=record.order_id,
-                        row=record.row,
-                        sub=record.sub,
-                        quantity=self.instrument.quantity(record.quantity),
-                        phase="intended",
-                        cause_ids=record.causes,
-                        terms=words_of(record.terms or MARKET, self.instrument.price),
-                    )
-                case OrderDenied() | OrderRejected() | OrderCancelled() | OrderExpired():
-                    order = found[record.order_id]
-                    order.phase, order.reason = _ENDED[type(record)], record.reason
-                    order.end_row = record.row
-                case OrderSubmitted() | OrderAccepted():
-                    found[record.order_id].phase = _ENDED[type(record)]
-                case OrderFilled():
-                    left[record.order_id] -= record.quantity
-                    order = found[record.order_id]
-                    order.phase = "partially_filled" if left[record.order_id] else "filled"
-                    order.end_row = record.row
-                case OrderReplaced():
-                    order = found[record.order_id]
-                    before = self.instrument.lots(order.quantity)
-                    left[record.order_id] += record.quantity - before
-                    order.quantity = self.instrument.quantity(record.quantity)
-                    order.terms = words_of(record.terms, self.instrument.price)
-                case _ if hasattr(record, "order_id") and hasattr(record, "quantity"):
-                    if record.order_id in left and not isinstance(record, IntentRaised):
-                        left[record.order_id] = record.quantity
-                case _:
-                    pass
-        return list(found.values())
+        found = orders_of(self.records, self.instruments, self.origins)
+        return [order for order in found if self.strategy in {None, order.strategy}]
 
     def trades(self) -> list[Trade]:
         """Return closed trades in the order of their exits, then open ones in the order of their entries."""
-        closed: list[Trade] = []
-        lots: list[_Lot] = []
-        for record in self._moves:
-            if isinstance(record, SplitApplied):
-                _split_lots(lots, record)
-                continue
-            left, fee = record.quantity, record.fee
-            while left and lots and lots[0].lots * left < 0:
-                lot = lots[0]
-                quantity = min(abs(left), abs(lot.lots)) * (1 if lot.lots > 0 else -1)
-                fee_part = _part(fee, abs(quantity), abs(left))
-                closed.append(self._close(len(closed) + 1, lot, quantity, record, fee_part))
-                left, fee = left + quantity, fee - fee_part
-                if not lot.lots:
-                    lots.pop(0)
-            if left:
-                lots.append(_Lot(record, left, self.instrument.value(record.price, left), fee))
-        return closed + [self._open(len(closed) + 1 + i, lot) for i, lot in enumerate(lots)]
-
-    def _close(self, number: int, lot: _Lot, quantity: int, exit_: OrderFilled, exit_fee: int) -> Trade:
-        """Take `quantity` lots (signed as the entry) out of `lot` and return the trade that this ends."""
-        entry_value = _part(lot.value, quantity, lot.lots)
-        entry_fee = _part(lot.fee, quantity, lot.lots)
-        paid = _part(lot.paid, quantity, lot.lots)
-        lot.lots, lot.value = lot.lots - quantity, lot.value - entry_value
-        lot.fee, lot.paid = lot.fee - entry_fee, lot.paid - paid
-        value = self.instrument.value(exit_.price, quantity)
-        return self._trade(
-            number, lot, lots=quantity, gross=value - entry_value + paid, fees=entry_fee + exit_fee, exit_=exit_
-        )
-
-    def _open(self, number: int, lot: _Lot) -> Trade:
-        value = self.instrument.value(int(self.bars.close[self.stop_row - 1]), lot.lots)
-        return self._trade(number, lot, lots=lot.lots, gross=value - lot.value + lot.paid, fees=lot.fee, exit_=None)
-
-    def _trade(self, number: int, lot: _Lot, *, lots: int, gross: int, fees: int, exit_: OrderFilled | None) -> Trade:
-        entry, traded = lot.fill, self.instrument
-        return Trade(
-            number=number,
-            quantity=traded.quantity(lots),
-            entry_row=entry.row,
-            entry_time_ns=int(self.bars.open_time[entry.row]),
-            entry_price=traded.price(entry.price),
-            entry_order_id=entry.order_id,
-            exit_row=exit_.row if exit_ else None,
-            exit_time_ns=int(self.bars.open_time[exit_.row]) if exit_ else None,
-            exit_price=traded.price(exit_.price) if exit_ else None,
-            exit_order_id=exit_.order_id if exit_ else None,
-            fees=from_money(fees),
-            pnl=from_money(gross - fees),
-            open=exit_ is None,
-        )
+        found = trades_of(self.records, self.pricing, self.origins, self.owners, self.stop_row - 1)
+        return [trade for trade in found if self.strategy in {None, trade.strategy}]
 
 
 def _rounded(numerators: npt.NDArray[Any], denominators: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -248,51 +225,30 @@ def _rounded(numerators: npt.NDArray[Any], denominators: npt.NDArray[Any]) -> np
     return np.asarray(np.where(numerators < 0, -quotients, quotients))
 
 
-_ENDED: dict[type[Any], str] = {
-    OrderDenied: "denied",
-    OrderRejected: "rejected",
-    OrderCancelled: "cancelled",
-    OrderExpired: "expired",
-    OrderSubmitted: "submitted",
-    OrderAccepted: "accepted",
-}
-
-
-def _part(amount: int, part: int, whole: int) -> int:
-    share = abs(amount) * abs(part) // abs(whole)
-    return share if amount >= 0 else -share
-
-
-def _split_lots(lots: list[_Lot], split: SplitApplied) -> None:
-    """Apply a split to entries together, so that fractions of a lot add up as they do in the account."""
-    held = sum(lot.lots for lot in lots)
-    left, _ = split_lots(held, split.numerator, split.denominator)
-    before = after = 0
-    for lot in lots:
-        before += lot.lots
-        upto, _ = split_lots(before, split.numerator, split.denominator)
-        lot.lots, after = upto - after, upto
-    if lots:
-        lots[-1].paid += split.cash
-    lots[:] = [lot for lot in lots if lot.lots]
-    if left != after:
-        raise CorruptHistory("a split's lots do not add up")
-
-
 def read_ledger(
     segments: Iterable[bytes], bars: Bars, traded: Instrument, *, first_row: int = 0, stop_row: int | None = None
 ) -> Ledger:
+    """Return the ledger of a backtest's segments (in order); raise `CorruptHistory` for none or a torn one."""
+    return ledger_of(segments, Pricing.of_bars(bars, traded), first_row=first_row, stop_row=stop_row)
+
+
+def ledger_of(
+    segments: Iterable[bytes], pricing: Pricing, *, first_row: int = 0, stop_row: int | None = None
+) -> Ledger:
     """Return the ledger of a journal's segments (in order); raise `CorruptHistory` for none or a torn one."""
     records: list[Record] = []
-    cash: int | None = None
-    last = first_row
+    begun, origins, last = None, [], first_row
     for data in segments:
         segment = decode_segment(data)
-        if cash is None:
-            account = decode_state(segment.state).accounts[0]
-            cash, first_row = account.cash.get(traded.currency, 0), segment.first_row
+        if begun is None:
+            begun, origins, first_row = decode_state(segment.state), segment.origins, segment.first_row
         records.extend(segment.decode())
         last = segment.last_row + 1
-    if cash is None:
+    if begun is None:
         raise CorruptHistory("the journal has no segment")
-    return Ledger(records, bars, traded, cash=cash, first_row=first_row, stop_row=stop_row or last)
+    currency = next(iter(begun.accounts[0].cash))
+    cash = sum(account.cash.get(currency, 0) for account in begun.accounts)
+    return Ledger(
+        records, pricing, origins=origins, owners=begun.owners, cash=cash, currency=currency, first_row=first_row,
+        stop_row=stop_row or last,
+    )  # fmt: skip

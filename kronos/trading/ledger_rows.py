@@ -29,6 +29,9 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     fees: Decimal
     pnl: Decimal
     open: bool
+    instrument: str = ""
+    strategy: str = ""
+    route: str = ""
 
 
 class FillRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +46,9 @@ class FillRow(msgspec.Struct, frozen=True, kw_only=True):
     value: Decimal
     fee: Decimal
     assumption: str
+    instrument: str = ""
+    strategy: str = ""
+    route: str = ""
 
 
 class OrderRow(msgspec.Struct, kw_only=True):
@@ -57,3 +63,6 @@ class OrderRow(msgspec.Struct, kw_only=True):
     end_row: int | None = None
     cause_ids: tuple[int, ...] = ()
     terms: str = "market"
+    instrument: str = ""
+    strategy: str = ""
+    route: str = ""

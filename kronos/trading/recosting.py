@@ -42,20 +42,13 @@ def recosted(ledger: Ledger, fee_bps: Decimal, slippage_bps: Decimal) -> Ledger:
     records: list[Record] = []
     for record in ledger.records:
         if isinstance(record, OrderFilled):
-            value = abs(ledger.instrument.value(record.price, record.quantity))
+            value = abs(ledger.instruments[record.instrument].value(record.price, record.quantity))
             cost = round_half_up(value * fee.numerator, fee.denominator)
             if "limit" not in record.assumption:
                 cost += round_half_up(value * slip.numerator, slip.denominator)
             record = msgspec.structs.replace(record, fee=cost)  # noqa: PLW2901 - the same fill at another cost
         records.append(record)
-    return Ledger(
-        records,
-        ledger.bars,
-        ledger.instrument,
-        cash=ledger.initial_cash,
-        first_row=ledger.first_row,
-        stop_row=ledger.stop_row,
-    )
+    return ledger.with_records(records)
 
 
 def cost_levels(
@@ -87,8 +80,6 @@ def cost_levels(
 def break_even_bps(ledger: Ledger) -> float:
     """Return the fee a side, in basis points, at which the run ends with what it began (negative: it lost before)."""
     free = recosted(ledger, Decimal(0), Decimal(0))
-    traded = sum(
-        abs(ledger.instrument.value(r.price, r.quantity)) for r in ledger.records if isinstance(r, OrderFilled)
-    )
+    traded = sum(abs(ledger.instruments[r.instrument].value(r.price, r.quantity)) for r in ledger.executions)
     gain = int(free.equity_units()[-1]) - ledger.initial_cash
     return 10_000 * gain / traded if traded else float("nan")

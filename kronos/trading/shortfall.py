@@ -3,9 +3,11 @@
 Rule 1: on paper every order that was asked for is held at once, at the price known when it was decided, without cost,
         up to the end; shortfall = profit on paper - profit of the account, and its parts sum to it exactly.
 Rule 2: parts are money, > 0 is lost and < 0 gained:
-        delay    from the close of the row that decided to the first open that the order could meet;
-        spread   half the quoted spread at the fill, where the fill crossed one (bars quote none: 0);
-        slippage from there to the price of the fill, which for a resting order is what waiting changed;
+        delay    from the price known at the row that decided to the first price that the order could meet: the open
+                 of a bar, a trade, the middle of a quote;
+        spread   of what a taker paid beyond the middle of the last quote before, up to half the quoted spread; without
+                 a stream of quotes 0;
+        slippage the rest, from there to the price of the fill, which for a resting order is what waiting changed;
         fees     as charged;
         risk_blocked  what denied orders would have made, unfilled  what the venue never filled;
         carry    funding and borrowing paid, less dividends and funding received;
@@ -23,9 +25,6 @@ from typing import Final
 import msgspec
 
 from kronos.trading.events import (
-    BorrowCharged,
-    DividendPaid,
-    FundingPaid,
     IntentRaised,
     OrderDenied,
     OrderFilled,
@@ -62,6 +61,7 @@ class _Asked(msgspec.Struct):
 
     lots: Fraction
     row: int
+    number: int
     terms: Terms
     filled: Fraction = Fraction(0)
     denied: bool = False
@@ -73,39 +73,32 @@ class _Asked(msgspec.Struct):
 
 
 def shortfall(ledger: Ledger) -> Shortfall:
-    """Return the shortfall of a run and its parts."""
+    """Return the shortfall of a run and its parts, over the instruments that settle in the ledger's currency."""
     asked: dict[int, _Asked] = {}
     parts = dict.fromkeys(PARTS, Fraction(0))
     prices = _Prices(ledger)
     held = Fraction(0)
     for record in ledger.records:
         match record:
-            case IntentRaised(action="submit"):
-                lots = prices.lots(record.quantity, record.row)
-                asked[record.order_id] = _Asked(lots, record.row, record.terms or MARKET)
+            case IntentRaised(action="submit") if record.instrument in ledger.numbers and ledger.owns(record.origin):
+                lots = prices.lots(record.instrument, record.quantity, record.row)
+                asked[record.order_id] = _Asked(lots, record.row, record.instrument, record.terms or MARKET)
             case OrderDenied() if record.order_id in asked:
                 asked[record.order_id].denied = True
-            case OrderReplaced():
+            case OrderReplaced() if record.order_id in asked:
                 order = asked[record.order_id]
-                order.lots = prices.lots(record.quantity, record.row) - order.filled
+                order.lots = prices.lots(order.number, record.quantity, record.row) - order.filled
                 order.terms = record.terms
-            case OrderFilled():
-                order = asked[record.order_id]
-                lots = prices.lots(record.quantity, record.row)
-                order.lots, order.filled = order.lots - lots, order.filled + lots
-                paid = prices.scaled(record.price, record.row)
-                decided, arrival = prices.references(order, paid)
-                parts["delay"] += lots * prices.gain(decided, arrival)
-                parts["slippage"] += lots * prices.gain(arrival, paid)
-                parts["fees"] += record.fee
-                held += lots * prices.gain(paid, prices.end)
-            case FundingPaid() | BorrowCharged() | DividendPaid():
-                parts["carry"] -= record.amount
+            case OrderFilled() if record.order_id in asked:
+                held += _filled(asked[record.order_id], record, prices, parts)
             case _:
                 pass
+    carried = sum(each.cash for each in ledger.changes if each.carry and each.number in ledger.numbers)
+    parts["carry"] = -Fraction(carried)
     for order in asked.values():
-        if order.own:
-            left = order.lots * prices.gain(prices.decided(order.row), prices.end)
+        decided = prices.decided(order) if order.own else None
+        if decided is not None:
+            left = order.lots * prices.gain(order.number, decided, prices.end[order.number])
             parts["risk_blocked" if order.denied else "unfilled"] += left
     real = Fraction(int(ledger.equity_units()[-1]) - ledger.initial_cash)
     parts["rounding"] = held - parts["fees"] - parts["carry"] - real
@@ -114,45 +107,76 @@ def shortfall(ledger: Ledger) -> Shortfall:
     return Shortfall(paper=_money(real + total), real=_money(real), total=_money(total), **told)
 
 
+def _filled(order: _Asked, fill: OrderFilled, prices: _Prices, parts: dict[str, Fraction]) -> Fraction:
+    """Add what a fill cost to `parts`; return what it made up to the end."""
+    number = order.number
+    lots, paid = prices.lots(number, fill.quantity, fill.row), prices.scaled(number, fill.price, fill.row)
+    order.lots, order.filled = order.lots - lots, order.filled + lots
+    decided, arrival = prices.references(order, paid)
+    spread = prices.spread(fill, paid)
+    parts["delay"] += lots * prices.gain(number, decided, arrival)
+    parts["spread"] += lots * spread
+    parts["slippage"] += lots * (prices.gain(number, arrival, paid) - spread)
+    parts["fees"] += fill.fee
+    return lots * prices.gain(number, paid, prices.end[number])
+
+
 class _Prices:
     """Prices of a run in ticks of its end, and quantities in lots of its end: comparable across splits."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.bars, self.unit, self._inverse = ledger.bars, ledger.instrument.unit, ledger.instrument.inverse
-        self.first, self.end = ledger.first_row, Fraction(int(ledger.bars.close[ledger.stop_row - 1]))
-        self._splits = [r for r in ledger.records if isinstance(r, SplitApplied)]
+        self._pricing, self._first = ledger.pricing, ledger.first_row
+        self.end = {number: Fraction(ledger.last_price(number)) for number in ledger.numbers}
+        splits = (r for r in ledger.records if isinstance(r, SplitApplied))
+        self._splits = {(r.row, r.instrument): Fraction(r.numerator, r.denominator) for r in splits}
 
-    def gain(self, start: Fraction, stop: Fraction) -> Fraction:
+    def gain(self, number: int, start: Fraction, stop: Fraction) -> Fraction:
         """Return the money that one lot makes while its price goes from `start` to `stop`."""
-        return self.unit * (1 / start - 1 / stop if self._inverse else stop - start)
+        traded = self._pricing.traded[number]
+        return traded.unit * (1 / start - 1 / stop if traded.inverse else stop - start)
 
-    def _factor(self, row: int) -> Fraction:
+    def _factor(self, number: int, row: int) -> Fraction:
         """Return how many lots of the end one lot at `row` becomes."""
         found = Fraction(1)
-        for split in self._splits:
-            if split.row > row:
-                found *= Fraction(split.numerator, split.denominator)
+        for (at, instrument), factor in self._splits.items():
+            if instrument == number and at > row:
+                found *= factor
         return found
 
-    def lots(self, count: int, row: int) -> Fraction:
-        return count * self._factor(row)
+    def lots(self, number: int, count: int, row: int) -> Fraction:
+        return count * self._factor(number, row)
 
-    def scaled(self, ticks: int, row: int) -> Fraction:
-        return Fraction(ticks) / self._factor(row)
+    def scaled(self, number: int, ticks: int, row: int) -> Fraction:
+        return Fraction(ticks) / self._factor(number, row)
 
-    def decided(self, row: int) -> Fraction:
-        """Return the price of a decision at `row`: its close, or the first open for one before the first row."""
-        if row < self.first:
-            return self.scaled(int(self.bars.open[self.first]), self.first)
-        return self.scaled(int(self.bars.close[row]), row)
+    def decided(self, order: _Asked) -> Fraction | None:
+        """Return the price of a decision: the last one known, or the first that follows; None without either."""
+        ticks = 0 if order.row < self._first else self._pricing.price(order.number, order.row)
+        if ticks:
+            return self.scaled(order.number, ticks, order.row)
+        return self._arrival(order)
+
+    def _arrival(self, order: _Asked) -> Fraction | None:
+        met = self._pricing.opening(order.number, order.row)
+        return None if met is None else self.scaled(order.number, met[1], met[0])
 
     def references(self, order: _Asked, paid: Fraction) -> tuple[Fraction, Fraction]:
         """Return the prices of decision and of arrival; an order that answers another is measured by its own price."""
         if order.own:
-            return self.decided(order.row), self.scaled(int(self.bars.open[order.row + 1]), order.row + 1)
+            return self.decided(order) or paid, self._arrival(order) or paid
         ticks = order.terms.stop or order.terms.limit
-        meant = self.scaled(ticks, order.row) if ticks else paid
+        meant = self.scaled(order.number, ticks, order.row) if ticks else paid
         return meant, meant
+
+    def spread(self, fill: OrderFilled, paid: Fraction) -> Fraction:
+        """Return what a lot lost to the spread: what a taker paid beyond the middle, up to the side that it took."""
+        quoted = self._pricing.quoted(fill.instrument, fill.row) if fill.liquidity == "taker" else None
+        if quoted is None:
+            return Fraction(0)
+        bid, ask = (self.scaled(fill.instrument, ticks, fill.row) for ticks in quoted)
+        middle = (bid + ask) / 2
+        reached = min(max(paid, middle), ask) if fill.quantity > 0 else max(min(paid, middle), bid)
+        return self.gain(fill.instrument, middle, reached)
 
 
 def _money(value: Fraction) -> Decimal:

@@ -15,6 +15,7 @@ from kronos.trading.coordinator import Coordinator
 from kronos.trading.instruments import Instrument
 from kronos.trading.keeper import Keeper
 from kronos.trading.money import from_money
+from kronos.trading.pricing import Pricing
 from kronos.trading.results import Portfolio, Result, StateView, open_orders, whole_portfolio
 from kronos.trading.seats import Seat
 from kronos.trading.session_config import SessionConfig
@@ -91,6 +92,11 @@ class Shown:
             for number, holding in account.holdings.items():
                 held[number] += holding.quantity
         return {name: each.quantity(held[number]) for number, (name, each) in enumerate(self.instruments.items())}
+
+    @property
+    def pricing(self) -> Pricing:
+        """Return the prices of the session's streams: what its ledger is marked with (`ledger_of`)."""
+        return Pricing(self.streams, self.timeline, list(self.instruments.values()))
 
     def portfolio(self) -> Portfolio:
         """Return all accounts together, in the currency that the first began with, at the last known prices."""

@@ -118,7 +118,7 @@ def max_drawdown(equity: Floats) -> float:
     return float((equity / np.maximum.accumulate(equity) - 1.0).min()) if len(equity) else math.nan
 
 
-def exposure(positions: npt.NDArray[np.int64]) -> float:
+def exposure(positions: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> float:
     """Return the fraction of bars at whose close something was held."""
     return float(np.count_nonzero(positions) / len(positions)) if len(positions) else math.nan
 
@@ -147,9 +147,9 @@ def statistics(ledger: Ledger, calendar: str = "24x7") -> Statistics:
     equity = ledger.equity()
     curve = np.concatenate(([initial], equity))
     r = returns(curve)
-    per_year = periods_per_year(ledger.bars.interval_ns, calendar)
+    per_year = periods_per_year(ledger.pricing.interval_ns, calendar)
     times = ledger.times
-    years = float(times[-1] - times[0] + ledger.bars.interval_ns) / (DAY_NS * YEAR_DAYS)
+    years = float(times[-1] - times[0] + ledger.pricing.interval_ns) / (DAY_NS * YEAR_DAYS)
     trades = ledger.trades()
     return Statistics(
         total_return=total_return(equity, initial),
@@ -158,7 +158,7 @@ def statistics(ledger: Ledger, calendar: str = "24x7") -> Statistics:
         sharpe=sharpe(r, per_year),
         sortino=sortino(r, per_year),
         max_drawdown=max_drawdown(curve),
-        exposure=exposure(ledger.positions()),
+        exposure=exposure(ledger.invested()),
         trades=sum(not trade.open for trade in trades),
         open_trades=sum(trade.open for trade in trades),
         win_rate=win_rate(trades),

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from kronos.trading.ledger import Ledger, Trade
-from kronos.trading.money import MONEY_SCALE
+from kronos.trading.money import from_money
 
 __all__ = ["TradeFigures", "gross_exposure", "trade_figures", "turnover"]
 
@@ -78,17 +78,15 @@ def gross_exposure(ledger: Ledger) -> float:
     equity = ledger.equity()
     if not len(equity) or (equity <= 0).any():
         return math.nan
-    closes = ledger.bars.close[ledger.first_row : ledger.stop_row]
-    unit = float(ledger.instrument.unit)
-    worth = unit / closes if ledger.instrument.inverse else closes * unit
-    held = np.abs(ledger.positions()) * worth / MONEY_SCALE
-    return float(np.mean(held / equity))
+    return float(np.mean(ledger.gross() / equity))
 
 
 def turnover(ledger: Ledger, years: float) -> float:
     """Return Σ |value of a fill| / mean equity / years: how often a year the account was traded through."""
     equity = ledger.equity()
-    traded = sum((abs(fill.value) for fill in ledger.fills()), Decimal(0))
+    traded = from_money(
+        sum(abs(ledger.instruments[r.instrument].value(r.price, r.quantity)) for r in ledger.executions)
+    )
     if not len(equity) or years <= 0 or float(np.mean(equity)) <= 0:
         return math.nan
     return float(traded) / float(np.mean(equity)) / years

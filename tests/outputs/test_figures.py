@@ -140,7 +140,7 @@ def test_the_parts_of_the_shortfall_sum_exactly_to_paper_less_account(walk, seed
 
 def paper(ledger):
     """What every order that stands for itself would have made at its decision's close, and the others at theirs."""
-    end, unit = int(ledger.bars.close[ledger.stop_row - 1]), ledger.instrument.unit
+    end, unit = int(ledger.pricing.streams[0].close[ledger.stop_row - 1]), ledger.instrument.unit
     price = {fill.order_id: [] for fill in ledger.fills()}
     total = Fraction(0)
     terms = {}
@@ -158,7 +158,7 @@ def paper(ledger):
     for order_id, asked in terms.items():
         t = asked.terms
         if t is None or (t.kind in ("market", "limit") and not t.parent and not t.group):
-            close = ledger.bars.close[asked.row] if asked.row >= 0 else ledger.bars.open[0]
+            close = ledger.pricing.streams[0].close[asked.row] if asked.row >= 0 else ledger.pricing.streams[0].open[0]
             total += asked.quantity * unit * (end - int(close))
         else:
             for fill in price.get(order_id, []):
