@@ -7,7 +7,6 @@ Rule 2: as much is claimed ahead as the slots will soon be through with: nothing
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -31,7 +30,9 @@ RARE_S: Final = 0.1
 class Appetite:
     """Counts what is under way, by executor; `capacity` says how many slots there are of each."""
 
-    def __init__(self, serving: Serving, capacity: Mapping[Executor, int], is_idle: Callable[[], bool]) -> None:
+    def __init__(
+        self, serving: Serving, capacity: Mapping[Executor, int], is_idle: Callable[[], bool], now_s: float
+    ) -> None:
         self._serving = serving
         self._capacity = capacity
         self._is_idle = is_idle
@@ -41,7 +42,7 @@ class Appetite:
         self._ended = 0
         self._pace = 0.0
         self._ahead_s = AHEAD_S
-        self._paced_at = time.monotonic()
+        self._paced_at = now_s
         self._next_rare = 0.0
         self._sought: dict[Executor, list[str]] = {}
         self._sought_of = -1
@@ -59,9 +60,8 @@ class Appetite:
         """Claim ahead for the time that a few turns take, at least AHEAD_S."""
         self._ahead_s = min(AHEAD_S_MAX, AHEAD_S + 3 * took_s)
 
-    def note_pace(self) -> None:
+    def note_pace(self, now: float) -> None:
         """Keep the pace of late, jobs a second: it rises at once and sinks slowly."""
-        now = time.monotonic()
         pace = self._ended / max(0.001, now - self._paced_at)
         self._paced_at, self._ended = now, 0
         self._pace = max(pace, 0.8 * self._pace)

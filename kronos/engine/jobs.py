@@ -8,9 +8,7 @@ Rule 2: a turn that met a broken link is repeated as it was: each line of it nam
 from __future__ import annotations
 
 import logging
-import random
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
@@ -21,6 +19,7 @@ from kronos.core.definition import StepDefinition
 from kronos.core.jobs import APART_LOSSES, after_failure
 from kronos.core.options import Executor
 from kronos.engine.appetite import Appetite
+from kronos.engine.clock import RunClock
 from kronos.engine.inbox import Inbox
 from kronos.engine.offers import Hand, tasks_of
 from kronos.engine.serving import Serving
@@ -57,6 +56,8 @@ class JobDesk:
         capacity: Mapping[Executor, int],
         is_idle: Callable[[], bool],
         poll_s: float,
+        clock: RunClock,
+        chance: Callable[[], float],
         tell: Callable[[Collection[str]], None],
         on_lost: Callable[[BaseException], None],
     ) -> None:
@@ -64,8 +65,10 @@ class JobDesk:
         self._serving = serving
         self._incarnation = incarnation
         self._inbox = inbox
-        self._appetite = Appetite(serving, capacity, is_idle)
+        self._appetite = Appetite(serving, capacity, is_idle, clock.monotonic_s())
         self._poll_s = poll_s
+        self._clock = clock
+        self._chance = chance
         self._tell = tell
         self._on_lost = on_lost
         self._in_hand: dict[JobId, Hand] = {}
@@ -75,10 +78,10 @@ class JobDesk:
         self._unsent = Ended()
         self._cancelling: set[JobId] = set()
         self._next_claim = self._next_chores = 0.0
-        self._next_check = time.monotonic() + CHECK_S
+        self._next_check = self._clock.monotonic_s() + CHECK_S
         self._hinted = True
         self._holding = self._stopping = False
-        self._wake = threading.Event()
+        self.wake: Final = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kronos-jobs", daemon=True)
 
     # ── from outside ──
@@ -90,12 +93,12 @@ class JobDesk:
     def hint(self) -> None:
         """Say that there may be something new."""
         self._hinted = True
-        self._wake.set()
+        self.wake.set()
 
     def put_ended(self, task: Task, outcome: Outcome) -> None:
         """Hand over an attempt that has ended."""
         self._ended.append((task, outcome))
-        self._wake.set()
+        self.wake.set()
 
     def hold(self) -> None:
         """Claim nothing more; what runs may end and is recorded."""
@@ -104,7 +107,7 @@ class JobDesk:
     def stop(self) -> None:
         """End, and wait for it."""
         self._holding = self._stopping = True
-        self._wake.set()
+        self.wake.set()
         if self._thread.ident is not None:
             self._thread.join(timeout=10)
 
@@ -120,20 +123,24 @@ class JobDesk:
         while not self._stopping:
             try:
                 wait_s = self.turn()
-            except Unavailable:
-                wait_s = RECONNECT_S
-                self._next_check = 0.0
-                self._wake.clear()
             except BaseException as error:
                 self._on_lost(error)
                 return
             if wait_s > 0:
-                self._wake.wait(wait_s)
-            self._wake.clear()
+                self.wake.wait(wait_s)
+            self.wake.clear()
 
     def turn(self) -> float:
         """Do what is due; return the seconds until the next turn is, unless something arrives."""
-        now = time.monotonic()
+        try:
+            return self._turn()
+        except Unavailable:
+            self._next_check = 0.0
+            self.wake.clear()
+            return RECONNECT_S
+
+    def _turn(self) -> float:
+        now = self._clock.monotonic_s()
         self._do_chores(now)
         hinted, self._hinted = self._hinted, False
         self._take_ended()
@@ -153,9 +160,9 @@ class JobDesk:
         ended = self._unsent
         if not wishes and not ended:
             return Claims()
-        began = time.monotonic()
+        began = self._clock.monotonic_s()
         claims = self._store.turn(self._incarnation, ended, list(wishes))
-        self._appetite.note_turn(time.monotonic() - began)
+        self._appetite.note_turn(self._clock.monotonic_s() - began)
         self._unsent = Ended()
         self._forget(ended.ids)
         tasks = [task for job in claims.jobs for task in self._take(job)]
@@ -222,7 +229,7 @@ class JobDesk:
                 continue
             self._appetite.end(task.executor)
             self._note_ended(hand, task, outcome)
-        self._appetite.note_pace()
+        self._appetite.note_pace(self._clock.monotonic_s())
 
     def _note_ended(self, hand: Hand, task: Task, outcome: Outcome) -> None:
         job, unsent = hand.job, self._unsent
@@ -249,7 +256,7 @@ class JobDesk:
             failure,
             failures=job.failures,
             finished_ns=outcome.finished_ns,
-            chance=random.random(),  # noqa: S311 - jitter only
+            chance=self._chance(),
             is_apart=job.losses >= APART_LOSSES and failure.type == PROCESS_DIED,
         )
         why = msgspec.json.encode(failure)

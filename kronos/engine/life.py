@@ -117,10 +117,10 @@ class Life:
             stats=around.stats,
             claim_max=around.claim_max,
         )
-        self.jobs: Final = self._desk(around)
+        self.jobs: Final = self._desk(around, clock)
         self._thread = threading.Thread(target=self._turn, name="kronos-owner", daemon=True)
 
-    def _desk(self, around: Surroundings) -> JobDesk | None:
+    def _desk(self, around: Surroundings, clock: RunClock) -> JobDesk | None:
         if around.jobs is None:
             return None
         return JobDesk(
@@ -131,6 +131,8 @@ class Life:
             capacity=around.capacity,
             is_idle=lambda: self.loop.idle_s > IDLE_S,
             poll_s=around.poll_s,
+            clock=clock,
+            chance=around.chance,
             tell=self.commits.spread,
             on_lost=self.lost,
         )

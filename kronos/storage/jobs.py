@@ -7,7 +7,6 @@ Rule 3: queues with keys or limits are claimed by one worker at a time; the othe
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
@@ -15,7 +14,7 @@ from kronos.core.jobs import CHUNK
 from kronos.core.options import STEPS_QUEUE
 from kronos.kernel.ids import DefinitionId, IncarnationId, JobId
 from kronos.ports.jobs import ClaimedJob, Claims, Ended, FailedJob, FinishedJob, Lane, SentSteps, Wish
-from kronos.storage.database import Connection, Session, committing
+from kronos.storage.database import LINK, Connection, Link, Session, committing
 from kronos.storage.fencing import ask_fence, check_fence, fenced
 from kronos.storage.notices import announce
 from kronos.storage.statements import statement
@@ -29,8 +28,9 @@ RESCAN_S: Final = 0.1
 class PostgresJobs:
     """`ports.JobStore` over Postgres; `queues` are those to claim from, None for all."""
 
-    def __init__(self, url: str, *, queues: Sequence[str] | None = None) -> None:
-        self._session = Session(url, purpose="jobs")
+    def __init__(self, url: str, *, queues: Sequence[str] | None = None, link: Link = LINK) -> None:
+        self._session = Session(url, purpose="jobs", link=link)
+        self._monotonic = link.monotonic
         self._queues = None if queues is None else list(queues)
         self._plain: list[str] = []
         """Queues that were without keys and limits the last time; a claim of one looks for itself."""
@@ -107,7 +107,7 @@ class PostgresJobs:
         return len(claimed)
 
     def _forget_marks(self) -> None:
-        now = time.monotonic()
+        now = self._monotonic()
         if now >= self._rescan_at:
             self._rescan_at = now + RESCAN_S
             self._low_water.clear()

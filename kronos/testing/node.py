@@ -138,6 +138,8 @@ class Node:
         self._part(life, "renew", lambda life: _repeat(lambda: self._is_over(life), lease.renew, lease.renew_s))
         self._part(life, "watch", lambda life: _repeat(lambda: self._is_over(life), lease.watch, 0.01))
         self._part(life, "reap", lambda life: _repeat(lambda: self._is_over(life), lease.reap, lease.reap_s))
+        if life.jobs is not None:
+            self._part(life, "jobs", self._take_jobs)
         for number in range(self._count):
             self._part(life, f"slot-{number}", self._execute)
 
@@ -172,6 +174,13 @@ class Node:
             wait_s = life.intake.turn()
             actor.wait(wait_s, lambda: wake.is_set() or self._is_over(life))
             wake.clear()
+
+    def _take_jobs(self, life: Life) -> None:
+        actor, desk = _me(), life.jobs
+        assert desk is not None, "only a desk is turned"
+        while not self._is_over(life) and not self._leaving:
+            actor.wait(desk.turn(), lambda: desk.wake.is_set() or self._is_over(life))
+            desk.wake.clear()
 
     def _commit(self, life: Life) -> None:
         actor = _me()

@@ -64,10 +64,11 @@ class Watch:
         self.broken: list[str] = []
         self.executions: list[tuple[str, str, int]] = []
 
-    def execution(self, run: str, step: str, attempt: int, worker: int) -> None:
+    def execution(self, run: str, step: str, attempt: int, worker: int, *, is_lent: bool = False) -> None:
         """A step's code is about to be called: whom it needs must be on record as completed.
 
         A worker that was declared dead while it stood still may not know yet, and call once more: its outcome is lost.
+        One that took a step of another's run (`is_lent`) may not either: the next owner may have offered it again.
         """
         self.executions.append((run, step, attempt))
         workflow = self._one("SELECT workflow FROM kronos.runs WHERE id = %s", run)
@@ -79,8 +80,14 @@ class Watch:
                 need,
             ):
                 self.broken.append(f"run {run}: {step} is executed before {need} was committed")
-        if self._one("SELECT dead_at IS NULL FROM kronos.incarnations WHERE id = %s", worker) and self._one(
-            "SELECT count(*) FROM kronos.events WHERE run_id = %s AND step = %s AND kind = 'step_completed'", run, step
+        if (
+            not is_lent
+            and self._one("SELECT dead_at IS NULL FROM kronos.incarnations WHERE id = %s", worker)
+            and self._one(
+                "SELECT count(*) FROM kronos.events WHERE run_id = %s AND step = %s AND kind = 'step_completed'",
+                run,
+                step,
+            )
         ):
             self.broken.append(f"run {run}: {step} is executed again after its outcome was committed")
 

@@ -39,6 +39,11 @@ def never(number: int) -> int:
     raise ValueError(f"{number} is not to be had")
 
 
+@step(queue="elsewhere")
+def halve(number: int) -> int:
+    return number // 2
+
+
 @step
 def bulky(number: int) -> str:
     return str(number % 3) * BULK
@@ -78,6 +83,11 @@ def stumbling(number: int) -> int:
 @workflow(version="1")
 def failing(number: int) -> int:
     return double(never(increment(number)))
+
+
+@workflow(version="1")
+def lending(number: int) -> int:
+    return halve.named("last")(double(halve(number)))
 
 
 @workflow(version="1")
@@ -131,6 +141,7 @@ EXPECTED = {
     "placing": lambda n: 2 * (n + 101),
     "stumbling": lambda n: 2 * (n + 10),
     "failing": None,
+    "lending": lambda n: n // 2,
     "bulk": lambda n: BULK,
     "spreading": lambda n: sum(2 * i for i in range(n % 4)),
     "parenting": lambda n: 2 * (n + 1) + 2,
@@ -146,6 +157,7 @@ NEEDS = {
     "placing": {"increment": (), "place": ("increment",), "double": ("place",)},
     "stumbling": {"stumble": (), "double": ("stumble",)},
     "failing": {"increment": (), "never": ("increment",), "double": ("never",)},
+    "lending": {"halve": (), "double": ("halve",), "last": ("double",)},
     "bulk": {"bulky": (), "measure": ("bulky",)},
     "spreading": {"listed": (), "double": ("listed",), "total": ("double",)},
     "parenting": {"chain": (), "increment": ("chain",)},
@@ -158,3 +170,5 @@ CHILDREN = frozenset({"chain"})
 """What runs of the others start."""
 
 FLOWS = [single, chain, diamond, placing, stumbling, failing, bulk, spreading, parenting, napping, asking]
+LENT = lending
+"""Served, and asked for where nodes take steps of each other's runs."""

@@ -82,6 +82,15 @@ MUTATIONS: Final = {
     "blind resend after COMMIT": Mutation(
         _without("find_flush", "WHERE", "WHERE false AND"), aims=("COMMIT flush",), kinds=("drop_after", "late")
     ),
+    "job begun after its deadline": Mutation(
+        _without("claim_jobs", "AND (deadline_at IS NULL OR deadline_at > (SELECT kronos.now()))"),
+        aims=("COMMIT jobs", "expire_jobs"),
+        kinds=("pause",),
+        needs="jobs",
+    ),
+    "jobs of the living given away": Mutation(
+        _without("release_lost_jobs", "w.dead_at IS NOT NULL AND "), aims=("finish_jobs",), needs="jobs"
+    ),
     "leader without epoch": Mutation(
         {"hold_epoch": "SELECT 1 WHERE %(epoch)s > 0 AND %(node)s > 0"},
         aims=("lock_due_schedules", "fire_schedule", "advance_schedule"),

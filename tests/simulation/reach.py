@@ -9,7 +9,7 @@ from typing import Final
 
 from kronos.storage.statements import statement_names
 
-__all__ = ["AIMS", "LED", "NEEDED", "OUT_OF_REACH", "PRELUDES", "SWEPT"]
+__all__ = ["AIMS", "EMPLOYED", "LED", "NEEDED", "OUT_OF_REACH", "PRELUDES", "SWEPT"]
 
 LED: Final = frozenset(
     {
@@ -30,7 +30,19 @@ LED: Final = frozenset(
 SWEPT: Final = frozenset({"sweep_blobs", "put_blobs", "refer_blobs", "get_blob"})
 """Statements that need large values, and somebody who sweeps them."""
 
+EMPLOYED: Final = frozenset(
+    {
+        *("cancel_job", "claim_jobs", "claim_jobs_fairly", "expire_jobs", "fail_jobs", "find_cancelled_jobs"),
+        *("find_keyed_job", "find_lanes", "find_next_due", "find_shared_definitions", "finish_jobs"),
+        *("free_idempotency_key", "insert_jobs", "insert_step_jobs", "lock_queue", "purge_jobs", "release_jobs"),
+        *("release_lost_jobs", "send_outcomes", "sweep_step_jobs", "COMMIT jobs"),
+    }
+)
+"""Statements that need jobs, and workers that take them."""
+
 NEEDED: Final = {
+    "insert_step_jobs": ("lending",),
+    "send_outcomes": ("lending",),
     "delete_inbox": ("asking",),
     "load_events": ("chain", "diamond", "placing"),
     "note_heads": ("asking",),
@@ -59,6 +71,7 @@ PRELUDES: Final[dict[str, tuple[str, str] | tuple[str, str, int]]] = {
     "mark_dead": _DEATH,
     "recall_steps": _DEATH,
     "record_takeovers": _DEATH,
+    "release_jobs": ("find_lanes", "drop"),
     "retire_incarnation": ("COMMIT flush", "pause_long"),
 }
 """What must happen first: (statement, kind of fault), and at which time it is sent, if not at the first."""
@@ -68,17 +81,15 @@ _REASONS: Final = {
         count_jobs count_runs find_archives find_datasets find_definitions list_dead list_definitions_in_use
         list_firings list_job_failures list_jobs list_nodes list_quarantine list_queue_keys list_queues list_schedules
         list_targets name_definitions read_checkpoints read_events read_family read_head read_segments group_dead
-        read_phase read_progress find_shared_definitions find_keyed_job find_target""",
+        read_phase read_progress read_scopes find_target""",
     "recordings of trading steps and market data: no simulated step makes any": """
-        add_checkpoint add_dataset add_segment delete_checkpoints settle_quarantine""",
-    "jobs and steps that other workers run have no actors here yet: tests/jobs kills their workers": """
-        cancel_job claim_jobs claim_jobs_fairly discard_dead expire_jobs fail_jobs find_cancelled_jobs find_lanes
-        find_next_due finish_jobs free_idempotency_key hold_back insert_jobs insert_step_jobs limit_queue lock_queue
-        pause_queue purge_jobs read_claims read_scopes register_targets release_jobs requeue_dead_jobs
-        requeue_dead_runs resume_queue send_outcomes sweep_step_jobs""",
+        add_checkpoint add_dataset add_segment delete_checkpoints hold_back settle_quarantine""",
+    "what is said of queues and dead jobs by hand, by an operator": """
+        discard_dead limit_queue pause_queue requeue_dead_jobs requeue_dead_runs resume_queue""",
+    "at the start of a program that serves targets, before it asks for anything": "register_targets",
     "forks, successors, attributes, steps in transactions and adoption have no simulated workflow yet": """
         add_ancestry adopt_run cancel_children check_alive_in_step find_first_facts find_step_outcome fork_run
-        lock_families lock_parent read_outcomes send_step_outcome send_to_inboxes set_attributes
+        lock_families lock_parent read_claims read_outcomes send_step_outcome send_to_inboxes set_attributes
         start_run_with_attributes start_successors""",
     "signs of life of long steps: simulated steps give none": "forget_progress record_progress sweep_progress",
     "done by hand, by an operator": "delete_schedule lock_schedule pause_schedule resume_schedule",
@@ -93,6 +104,6 @@ OUT_OF_REACH: Final = {name: reason for reason, names in _REASONS.items() for na
 
 AIMS: Final = (
     *(name for name in statement_names() if name not in OUT_OF_REACH),
-    *("COMMIT flush", "COMMIT intake", "COMMIT client", "COMMIT heartbeat"),
+    *("COMMIT flush", "COMMIT intake", "COMMIT client", "COMMIT heartbeat", "COMMIT jobs"),
 )
 """What the first fault of a seed aims at."""

@@ -34,6 +34,7 @@ from kronos.kernel.ids import RunId
 from kronos.ports.leading import Presence
 from kronos.storage.blobs import PostgresBlobs
 from kronos.storage.database import Session
+from kronos.storage.jobs import PostgresJobs
 from kronos.storage.leading import PostgresLeadership
 from kronos.storage.migrate import migrate
 from kronos.storage.queue import PostgresQueue
@@ -49,7 +50,8 @@ from kronos.testing.scheduling import Scheduler, StuckError, current_actor
 from tests.simulation import flows
 from tests.simulation.checker import Accepted, Rules, Watch, broken_rules
 from tests.simulation.mutations import Mutation
-from tests.simulation.reach import LED, NEEDED, PRELUDES, SWEPT
+from tests.simulation.reach import EMPLOYED, LED, NEEDED, PRELUDES, SWEPT
+from tests.simulation.tasks import JOURNAL, JobClient, Wished, broken_jobs, wrong_attempt
 
 STRUCK_MAX: Final = 80
 """Statements after which nothing goes wrong any more."""
@@ -61,10 +63,19 @@ POLL_S: Final = 1.0
 AGES: Final = (timedelta(minutes=5), timedelta(minutes=45), timedelta(hours=3))
 """How long ago somebody touched the blobs that nobody refers to."""
 RULES: Final = Rules(flows.EXPECTED, flows.NEEDS)
-TIES: Final = {"claim_runs": ("ORDER BY wake_at", "ORDER BY rank")}
+TIES: Final = {
+    "claim_runs": ("ORDER BY wake_at", "ORDER BY rank"),
+    "claim_jobs": ("ORDER BY rank",),
+    "claim_jobs_fairly": ("ORDER BY rank", "ORDER BY c.turn, c.rank"),
+}
 """Where production leaves open which of two equals comes first, the id decides here: the place on disk would not be the
 same twice.
 """
+ACTING: Final = frozenset(
+    {"insert_flush", "hold_epoch", "claim_jobs", "claim_jobs_fairly", "finish_jobs", "fail_jobs", "release_jobs"}
+    | {"send_outcomes"}
+)
+"""Statements whose transaction none but the living, and the leader, may commit."""
 ELSEWHERE: Final = frozenset({"alembic_version", "schema_version"})
 
 
@@ -94,6 +105,7 @@ class Report:
 _RESET: Final = """
 DO $$
 BEGIN
+    TRUNCATE arena.job_journal RESTART IDENTITY;
     EXECUTE (
         SELECT 'TRUNCATE ' || string_agg('kronos.' || quote_ident(relname), ', ') || ' CASCADE' FROM pg_class
         WHERE relnamespace = 'kronos'::regnamespace AND relkind = 'r' AND NOT relispartition
@@ -132,6 +144,7 @@ class Arena:
             at.execute(sql.SQL("CREATE TABLE arena.{} AS TABLE kronos.{}").format(table, table))
             if at.execute(sql.SQL("SELECT FROM arena.{} LIMIT 1").format(table)).fetchone() is not None:
                 kept.append(str(name))
+        at.execute(JOURNAL)
         self._reset = _RESET + "".join(
             f"INSERT INTO kronos.{name} OVERRIDING SYSTEM VALUE SELECT * FROM arena.{name};" for name in kept
         )
@@ -153,10 +166,12 @@ class Served:
     def __init__(self) -> None:
         self.serving = Serving()
         self.registered = []
-        for each in flows.FLOWS:
+        for each in (*flows.FLOWS, flows.LENT):
             definition, _sources = define(each)
             self.serving.add(each, definition)
             self.registered.append(definition)
+        self.lent = self.registered.pop()
+        self.serving.add_steps((flows.double, flows.stumble, flows.never))
 
 
 class Client:
@@ -182,6 +197,8 @@ class Client:
         wanted = rng.sample(world.served.registered, rng.choice((1, 1, 2)))
         if world.needed:
             wanted = [each for each in world.served.registered if each.workflow in world.needed]
+        if world.is_employed and ("lending" in world.needed or rng.random() < 0.5):
+            wanted = [world.served.lent]
         children = [each for each in world.served.registered if each.workflow in flows.CHILDREN]
         for definition in [*wanted, *(children if any(each.graph.has_children for each in wanted) else ())]:
             self._patiently(lambda definition=definition: self._submission.register(definition, {}))
@@ -353,7 +370,7 @@ class Judging(FaultPlan):
 
     def before(self, connection: SimulatedConnection, name: str, params: Any) -> None:
         self.schedule.append((getattr(current_actor(), "name", "?"), name))
-        if name in {"insert_flush", "hold_epoch"}:
+        if name in ACTING:
             self._acting[connection.pid] = connection.transactions, params.get("incarnation"), params.get("epoch")
         super().before(connection, name, params)
         if name == "end_leader":
@@ -401,12 +418,15 @@ class World:
         aim = aims[seed % len(aims)]  # in turn: each statement has its seeds
         self.is_led = mutation.needs == "leader" or aim in LED or rng.random() < 0.05
         """Whether the nodes campaign for the lead, and somebody keeps a schedule."""
+        self.is_employed = mutation.needs == "jobs" or aim in EMPLOYED
+        """Whether somebody asks for jobs, and the nodes take them: and steps of each other's runs."""
         self.is_swept = mutation.needs == "sweep" or aim in SWEPT or rng.random() < 0.1
         self.needed = ("bulk",) if self.is_swept else NEEDED.get(aim, ())
         """The workflows without which the aim would not be reached."""
         self.clock = FakeClock(START - timedelta(seconds=rng.choice((0.8, 1.5))) if self.is_led else START)
         self.scheduler = Scheduler(f"{seed}/turns", clock=self.clock, backends=arena.observer)
         self.accepted = Accepted()
+        self.wished = Wished()
         self.watch = Watch(arena.observer.connection, RULES)
         self.plan = Judging(
             self,
@@ -429,7 +449,9 @@ class World:
         if self.is_swept:
             self._leave_blobs(rng)
             Sweeper(self)
-        self.clients = [Client(f"client-{n}", self) for n in range(rng.choice((1, 1, 1, 2)))]
+        self.clients: list[Client | JobClient] = [Client(f"client-{n}", self) for n in range(rng.choice((1, 1, 1, 2)))]
+        if self.is_employed:
+            self.clients += [JobClient(f"asker-{n}", self) for n in range(rng.choice((1, 2)))]
 
     def _node(self, name: str) -> Node:
         return Node(
@@ -437,9 +459,15 @@ class World:
             scheduler=self.scheduler,
             around=self._around,
             delays=self._delays,
-            on_execute=lambda task, worker: self.watch.execution(task.run_id, task.step, task.attempt, worker),
+            on_execute=self._executes,
             extras=self._lead if self.is_led else lambda _node: {},
         )
+
+    def _executes(self, task: Task, worker: int) -> None:
+        if task.job and (wrong := wrong_attempt(self.arena.observer.connection, task, worker)):
+            self.watch.broken.append(wrong)
+        if task.job != task.run_id:
+            self.watch.execution(task.run_id, task.step, task.attempt, worker, is_lent=bool(task.job))
 
     def _lead(self, node: Node) -> dict[str, Callable[[], float]]:
         """Return what makes a node a candidate for the lead."""
@@ -484,6 +512,8 @@ class World:
             lease_s=LEASE_S,
             poll_s=POLL_S,
             claim_max=20,
+            jobs=PostgresJobs(self.arena.url, link=link) if self.is_employed else None,
+            capacity={"thread": 2, "process": 1, "async": 1} if self.is_employed else {},
             clock=lambda database_ns: RunClock(database_ns, clock.now_ns),
             chance=self.scheduler.rng.random,
         )
@@ -537,6 +567,7 @@ class World:
         broken += [f"{who} broke down: {type(error).__name__}: {error}" for who, error in self.scheduler.faults]
         broken += self.watch.broken
         broken += broken_rules(connection, RULES, self.accepted)
+        broken += broken_jobs(connection, self.wished)
         return Report(
             self.seed,
             self.plan.aim,
@@ -569,7 +600,8 @@ class World:
 
     def _is_over(self) -> bool:
         row = self.arena.observer.connection.execute(
-            "SELECT count(*) FROM kronos.runs WHERE finished_at IS NULL"
+            """SELECT (SELECT count(*) FROM kronos.runs WHERE finished_at IS NULL)
+                    + (SELECT count(*) FROM kronos.jobs WHERE finished_at IS NULL)"""
         ).fetchone()
         if row == (0,) and self.is_led and self._is_slot_open():
             return False
@@ -589,6 +621,7 @@ def _digest(connection: psycopg.Connection[Any]) -> str:
         "SELECT run_id, seq, count, kind::text, step, attempt, at_ns, body, hash FROM kronos.events ORDER BY 1, 2",
         "SELECT id, workflow, phase::text, input, output, failure, head_seq, created_at FROM kronos.runs ORDER BY 1",
         "SELECT id, name, dead_at, dead_why FROM kronos.incarnations ORDER BY 1",
+        "SELECT * FROM arena.job_journal ORDER BY n",
     ):
         for row in connection.execute(query):
             digest.update(repr(row).encode())
