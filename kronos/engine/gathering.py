@@ -121,6 +121,7 @@ def _take_beside(run: OwnedRun, beside: Beside, flush: Flush) -> None:
     flush.drained += beside.drained
     flush.drained_by_end += beside.drained_by_end
     flush.offered += beside.offered
+    flush.withdrawn += [(run.log.uuid, once) for once in beside.withdrawn]
     if beside.attributes is not None:
         flush.attributes[run.log.uuid] = msgspec.json.encode(beside.attributes)
 

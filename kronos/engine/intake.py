@@ -181,14 +181,17 @@ class Intake:
         """Claim what is wanted; return whether there may be more."""
         wanted, self._wanted = self._wanted, 0
         claimed = self._queue.claim(self._incarnation, self._serving.ids, wanted)
-        waiting = self._commands_of(claimed)
         fresh = [run for run in claimed if run.claims == 1 and run.changes is None]
+        late = [run for run in claimed if run.claims > 1 or run.changes is not None]
+        if late:  # before the inboxes are read: what was spread out then comes no more
+            self._queue.recall(self._incarnation, [run.id for run in late])
+        waiting = self._commands_of(claimed)
         for run in fresh:
             owned = self._own(run)
             self._hand_over(owned, owned.begin(), waiting)
         self._inbox.wake.set()
-        if len(fresh) < len(claimed):
-            self._take_over([run for run in claimed if run.claims > 1 or run.changes is not None], waiting)
+        if late:
+            self._take_over(late, waiting)
             self._inbox.wake.set()
         if len(claimed) < wanted:
             self._wanted = self._wanted or wanted - len(claimed)
@@ -209,8 +212,10 @@ class Intake:
         return ground
 
     def _commands_of(self, claimed: list[ClaimedRun]) -> dict[RunId, list[Command]]:
-        """Return what the inboxes of `claimed` hold already: a run that was cancelled must not begin to execute."""
-        waiting: dict[RunId, list[Command]] = {run.id: [] for run in claimed if run.has_commands}
+        """Return what the inboxes of `claimed` hold already: a run that was cancelled must not begin to execute, nor
+        one that was taken over do again what came in since it was claimed.
+        """
+        waiting: dict[RunId, list[Command]] = {run.id: [] for run in claimed if run.has_commands or run.claims > 1}
         for command in self._queue.commands_of(self._incarnation, list(waiting)) if waiting else ():
             waiting[command.run_id].append(self._whole(command))
         return waiting
@@ -233,7 +238,6 @@ class Intake:
         self._inbox.put_claimed(run, [] if run.is_over else run.hold_back(tasks))
 
     def _take_over(self, claimed: list[ClaimedRun], waiting: dict[RunId, list[Command]]) -> None:
-        self._queue.recall(self._incarnation, [run.id for run in claimed])
         loaded = self._queue.load(claimed)
         states = {run.id: fold(run.id, loaded[run.id].events) for run in claimed}
         counts = {run.id: _takeovers(run, states[run.id], loaded[run.id]) for run in claimed}

@@ -3,6 +3,7 @@
 Rule 1: an offer is durable before anybody can take it, and is gone in the very transaction that brings its outcomes.
 Rule 2: steps that name a queue are offered one by one and stay offered when their run changes hands; what a wide run
         merely spreads is offered in chunks, and taken back then.
+Rule 3: nobody takes an attempt whose outcome is on record: an offer that was made anew meanwhile goes in that flush.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from kronos.kernel.ids import DefinitionId, IncarnationId, RunId, StepName
 from kronos.ports.jobs import ClaimedJob, SentSteps
 from kronos.ports.queue import StepJob
 
-__all__ = ["Hand", "offer_one", "offer_target", "spread", "tasks_of"]
+__all__ = ["Hand", "offer_name", "offer_one", "offer_target", "spread", "tasks_of"]
 
 
 class _Offered(msgspec.Struct, frozen=True, array_like=True):
@@ -41,12 +42,16 @@ def offer_target(definition: DefinitionId, executor: Executor) -> str:
     return f"{definition}/process" if executor == "process" else definition
 
 
+def offer_name(task: Task) -> str:
+    """Return under which name the attempt of a step that names a queue is offered."""
+    return f"step:{task.run_id}/{task.step}/{task.attempt}"
+
+
 def offer_one(definition: DefinitionId, task: Task, options: StepOptions) -> StepJob:
     """Return the job of a step that names its queue."""
     assert options.queue is not None, "a step that names its queue"
-    once = f"step:{task.run_id}/{task.step}/{task.attempt}"
     target = offer_target(definition, options.executor)
-    return StepJob(uuid.UUID(task.run_id), options.queue, target, _encode([_offered(task)]), once)
+    return StepJob(uuid.UUID(task.run_id), options.queue, target, _encode([_offered(task)]), offer_name(task))
 
 
 def spread(definition: DefinitionId, tasks: Sequence[Task]) -> Iterator[StepJob]:

@@ -18,7 +18,7 @@ from kronos.core.retry import retry_delay_s
 from kronos.core.state import StepStatus
 from kronos.engine.attempts import Attempts
 from kronos.engine.kinds import KINDS
-from kronos.engine.offers import offer_one, spread
+from kronos.engine.offers import offer_name, offer_one, spread
 from kronos.engine.outcomes import SentOutcome
 from kronos.engine.slots.processes import PROCESS_DIED
 from kronos.engine.tasks import Outcome, Task
@@ -180,6 +180,8 @@ class Progress(Attempts):
         if self.is_over or self.active.get(sent.step) != sent.attempt:
             return
         task = self._task(sent.step, sent.attempt)
+        if self.claimed.claims > 1 and self._graph.by_name[node_name(sent.step)].options.queue is not None:
+            self.log.buffer.beside.withdraw(offer_name(task))  # whoever took over may have offered it again
         self.record(task, sent.outcome, worker=IncarnationId(sent.worker))
 
     def record(self, task: Task, outcome: Outcome, *, worker: IncarnationId | None = None) -> None:

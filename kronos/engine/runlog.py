@@ -36,7 +36,7 @@ _LOGGED: Final = {StepStatus.PENDING: 0, StepStatus.RETRYING: 0, StepStatus.SCHE
 class Beside:
     """What few flushes hold beside rows."""
 
-    __slots__ = ("attributes", "blobs", "dead", "drained", "drained_by_end", "offered", "starts")
+    __slots__ = ("attributes", "blobs", "dead", "drained", "drained_by_end", "offered", "starts", "withdrawn")
 
     def __init__(self) -> None:
         self.blobs: list[BlobWrite] = []
@@ -47,6 +47,13 @@ class Beside:
         """Inbox rows that became nothing but the end: they stay where the end is refused."""
         self.starts: list[RunStart] = []
         self.offered: list[StepJob] = []
+        self.withdrawn: list[str] = []
+        """Names of offers that nobody may take any more."""
+
+    def withdraw(self, once: str) -> None:
+        """Offer nothing under this name any more, neither what is there nor what waits here."""
+        self.offered = [job for job in self.offered if job.once != once]
+        self.withdrawn.append(once)
 
 
 class Buffer:

@@ -224,6 +224,8 @@ class Flush:
     """What each run's searchable attributes are now, as JSON."""
     starts: list[RunStart] = field(default_factory=list)
     offered: list[StepJob] = field(default_factory=list)
+    withdrawn: list[tuple[uuid.UUID, str]] = field(default_factory=list)
+    """Runs, and the names of their offers that nobody may take any more."""
 
 
 class Verdict(NamedTuple):

@@ -168,4 +168,5 @@ def _only(flush: Flush, runs: set[uuid.UUID], *, number: int) -> Flush:
         attributes={run: given for run, given in flush.attributes.items() if run in runs},
         starts=[each for each in flush.starts if each.by in runs],
         offered=[each for each in flush.offered if each.run in runs],
+        withdrawn=[each for each in flush.withdrawn if each[0] in runs],
     )

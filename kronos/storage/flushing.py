@@ -69,6 +69,8 @@ def _begin(connection: Connection, incarnation: IncarnationId, flush: Flush) -> 
     if flush.blobs:
         write_blobs(connection, flush.blobs)
     closing = parking = None
+    if flush.withdrawn:  # first: who sends outcomes locks the job before its run as well
+        connection.execute(statement("withdraw_step_jobs"), {"onces": [once for _, once in flush.withdrawn]})
     lock_families(connection, flush)
     if flush.ended:
         closing = connection.execute(statement("finish_runs"), _ended(incarnation, flush))

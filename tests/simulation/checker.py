@@ -64,11 +64,12 @@ class Watch:
         self.broken: list[str] = []
         self.executions: list[tuple[str, str, int]] = []
 
-    def execution(self, run: str, step: str, attempt: int, worker: int, *, is_lent: bool = False) -> None:
+    def execution(self, run: str, step: str, attempt: int, worker: int, job: str = "") -> None:
         """A step's code is about to be called: whom it needs must be on record as completed.
 
         A worker that was declared dead while it stood still may not know yet, and call once more: its outcome is lost.
-        One that took a step of another's run (`is_lent`) may not either: the next owner may have offered it again.
+        Nor may one that took a step of another's run as `job` before its outcome came: then that job is gone, and with
+        it the leave to say anything.  A job that is there when the outcome is on record is an offer too many.
         """
         self.executions.append((run, step, attempt))
         workflow = self._one("SELECT workflow FROM kronos.runs WHERE id = %s", run)
@@ -81,7 +82,7 @@ class Watch:
             ):
                 self.broken.append(f"run {run}: {step} is executed before {need} was committed")
         if (
-            not is_lent
+            (not job or self._one("SELECT count(*) FROM kronos.jobs WHERE id = %s", job))
             and self._one("SELECT dead_at IS NULL FROM kronos.incarnations WHERE id = %s", worker)
             and self._one(
                 "SELECT count(*) FROM kronos.events WHERE run_id = %s AND step = %s AND kind = 'step_completed'",

@@ -91,6 +91,11 @@ MUTATIONS: Final = {
     "jobs of the living given away": Mutation(
         _without("release_lost_jobs", "w.dead_at IS NOT NULL AND "), aims=("finish_jobs",), needs="jobs"
     ),
+    "offers outlive their outcome": Mutation(
+        _without("withdraw_step_jobs", "WHERE idempotency_key", "WHERE false AND idempotency_key"),
+        aims=("send_outcomes", "read_inbox_of", "insert_step_jobs"),
+        needs="jobs",
+    ),
     "leader without epoch": Mutation(
         {"hold_epoch": "SELECT 1 WHERE %(epoch)s > 0 AND %(node)s > 0"},
         aims=("lock_due_schedules", "fire_schedule", "advance_schedule"),

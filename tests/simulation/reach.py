@@ -35,7 +35,8 @@ EMPLOYED: Final = frozenset(
         *("cancel_job", "claim_jobs", "claim_jobs_fairly", "expire_jobs", "fail_jobs", "find_cancelled_jobs"),
         *("find_keyed_job", "find_lanes", "find_next_due", "find_shared_definitions", "finish_jobs"),
         *("free_idempotency_key", "insert_jobs", "insert_step_jobs", "lock_queue", "purge_jobs", "release_jobs"),
-        *("release_lost_jobs", "send_outcomes", "sweep_step_jobs", "COMMIT jobs"),
+        *("release_lost_jobs", "send_outcomes", "sweep_step_jobs", "withdraw_step_jobs"),
+        "COMMIT jobs",
     }
 )
 """Statements that need jobs, and workers that take them."""
@@ -43,6 +44,7 @@ EMPLOYED: Final = frozenset(
 NEEDED: Final = {
     "insert_step_jobs": ("lending",),
     "send_outcomes": ("lending",),
+    "withdraw_step_jobs": ("lending",),
     "delete_inbox": ("asking",),
     "load_events": ("chain", "diamond", "placing"),
     "note_heads": ("asking",),
@@ -73,6 +75,7 @@ PRELUDES: Final[dict[str, tuple[str, str] | tuple[str, str, int]]] = {
     "record_takeovers": _DEATH,
     "release_jobs": ("find_lanes", "drop"),
     "retire_incarnation": ("COMMIT flush", "pause_long"),
+    "withdraw_step_jobs": _DEATH,
 }
 """What must happen first: (statement, kind of fault), and at which time it is sent, if not at the first."""
 

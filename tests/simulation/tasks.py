@@ -90,7 +90,7 @@ class JobClient:
 
     def _act(self) -> None:
         rng = self._rng
-        for number in range(rng.choice((1, 2, 3))):
+        for number in range(rng.choice((1, 1, 2))):
             step, key = rng.choice(("double", "double", "stumble", "never")), f"order {number}"
             if self._aim == "fail_jobs":
                 step = "never"
@@ -129,7 +129,7 @@ class JobClient:
             priority=rng.choice((1, 5, 10)),
             keep_ms=KEEP_MS,
             delay_ms=rng.choice((None, None, 300)),
-            deadline_ms=rng.choice((None, None, 400, 1_500)),
+            deadline_ms=rng.choice((None, None, 400, 900)),
         )
 
     def _cancel(self, job: str) -> None:

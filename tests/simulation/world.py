@@ -57,6 +57,8 @@ STRUCK_MAX: Final = 80
 """Statements after which nothing goes wrong any more."""
 AIM_MAX: Final = 180
 """The same while the statement that the seed aims at has not come."""
+PRELUDE_MAX: Final = 280
+"""The same where something must go wrong, and be got over, before it comes."""
 STATEMENTS_MAX: Final = 1_500
 LEASE_S: Final = 1.5
 POLL_S: Final = 1.0
@@ -205,9 +207,10 @@ class Client:
         if world.is_led:
             self._schedule(wanted[0].workflow)
         mine: list[str] = []
-        for _ in range(rng.choice((1, 2, 3) if world.is_swept else (1, 1, 1, 2))):
+        times, at_once = ((1,), (1, 1, 3)) if world.is_small else ((1, 1, 1, 2), (1, 1, 1, 3))
+        for _ in range(rng.choice((1, 2, 3) if world.is_swept else times)):
             definition = rng.choice(wanted)
-            numbers = [rng.randint(0, 50) for _ in range(rng.choice((1, 1, 1, 3)))]
+            numbers = [rng.randint(0, 50) for _ in range(rng.choice(at_once))]
             mine += self._start(definition.id, numbers)
             self._sleep(rng.choice((0.0, 0.05, 0.4)))
             if definition.workflow == "asking":
@@ -416,11 +419,13 @@ class World:
         self.seed = seed
         rng = random.Random(f"{seed}/world")
         aim = aims[seed % len(aims)]  # in turn: each statement has its seeds
-        self.is_led = mutation.needs == "leader" or aim in LED or rng.random() < 0.05
-        """Whether the nodes campaign for the lead, and somebody keeps a schedule."""
         self.is_employed = mutation.needs == "jobs" or aim in EMPLOYED
         """Whether somebody asks for jobs, and the nodes take them: and steps of each other's runs."""
-        self.is_swept = mutation.needs == "sweep" or aim in SWEPT or rng.random() < 0.1
+        self.is_led = mutation.needs == "leader" or aim in LED or (not self.is_employed and rng.random() < 0.05)
+        """Whether the nodes campaign for the lead, and somebody keeps a schedule."""
+        self.is_small = self.is_led or self.is_employed
+        """Whether there is as little of the rest as may be: what comes on top takes as many statements again."""
+        self.is_swept = mutation.needs == "sweep" or aim in SWEPT or (not self.is_small and rng.random() < 0.1)
         self.needed = ("bulk",) if self.is_swept else NEEDED.get(aim, ())
         """The workflows without which the aim would not be reached."""
         self.clock = FakeClock(START - timedelta(seconds=rng.choice((0.8, 1.5))) if self.is_led else START)
@@ -436,6 +441,7 @@ class World:
             most=rng.choice((1, 2, 3, 5)),
             on_death=self._died,
         )
+        self._patience: Final = PRELUDE_MAX if aim in PRELUDES else AIM_MAX
         self.network = Network(
             arena.url,
             observer=arena.observer,
@@ -445,13 +451,17 @@ class World:
             idle=arena.idle,
         )
         self.plan.network, self.plan.scheduler = self.network, self.scheduler
-        self.nodes = {f"node-{n}": self._node(f"node-{n}") for n in range(rng.choice((2, 2, 2, 2, 3)))}
+        count = 2 if self.is_small else rng.choice((2, 2, 2, 2, 3))
+        self.nodes = {f"node-{n}": self._node(f"node-{n}") for n in range(count)}
         if self.is_swept:
             self._leave_blobs(rng)
             Sweeper(self)
-        self.clients: list[Client | JobClient] = [Client(f"client-{n}", self) for n in range(rng.choice((1, 1, 1, 2)))]
-        if self.is_employed:
-            self.clients += [JobClient(f"asker-{n}", self) for n in range(rng.choice((1, 2)))]
+        self.clients: list[Client | JobClient] = []
+        if not self.is_employed or self.needed or rng.random() < 0.3:
+            count = 1 if self.is_small else rng.choice((1, 1, 1, 2))
+            self.clients += [Client(f"client-{n}", self) for n in range(count)]
+        if self.is_employed and not self.needed:
+            self.clients += [JobClient(f"asker-{n}", self) for n in range(rng.choice((1, 1, 2)))]
 
     def _node(self, name: str) -> Node:
         return Node(
@@ -467,7 +477,7 @@ class World:
         if task.job and (wrong := wrong_attempt(self.arena.observer.connection, task, worker)):
             self.watch.broken.append(wrong)
         if task.job != task.run_id:
-            self.watch.execution(task.run_id, task.step, task.attempt, worker, is_lent=bool(task.job))
+            self.watch.execution(task.run_id, task.step, task.attempt, worker, task.job)
 
     def _lead(self, node: Node) -> dict[str, Callable[[], float]]:
         """Return what makes a node a candidate for the lead."""
@@ -585,7 +595,7 @@ class World:
         while True:
             self.scheduler.turn()
             said = all(client.is_over for client in self.clients)
-            patience = STRUCK_MAX if self.plan.is_aim_struck else AIM_MAX
+            patience = STRUCK_MAX if self.plan.is_aim_struck else self._patience
             if self.plan.armed and self.plan.statements >= patience:
                 self.plan.disarm()
             if janitor is None and said and not self.plan.armed:
