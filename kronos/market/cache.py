@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from kronos.trading.columns import Int64s
 
-__all__ = ["lay_columns", "map_columns", "write_columns"]
+__all__ = ["Laid", "lay_columns", "map_columns", "write_columns"]
 
 _HOLE: Final = 1 << 16
 """Bytes from which a buffer is left open when a file is laid; what describes a file is shorter."""
@@ -38,8 +38,8 @@ def write_columns(path: Path, columns: dict[str, Int64s], names: Sequence[str]) 
 
 
 @contextmanager
-def lay_columns(path: Path, names: Sequence[str], rows: int) -> Iterator[dict[str, Int64s]]:
-    """Give the columns `names` of a file, each int64 of shape (rows,), to be filled where they lie; then it appears.
+def lay_columns(path: Path, names: Sequence[str], rows: int) -> Iterator[Laid]:
+    """Give a file of the columns `names`, each int64 of shape (rows,), to be written piece by piece; then it appears.
 
     No memory but the file's own pages is used.  Raises `OSError` when the disk has no room for it.
     """
@@ -52,11 +52,8 @@ def lay_columns(path: Path, names: Sequence[str], rows: int) -> Iterator[dict[st
                 writer.write_batch(batch)
             file.flush()
             os.posix_fallocate(file.fileno(), 0, file.tell())
-        offsets = _offsets(temporary)
-        yield {
-            name: np.memmap(temporary, dtype=np.int64, mode="r+", offset=offset, shape=(rows,))
-            for name, offset in zip(names, offsets, strict=True)
-        }
+        with temporary.open("r+b", buffering=0) as file:
+            yield Laid(file.fileno(), dict(zip(names, _offsets(temporary), strict=True)))
 
 
 @contextmanager
@@ -70,6 +67,23 @@ def _appearing(path: Path) -> Iterator[tuple[Path, int]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+class Laid:
+    """A file that is being laid; several threads may write to it at once.
+
+    It is written to, not mapped: a fault for each page of a mapping costs more than the decoding of what goes there.
+    """
+
+    def __init__(self, handle: int, offsets: Mapping[str, int]) -> None:
+        self._handle, self._offsets = handle, offsets
+
+    def put(self, name: str, start: int, values: Int64s) -> None:
+        """Write values (int64) as rows `start` on of column `name`."""
+        left, at = memoryview(values).cast("B"), self._offsets[name] + start * values.itemsize
+        while left:
+            done = os.pwrite(self._handle, left, at)
+            left, at = left[done:], at + done
 
 
 class _Holes:

@@ -1,6 +1,6 @@
 """A dataset's mapped columns made again from its chunks, without ever holding more than a few of them.
 
-Rule 1: each chunk is read, laid in its place and hashed while it is warm; two are worked on at once.
+Rule 1: each chunk is read, hashed and written to its place while it is warm; two are worked on at once.
 Rule 2: the file appears only when all chunks together are what the dataset's id names.
 """
 
@@ -15,10 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from kronos.errors import CorruptHistory
-from kronos.market.cache import lay_columns
+from kronos.market.cache import Laid, lay_columns
 from kronos.market.dataset import Chunk, Manifest, chunk_leaf, dataset_id
 from kronos.ports import Blobs
-from kronos.trading.columns import Int64s
 from kronos.trading.streams import COLUMNS_OF
 
 __all__ = ["rebuild_columns", "unpack"]
@@ -30,11 +29,11 @@ WORKERS: Final = 2
 def rebuild_columns(path: Path, manifest: Manifest, blobs: Blobs) -> None:
     """Put the cache file of a dataset together; raise `CorruptHistory` when its chunks are not what its id names."""
     found = manifest.dataset
-    with lay_columns(path, COLUMNS_OF[found.kind], found.rows) as columns, ThreadPoolExecutor(WORKERS) as pool:
+    with lay_columns(path, COLUMNS_OF[found.kind], found.rows) as laid, ThreadPoolExecutor(WORKERS) as pool:
         waiting, leaves, start = deque[Future[str]](), list[str](), 0
         for chunk in manifest.chunks:
             data = blobs.get(chunk.blob)
-            waiting.append(pool.submit(_lay, columns, manifest, chunk, data, start))
+            waiting.append(pool.submit(_lay, laid, manifest, chunk, data, start))
             start += chunk.rows
             if len(waiting) > 2 * WORKERS:
                 leaves.append(waiting.popleft().result())
@@ -43,18 +42,20 @@ def rebuild_columns(path: Path, manifest: Manifest, blobs: Blobs) -> None:
             raise _damaged(manifest)
 
 
-def _lay(columns: dict[str, Int64s], manifest: Manifest, chunk: Chunk, data: bytes, start: int) -> str:
+def _lay(laid: Laid, manifest: Manifest, chunk: Chunk, data: bytes, start: int) -> str:
     """Lay one chunk from row `start` on and return its leaf."""
-    kind, stop = manifest.dataset.kind, start + chunk.rows
-    table = unpack(data, chunk.blob)
-    if table.num_rows != chunk.rows or stop > manifest.dataset.rows or table.column_names != list(COLUMNS_OF[kind]):
+    names, table = COLUMNS_OF[manifest.dataset.kind], unpack(data, chunk.blob)
+    if (
+        table.num_rows != chunk.rows
+        or start + chunk.rows > manifest.dataset.rows
+        or table.column_names != list(names)
+        or any(column.type != pa.int64() or column.null_count for column in table.columns)
+    ):
         raise _damaged(manifest)
-    for name in COLUMNS_OF[kind]:
-        at = start
-        for piece in table[name].chunks:
-            columns[name][at : at + len(piece)] = piece.to_numpy()
-            at += len(piece)
-    return chunk_leaf(kind, columns, start, stop)
+    columns = {name: table[name].to_numpy() for name in names}
+    for name, values in columns.items():
+        laid.put(name, start, values)
+    return chunk_leaf(manifest.dataset.kind, columns, 0, chunk.rows)
 
 
 def unpack(data: bytes, blob: str) -> pa.Table:

@@ -51,8 +51,8 @@ def test_a_cache_that_is_rebuilt_is_byte_for_byte_the_one_that_was_written(catal
 
 def test_a_file_that_is_not_filled_to_its_end_never_appears(tmp_path) -> None:
     def fill() -> None:
-        with lay_columns(tmp_path / "x.arrow", ["a", "b"], CHUNK_ROWS) as columns:
-            columns["a"][:] = 1
+        with lay_columns(tmp_path / "x.arrow", ["a", "b"], CHUNK_ROWS) as laid:
+            laid.put("a", 0, np.ones(CHUNK_ROWS, dtype=np.int64))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
