@@ -80,7 +80,7 @@ class Laid:
 
     def put(self, name: str, start: int, values: Int64s) -> None:
         """Write values (int64) as rows `start` on of column `name`."""
-        left, at = memoryview(values).cast("B"), self._offsets[name] + start * values.itemsize
+        left, at = values.data.cast("B"), self._offsets[name] + start * values.itemsize
         while left:
             done = os.pwrite(self._handle, left, at)
             left, at = left[done:], at + done
