@@ -128,7 +128,7 @@ def test_the_examples_of_control_flow_run_as_printed(database_url, tmp_path, mon
     for number, source in enumerate(CODE.findall(text_of("docs/how-to/control-flow.md"))):
         (tmp_path / f"control_flow_{number}.py").write_text(source)
         modules.append(importlib.import_module(f"control_flow_{number}"))
-    assert len(modules) == 5
+    assert len(modules) == 6
     with Engine(database_url=database_url, data_dir=tmp_path) as engine:
         for module in modules:
             assert engine.start(module.RUN, module.INPUT).result(30) == module.RESULT
