@@ -13,6 +13,7 @@ import msgspec
 from kronos.app.changes import Changes
 from kronos.app.fork_many import Forked, fork_each, matching
 from kronos.core.definition import WorkflowDefinition
+from kronos.core.elements import check_elements_exist, is_steady
 from kronos.core.forking import Fork, Reuse, check_arguments, check_steps, inherit
 from kronos.core.graph import node_name
 from kronos.core.state import Phase
@@ -74,6 +75,7 @@ class Forks:
         definition = self._definition(parent, changes)
         own = self._fork(parent, definition, at, at_seq, changes)
         seq = self._seq(parent, at, at_seq, changes)
+        self._check_elements(parent, seq, changes)
         self._check_not_undone(parent, seq)
         return self._lineage.fork(
             ForkWish(
@@ -204,9 +206,9 @@ class Forks:
         """Hold given outputs against the steps' types, where their code is at hand; else their worker does."""
         served = self._app.definitions.find(definition.id)
         for step, value in outputs.items():
-            code = None if served is None else served.workflow.steps.get(step)
+            code = None if served is None else served.workflow.steps.get(node_name(step))
             if code is not None:
-                check_output(step, _raw(value), code)
+                check_output(definition.graph, step, _raw(value), code)
 
     def _seq(self, parent: RunSummary, at: str | None, at_seq: int | None, changes: Changes) -> int:
         last = parent.head_seq - parent.phase.is_final
@@ -233,6 +235,21 @@ class Forks:
             seq = 0
         self._check_touched(seq, {step: first[step] for step in touched if step in first})
         return seq
+
+    def _check_elements(self, parent: RunSummary, seq: int, changes: Changes) -> None:
+        """Refuse a change of an element that the fork will not have, where that is known."""
+        for field, touched in (("inputs", changes.inputs), ("outputs", changes.outputs)):
+            named = [step for step in touched if "[" in step]
+            begun = self._lineage.first_seq(parent.id, named) if named else {}
+            absent = [step for step in named if step not in begun]
+            if not absent:
+                continue
+            kept = self._app.history.state_at(parent.id, seq)
+            check_elements_exist(kept, absent, field)
+            if changes.input is msgspec.UNSET and not (changes.version or changes.workflow):
+                graph = self._app.history.definition(parent.definition).graph
+                steady = [step for step in absent if is_steady(graph, step, kept)]
+                check_elements_exist(self._app.history.state_at(parent.id), steady, field)
 
     def _check_not_undone(self, parent: RunSummary, seq: int) -> None:
         """Refuse to keep outcomes that were taken back."""

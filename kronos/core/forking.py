@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from kronos.core.elements import check_element
 from kronos.core.fields import closest
 from kronos.core.graph import Graph, Node, node_name
 from kronos.errors import InvalidInput
@@ -94,13 +95,14 @@ def downstream(graph: Graph, step: str) -> frozenset[str]:
 
 
 def check_steps(graph: Graph, steps: Collection[str], field: str) -> None:
-    """Raise `InvalidInput`, naming the nearest, for a step that is none of the graph's."""
+    """Raise `InvalidInput` for a step that is none of the graph's, naming the nearest, or an element of none."""
     for step in steps:
         if node_name(step) not in graph.by_name:
             known = ", ".join(list(graph.by_name)[:10])
             raise InvalidInput(
                 f"{field}: no step {step!r}{closest(step, graph.by_name)}: it has {known}", field=field, value=step
             )
+        check_element(graph, step, field)
 
 
 def check_arguments(node: Node, given: Mapping[str, Any], field: str) -> None:

@@ -56,8 +56,8 @@ class ForkedReplay:
                     field="set_output",
                     value=step,
                 )
-            if workflow is not None and step in workflow.steps:
-                check_output(step, output, workflow.steps[step])
+            if workflow is not None and (code := workflow.steps.get(node_name(step))) is not None:
+                check_output(self._graph, step, output, code)
         self._outputs: Final = outputs
         kept = {step: output for step, output in self._recording.recorded_outputs() if not self._is_again(step)}
         self._plan = Plan(self._graph, self._recording.input, RunOutputs(kept))

@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from kronos.core.definition import StepDefinition
+from kronos.core.elements import output_type
 from kronos.core.events import Failure, Origin, StepFacts
 from kronos.core.forking import REUSABLE, Fork, decode_fork, downstream
-from kronos.core.graph import Node, node_name
+from kronos.core.graph import Graph, Node, node_name
 from kronos.engine.serving import Served
 from kronos.errors import InvalidInput
 from kronos.kernel import canonical
@@ -68,9 +69,9 @@ class Ground:
         given = self.fork.outputs.get(step)
         if given is None:
             return None
-        code = self._served.workflow.steps.get(step)
+        code = self._served.workflow.steps.get(node_name(step))
         if code is not None:
-            check_output(step, given, code)
+            check_output(self._served.graph, step, given, code)
         return bytes(given)
 
     def outcome(self, step: str, node: Node, digest: str) -> Reusable | None:
@@ -102,14 +103,15 @@ def _again(served: Served, fork: Fork) -> frozenset[str]:
     return downstream(served.graph, fork.at) - {node_name(fork.at)} | {fork.at}
 
 
-def check_output(step: str, data: bytes | msgspec.Raw, code: StepDefinition[Any, Any]) -> None:
-    """Raise `InvalidInput` naming the path where a given output is not of the step's type."""
+def check_output(graph: Graph, step: str, data: bytes | msgspec.Raw, code: StepDefinition[Any, Any]) -> None:
+    """Raise `InvalidInput` naming the path where a given output is not of the step's type: of a map, a list of it."""
     try:
-        canonical.decode(data, code.signature.returns)
+        canonical.decode(data, output_type(graph, step, code.signature.returns))
     except InvalidInput as error:
         raise InvalidInput(
-            f"the output given for step {step!r} is not of its type: {error.message}",
+            f"the output given for step {step!r} is not of its type: {error.message}: got {bytes(data)[:60]!r}",
             field=f"outputs.{step}",
+            value=bytes(data)[:60].decode(errors="replace"),
             step=step,
         ) from None
 

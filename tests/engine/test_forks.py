@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from kronos import StepContext, step, workflow
+from kronos import StepContext, repeat_until, step, workflow
 from kronos.app import Changes, Engine
 from kronos.core.events import Kind, StepFacts
 from kronos.core.state import Phase
@@ -113,6 +114,26 @@ def together(numbers: list[int]) -> int:
 @workflow(version="1")
 def many(numbers: list[int]) -> int:
     return together(picky.map(numbers))
+
+
+@step
+def grow(number: int) -> int:
+    return number + 1
+
+
+@step
+def is_grown(number: int) -> bool:
+    return number >= 3
+
+
+@workflow(version="1")
+def nested(grid: list[list[int]]) -> list[list[int]]:
+    return picky.map_nested(grid)
+
+
+@workflow(version="1")
+def growing(number: int) -> int:
+    return repeat_until(grow, is_grown, initial=number, max=9)
 
 
 @step
@@ -491,6 +512,64 @@ def test_a_wrong_wish_is_refused_before_anything_is_on_record(engine, parent, at
     with pytest.raises(error, match=says):
         engine.app.fork(parent, at=at, at_seq=at_seq, changes=changes)
     assert engine.app.forks.family(parent).descendants == []
+
+
+def test_the_output_given_for_a_map_is_a_list_of_its_steps_type_and_for_an_element_the_thing(engine):
+    parent = engine.start(many, {"numbers": [1, 2, 3]}).run_id
+    assert output(engine, parent) == 60
+    assert output(engine, engine.app.fork(parent, changes=Changes(outputs={"picky": [4, 5]}))) == 9
+    assert output(engine, engine.app.fork(parent, changes=Changes(outputs={"picky[1]": 5}))) == 45
+    grid = engine.start(nested, {"grid": [[1, 2], [3]]}).run_id
+    assert output(engine, grid) == [[10, 20], [30]]
+    assert output(engine, engine.app.fork(grid, changes=Changes(outputs={"picky": [[7], []]}))) == [[7], []]
+    assert output(engine, engine.app.fork(grid, changes=Changes(outputs={"picky[0]": [8]}))) == [[8], [30]]
+    for run, step_, given in (
+        (parent, "picky", 5),
+        (parent, "picky[1]", "x"),
+        (grid, "picky", [7]),
+        (grid, "picky[0]", 7),
+    ):
+        with pytest.raises(
+            InvalidInput, match=f"given for step '{re.escape(step_)}' is not of its type: .*got"
+        ) as refused:
+            engine.app.fork(run, changes=Changes(outputs={step_: given}))
+        assert refused.value.facts["field"] == f"outputs.{step_}"
+
+
+@pytest.mark.parametrize(
+    ("workflow_", "changes", "says"),
+    [
+        (many, Changes(outputs={"picky[3]": 1}), r"has no element 'picky\[3\]': there is picky\[0\] to picky\[2\]"),
+        (many, Changes(outputs={"picky[0]": 1, "picky[99]": 1}), r"has no element 'picky\[99\]'"),
+        (many, Changes(inputs={"picky[98]": {"number": 1}}), r"inputs: run .* has no element 'picky\[98\]'"),
+        (many, Changes(outputs={"picky[1][2]": 1}), r"no element 'picky\[1\]\[2\]' .*: name one like picky\[0\], or"),
+        (many, Changes(outputs={"picky[01]": 1}), "write the number without leading zeros"),
+        (many, Changes(outputs={"picky[\u0663]": 1}), "write the number without leading zeros"),
+        (many, Changes(outputs={"together[0]": 1}), "it is neither a map nor a loop; name it 'together'"),
+        (nested, Changes(outputs={"picky[1][1]": 1}), r"there is picky\[1\]\[0\] to picky\[1\]\[0\]"),
+        (nested, Changes(outputs={"picky[2][0]": 1}), r"there is picky\[0\] to picky\[1\]"),
+        (nested, Changes(inputs={"picky[1]": {"number": 1}}), r"name one like picky\[0\]\[0\], or all of them picky"),
+        (growing, Changes(outputs={"grow[3]": 1}), r"there is grow\[0\] to grow\[1\]"),
+        (growing, Changes(outputs={"grow[9]": 1}), r"its rounds are grow\[0\] to grow\[8\]"),
+        (growing, Changes(outputs={"grow.is_grown": True}), r"as in grow\[0\].is_grown"),
+    ],
+)  # fmt: skip
+def test_a_change_of_an_element_that_does_not_exist_is_refused_with_those_that_do(engine, workflow_, changes, says):
+    inputs = {many: {"numbers": [1, 2, 3]}, nested: {"grid": [[1, 2], [3]]}, growing: {"number": 1}}
+    parent = engine.start(workflow_, inputs[workflow_]).run_id
+    engine.app.wait(parent, 20)
+    with pytest.raises(InvalidInput, match=says) as refused:
+        engine.app.fork(parent, changes=changes)
+    assert refused.value.facts["field"] in ("inputs", "outputs")
+    assert refused.value.facts["value"] in {*changes.inputs, *changes.outputs}
+    assert engine.app.forks.family(parent).descendants == []
+
+
+def test_an_element_that_a_longer_list_will_have_may_be_replaced(engine):
+    parent = engine.start(many, {"numbers": [1]}).run_id
+    assert output(engine, parent) == 10
+    longer = Changes(input={"numbers": [1, 2, 3]}, outputs={"picky[2]": 5})
+    assert output(engine, engine.app.fork(parent, changes=longer)) == 35
 
 
 def test_a_step_that_never_began_cannot_be_gone_back_to_and_a_good_run_not_retried(engine, parent):
