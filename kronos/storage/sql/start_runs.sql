@@ -1,7 +1,9 @@
--- Record the wish for many runs of one workflow at once.
+-- Record the wish for many runs of one workflow at once.  (OFFSET 0: the class is looked up once, not for each run.)
 INSERT INTO kronos.runs (retention_class, definition, workflow, version, input, timeout_ms)
-SELECT kronos.class_named(coalesce(%(retention)s, d.retention)), d.id, d.workflow, d.version, i.input, %(timeout_ms)s
-FROM kronos.definitions d, unnest(%(inputs)s::bytea[]) WITH ORDINALITY AS i (input, place)
-WHERE d.id = %(definition)s
+SELECT d.class, d.id, d.workflow, d.version, i.input, %(timeout_ms)s
+FROM (
+    SELECT kronos.class_named(coalesce(%(retention)s, retention)) AS class, id, workflow, version
+    FROM kronos.definitions WHERE id = %(definition)s OFFSET 0
+) d, unnest(%(inputs)s::bytea[]) WITH ORDINALITY AS i (input, place)
 ORDER BY i.place
 RETURNING id
