@@ -22,8 +22,6 @@ from kronos.errors import Unavailable
 from kronos.storage.embedded import EmbeddedPostgres
 from kronos.storage.embedded.placement import ELSEWHERE, SOCKET_NAME, SOCKET_PATH_MAX, find_home
 
-COLD_START_S_MAX = 2.5
-WARM_START_S_MAX = 0.3
 AS_ROOT = os.geteuid() == 0
 
 STARTER = """
@@ -70,17 +68,18 @@ def ask(url: str, question: str) -> object:
     return row[0]
 
 
-def test_a_cold_and_a_warm_start_keep_to_their_time(server):
+def test_a_warm_start_takes_less_than_the_one_that_makes_the_cluster(server):
+    """How long both take is measured by `benchmarks.startup`."""
     started = time.perf_counter()
     server.start()
-    assert time.perf_counter() - started < COLD_START_S_MAX
+    cold_s = time.perf_counter() - started
     warm = []
     for _ in range(3):
         server.stop()
         started = time.perf_counter()
         server.start()
         warm.append(time.perf_counter() - started)
-    assert min(warm) < WARM_START_S_MAX
+    assert min(warm) < cold_s
 
 
 def test_a_commit_survives_a_power_cut_and_it_listens_on_no_network_and_asks_for_the_password(server, data_folder):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 import psycopg
 import pytest
@@ -73,37 +75,84 @@ class Fleet:
 
 
 class Nursery:
-    """A worker process that has imported everything and belongs to nobody yet: a test that wants one does not wait."""
+    """Worker processes that have imported everything: all are forked from one that has, which takes no time."""
 
     def __init__(self) -> None:
-        self._next: subprocess.Popen[str] | None = None
+        self._mother: subprocess.Popen[bytes] | None = None
+        self._line: socket.socket | None = None
 
-    def take(self) -> subprocess.Popen[str]:
-        """Return a process; the one for whoever comes next begins at once."""
-        taken, self._next = self._next or self._bear(), self._bear()
-        return taken
+    def take(self) -> Born:
+        """Return a process that waits for its orders."""
+        ours, theirs = os.pipe(), os.pipe()
+        pid = int(self._ask("bear", (theirs[0], ours[1])))
+        for descriptor in (theirs[0], ours[1]):
+            os.close(descriptor)
+        return Born(self, pid, os.fdopen(theirs[1], "w"), os.fdopen(ours[0]))
+
+    def exit_code(self, pid: int) -> int | None:
+        """Return how a process ended, as its mother learnt it; None while it lives."""
+        told = self._ask(f"look {pid}")
+        return None if told == "lives" else int(told)
 
     def close(self) -> None:
-        """End the one that nobody took."""
-        if self._next is not None:
-            _end(self._next)
-            self._next = None
+        """End the mother."""
+        if self._mother is not None and self._line is not None:
+            self._line.close()
+            self._mother.wait()
+            self._mother = self._line = None
 
-    def _bear(self) -> subprocess.Popen[str]:
-        command, pipe = [sys.executable, "-m", "tests.durability.worker"], subprocess.PIPE
-        own = {**os.environ, "PYTHONPATH": str(ROOT)}
-        return subprocess.Popen(command, cwd=ROOT, env=own, stdin=pipe, stdout=pipe, text=True)
+    def _ask(self, question: str, descriptors: tuple[int, ...] = ()) -> str:
+        if self._line is None:
+            self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            own = {**os.environ, "PYTHONPATH": str(ROOT)}
+            command = [sys.executable, "-m", "tests.durability.mother"]
+            self._mother = subprocess.Popen(command, cwd=ROOT, env=own, stdin=theirs)
+            theirs.close()
+        socket.send_fds(self._line, [question.encode()], descriptors)
+        answer = self._line.recv(100)
+        assert answer, f"the mother of the workers is gone: {self._mother}"
+        return answer.decode()
+
+
+class Born:
+    """What a test does with a forked process; named as in `subprocess.Popen`."""
+
+    def __init__(self, nursery: Nursery, pid: int, stdin: TextIO, stdout: TextIO) -> None:
+        self._nursery = nursery
+        self._code: int | None = None
+        self.pid = pid
+        self.stdin = stdin
+        self.stdout = stdout
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while it lives."""
+        if self._code is None:
+            self._code = self._nursery.exit_code(self.pid)
+        return self._code
+
+    def wait(self, within_s: float = 30) -> int:
+        """Return the exit code."""
+        until(lambda: self.poll() is not None, within_s, f"process {self.pid} does not end", every_s=0.005)
+        assert self._code is not None
+        return self._code
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self._signal(signal.SIGTERM)
+
+    def end(self) -> None:
+        """kill -9, and wait until it is gone."""
+        self._signal(signal.SIGKILL)
+        self.wait()
+        self.stdin.close()
+        self.stdout.close()
+
+    def _signal(self, number: int) -> None:
+        if self.poll() is None:  # until its mother was asked, the number is nobody else's
+            os.kill(self.pid, number)
 
 
 NURSERY = Nursery()
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()
 
 
 class Member:
@@ -126,7 +175,6 @@ class Member:
         if not self._begun:
             self._begun = True
             self._read("warm")
-            assert self.process.stdin is not None
             self.process.stdin.write(json.dumps(self._orders) + "\n")
             self.process.stdin.flush()
         if wait:
@@ -135,10 +183,9 @@ class Member:
 
     def kill(self) -> None:
         """kill -9."""
-        _end(self.process)
+        self.process.end()
 
     def _read(self, wanted: str) -> str:
-        assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith(wanted), f"a worker said {line!r} instead of {wanted!r}: {self.process.poll()}"
         return line

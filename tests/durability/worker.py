@@ -1,9 +1,7 @@
-"""A worker process for the tests: imports, says "warm", waits for a line of orders, works until SIGTERM or a kill.
+"""A worker process for the tests: says "warm", waits for a line of orders, works until SIGTERM or a kill.
 
-    python -m tests.durability.worker
-
-Orders are JSON: `url`, `folder`, `environment`, and the `log` that its standard error goes to.  Waiting warm keeps the
-cost of importing out of the time between a kill and the next worker.
+It is forked from `mother`, which has imported everything already.  Orders are JSON: `url`, `folder`, `environment`, and
+the `log` that its standard error goes to.
 """
 
 from __future__ import annotations
@@ -45,7 +43,3 @@ def work(url: str, folder: str, leave: threading.Event) -> None:
         leave.wait()
         worker.stop(drain_s=float(os.environ.get("KRONOS_TEST_DRAIN", "20")))
         print("left", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,7 @@
-"""The demo workflow: real bars, parallel branches, one result, the same every time."""
+"""The demo workflow: real bars, parallel branches, one result, the same every time.
+
+Rule: the tests look at one run, which is a dozen real backtests; only who compares two makes a second.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +26,22 @@ from kronos.trading.journal import MemoryRecorder
 from kronos.trading.ledger import read_ledger
 
 T = TypeVar("T")
+Demo = tuple[RunId, Run, BestSet]
 
 
-@pytest.fixture
-def engine(database_url: str, data_folder: Path) -> Iterator[Engine]:
-    with Engine(workflows=[sma_research], database_url=database_url, data_dir=data_folder) as running:
+@pytest.fixture(scope="module")
+def engine(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    folder = tmp_path_factory.mktemp("demo")
+    with Engine(workflows=[sma_research], database_url=module_database_url, data_dir=folder) as running:
         yield running
 
 
-def demo(engine: Engine) -> tuple[RunId, Run, BestSet]:
+@pytest.fixture(scope="module")
+def demo(engine: Engine) -> Demo:
+    return run_demo(engine)
+
+
+def run_demo(engine: Engine) -> Demo:
     handle = engine.start(sma_research, DemoRequest())
     best = handle.result(timeout=60)
     return handle.run_id, engine.app.history.state_at(handle.run_id), best
@@ -44,8 +54,8 @@ def output(engine: Engine, run: Run, step: str, kind: type[T] | Any) -> T:
     return found
 
 
-def test_the_demo_runs_its_branches_side_by_side_and_joins_them_once(engine: Engine) -> None:
-    run_id, run, best = demo(engine)
+def test_the_demo_runs_its_branches_side_by_side_and_joins_them_once(engine: Engine, demo: Demo) -> None:
+    run_id, run, best = demo
     backtests = [f"{symbol.lower()}-{fast}-{slow}" for fast, slow in PARAMETER_SETS for symbol in SYMBOLS]
     assert {step.status for step in run.steps.values()} == {StepStatus.COMPLETED}
     assert set(backtests) <= set(run.steps)
@@ -58,9 +68,9 @@ def test_the_demo_runs_its_branches_side_by_side_and_joins_them_once(engine: Eng
     assert engine.app.history.verify(run_id) == run.seq
 
 
-def test_two_runs_of_the_demo_have_equal_outputs_and_equal_chains(engine: Engine) -> None:
-    _, first, best = demo(engine)
-    _, second, again = demo(engine)
+def test_two_runs_of_the_demo_have_equal_outputs_and_equal_chains(engine: Engine, demo: Demo) -> None:
+    _, first, best = demo
+    _, second, again = run_demo(engine)
     assert best == again
     for name, step in first.steps.items():
         mine, theirs = step.facts.output, second.steps[name].facts.output
@@ -69,8 +79,10 @@ def test_two_runs_of_the_demo_have_equal_outputs_and_equal_chains(engine: Engine
         assert bytes(mine) == bytes(theirs), f"{name} gives the same bytes twice"
 
 
-def test_exactly_three_splits_are_found_and_a_split_day_moves_equity_by_the_market_alone(engine: Engine) -> None:
-    _, run, _ = demo(engine)
+def test_exactly_three_splits_are_found_and_a_split_day_moves_equity_by_the_market_alone(
+    engine: Engine, demo: Demo
+) -> None:
+    _, run, _ = demo
     market: dict[str, SampleBars] = output(engine, run, "load_bars", dict[str, SampleBars])
     days = {}
     for symbol, found in market.items():
@@ -95,16 +107,16 @@ def test_exactly_three_splits_are_found_and_a_split_day_moves_equity_by_the_mark
         assert int(ledger.positions()[split.row]) == held * split.numerator // split.denominator
 
 
-def test_the_journal_of_a_demo_backtest_ends_in_the_chain_that_its_result_states(engine: Engine) -> None:
-    run_id, run, _ = demo(engine)
+def test_the_journal_of_a_demo_backtest_ends_in_the_chain_that_its_result_states(engine: Engine, demo: Demo) -> None:
+    run_id, run, _ = demo
     result: BacktestResult = output(engine, run, "aapl-10-30", BacktestResult)
     segments = engine.app.recordings.segments(run_id, StepName("aapl-10-30"), 1)
     assert segments[-1].core_chain.hex() == result.core_chain
     assert segments[-1].last_row == result.rows - 1
 
 
-def test_the_report_needs_nothing_but_itself(engine: Engine) -> None:
-    _, run, best = demo(engine)
+def test_the_report_needs_nothing_but_itself(engine: Engine, demo: Demo) -> None:
+    _, run, best = demo
     report: DemoReport = output(engine, run, "report", DemoReport)
     assert best.name in report.html
     assert "<svg" in report.html

