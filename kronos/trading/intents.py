@@ -1,7 +1,8 @@
 """From what a strategy asks for to what a venue has: intent, risk decision, order, each a record with its cause.
 
 Rule 1: every request leaves a record, the nonsensical ones too; none becomes an order without a decision.
-Rule 2: an allowed command goes to its venue at once, waits in the outbox, or travels `order_ns`: never two of them.
+Rule 2: what is asked for as one is judged as one: an entry whose stop or target is denied is denied with its reason.
+Rule 3: an allowed command goes to its venue at once, waits in the outbox, or travels `order_ns`: never two of them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from kronos.trading.events import (
     TimerSet,
 )
 from kronos.trading.outbox import REPLACE
-from kronos.trading.positions import cause_id
+from kronos.trading.positions import Position, cause_id
 from kronos.trading.requests import Reader
 from kronos.trading.risk import Limits, Question, Watch, judge, rules_for
 from kronos.trading.routes import Routes
@@ -61,7 +62,7 @@ class Intents:
         tape = self._tape
         seen = tape.state.records if seen is None else seen
         for action, order_id, wanted, asked in wishes:
-            sub = tape.next_sub(row)
+            sub, legs = tape.next_sub(row), list[IntentRaised]()
             if action == "note":
                 tape.emit(Noted(row, sub, seat.origin, seen, (cause,), str(wanted)))
                 continue
@@ -78,26 +79,43 @@ class Intents:
                     row, sub, origin, seen, (cause,), order_id, number, "modify", quantity, words, terms
                 )
             else:
-                origin, number, unknown, rest = self._reader.named(seat, asked)
-                quantity, words = self._reader.lots(number, action, wanted)
-                wished = None
-                if rest is not None:
-                    traded = self._coordinator.traded[number]
-                    wished, terms_words = read_terms(rest, traded.tick, traded.price_max)
-                    words = words or terms_words
-                intent = IntentRaised(
-                    row, sub, origin, seen, (cause,), order_id, number, "submit", quantity, unknown or words, wished
-                )
-            self.weigh(seat, intent, session=session)
+                intent = self._submit(seat, (action, order_id, wanted, asked), Position(row, sub), cause, seen)
+                if len(wishes) > 1:
+                    legs = [
+                        self._submit(seat, wish, Position(row, sub), cause, seen)
+                        for wish in wishes
+                        if wish[0] in {"buy", "sell"} and (wish[3] or {}).get("parent") == order_id
+                    ]
+            self.weigh(seat, intent, session=session, legs=legs)
 
-    def weigh(self, seat: Seat, intent: IntentRaised, *, session: bool) -> None:
-        """Record an intent and its risk decision, and send what is allowed; without `session` every order is denied."""
+    def _submit(self, seat: Seat, wish: Wish, at: Position, cause: int, seen: int) -> IntentRaised:
+        action, order_id, wanted, asked = wish
+        origin, number, unknown, rest = self._reader.named(seat, asked)
+        quantity, words = self._reader.lots(number, action, wanted)
+        wished = None
+        if rest is not None:
+            traded = self._coordinator.traded[number]
+            wished, terms_words = read_terms(rest, traded.tick, traded.price_max)
+            words = words or terms_words
+        return IntentRaised(
+            at.row, at.sub, origin, seen, (cause,), order_id, number, "submit", quantity, unknown or words, wished
+        )
+
+    def weigh(self, seat: Seat, intent: IntentRaised, *, session: bool, legs: Sequence[IntentRaised] = ()) -> None:
+        """Record an intent and its risk decision, and send what is allowed; without `session` every order is denied.
+
+        What its fill would begin is judged with it: a bracket whose stop is no order has no entry either.
+        """
         tape, row, order_id, number = self._tape, intent.row, intent.order_id, intent.instrument
         tape.emit(intent)
         asked = cause_id(row, intent.sub)
         if self.watch is not None:
             self.look(row, asked)
         verdict = judge(self._question(seat, intent, session=session), self._rules[number])
+        for leg in legs:
+            if not verdict.allowed:
+                break
+            verdict = judge(self._question(seat, leg, session=session), self._rules[leg.instrument])
         origin, sub, seen = intent.origin, tape.next_sub(row), tape.state.records
         allowed, reason = verdict.allowed, verdict.reason
         tape.emit(RiskDecided(row, sub, origin, seen, (asked,), order_id, allowed, reason, verdict.operands))

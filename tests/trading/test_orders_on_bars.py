@@ -9,7 +9,15 @@ import pytest
 
 from kronos.errors import InvalidInput
 from kronos.trading import Backtest, BacktestConfig, Bars, MemoryRecorder, Strategy
-from kronos.trading.events import OrderCancelled, OrderDenied, OrderExpired, OrderFilled, OrderReplaced, RiskDecided
+from kronos.trading.events import (
+    OrderCancelled,
+    OrderDenied,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+    OrderReplaced,
+    RiskDecided,
+)
 from kronos.trading.journal import records_between, verify
 from kronos.trading.positions import Position
 from kronos.trading.session import Session
@@ -157,8 +165,56 @@ def test_the_children_of_an_entry_wait_for_the_next_segment_of_the_path():
     records, _ = run(bars_of(FLAT, (100, 105, 96, 101)), acts)  # open 100, low 96: the entry; then up to 105
     assert fills(records) == [(1, 1, 97, 1, "limit_in_bar"), (3, 1, 104, -1, "limit_in_bar")]
     below, _ = run(bars_of(FLAT, (100, 101, 94, 95), (95, 96, 94, 95)), acts)  # the stop lies on the entry's segment
-    assert fills(below)[0] == (1, 1, 97, 1, "limit_in_bar")
-    assert fills(below)[1][:2] == (2, 2), "the segment that filled the entry does not fill its stop"
+    assert fills(below) == [(1, 1, 97, 1, "limit_in_bar"), (2, 1, 94, -1, "stop_in_bar")], "where the segment ends"
+
+
+def test_children_meet_the_price_at_which_they_begin():
+    fallen = bars_of(FLAT, (100, 101, 80, 80), (100, 106, 94, 100))
+    acts = {0: lambda ctx: ctx.bracket("buy", 2, stop=91, target=110, entry={"type": "limit", "limit": 92})}
+    records, _ = run(fallen, acts)
+    assert fills(records) == [(1, 1, 92, 2, "limit_in_bar"), (2, 1, 80, -2, "stop_in_bar")]
+    risen = bars_of(FLAT, (100, 110, 99, 109))
+    acts = {0: lambda ctx: ctx.bracket("buy", 2, stop=90, target=107, entry={"type": "stop", "stop": 105})}
+    records, _ = run(risen, acts)
+    assert fills(records) == [(1, 1, 105, 2, "stop_in_bar"), (3, 1, 107, -2, "limit_in_bar")]
+    acts = {0: lambda ctx: ctx.bracket("buy", 2, stop=101, target=110)}
+    records, _ = run(bars_of(FLAT, (100, 110, 99, 109)), acts)
+    assert fills(records)[1] == (2, 1, 100, -2, "stop_in_bar"), "filled at the open, below its stop"
+
+
+@pytest.mark.parametrize("wrong", [{"stop": float("nan")}, {"stop": -1}, {"target": "94.5"}, {"target": 0}])
+def test_a_bracket_whose_stop_or_target_is_no_order_is_denied_as_a_whole(wrong):
+    records, _ = run(
+        bars_of(*[FLAT] * 3), {0: lambda ctx: ctx.bracket("buy", 2, **({"stop": 90, "target": 110} | wrong))}
+    )
+    assert [(r.order_id, r.reason) for r in records if isinstance(r, OrderDenied)] == [
+        (1, "price_invalid"),
+        (2, "price_invalid" if "stop" in wrong else "parent_gone"),
+        (3, "price_invalid" if "target" in wrong else "parent_gone"),
+    ]
+    assert fills(records) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [({"type": "limit", "limit": 100, "post_only": True}, "post_only_would_cross"), ({"route": "no"}, "terms_invalid")],
+)
+def test_the_children_of_an_entry_that_is_refused_do_not_stay(entry, reason):
+    records, _ = run(bars_of(*[FLAT] * 3), {0: lambda ctx: ctx.bracket("buy", 1, stop=90, target=110, entry=entry)})
+    ended = [(r.order_id, r.reason) for r in records if isinstance(r, OrderDenied | OrderRejected)]
+    assert ended[0] == (1, reason)
+    assert [each for each, _ in ended] == [1, 2, 3]
+
+
+def test_a_day_order_asked_for_at_midnight_lives_through_the_day_that_begins():
+    days = bars_of(*[FLAT] * 3, (100, 106, 89, 100), interval_ns=DAY_NS)
+    acts = {
+        0: lambda ctx: (ctx.buy(1, tif="DAY"), ctx.buy(1, type="limit", limit=90, tif="DAY")),
+        2: lambda ctx: ctx.buy(1, type="limit", limit=90, tif="DAY"),
+    }
+    records, _ = run(days, acts)
+    assert fills(records) == [(1, 1, 100, 1, "next_open"), (3, 3, 90, 1, "limit_in_bar")]
+    assert ends(records) == [("OrderExpired", 2, 2, "DAY")]
 
 
 def test_children_end_with_an_entry_that_never_came():

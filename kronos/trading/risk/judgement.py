@@ -30,6 +30,7 @@ RULES: Final[tuple[tuple[str, Rule], ...]] = (
     ("notional_too_small", shape.notional_min),
     ("post_only_would_cross", shape.post_only),
     ("price_band_exceeded", shape.price_band),
+    ("parent_gone", shape.parent),
     ("reduce_only", shape.reduce_only),
     ("position_limit", size.position),
     ("order_too_large", size.order_size),

@@ -9,7 +9,7 @@ from kronos.trading.money import from_money
 from kronos.trading.risk.question import Operands, Question
 from kronos.trading.terms import is_price_words
 
-__all__ = ["lot", "notional_min", "post_only", "price_band", "reduce_only", "terms", "tick"]
+__all__ = ["lot", "notional_min", "parent", "post_only", "price_band", "reduce_only", "terms", "tick"]
 
 
 def terms(question: Question) -> Operands | None:
@@ -75,6 +75,19 @@ def price_band(question: Question) -> Operands | None:
                 "price_band": f"{Decimal(limit) / RATE_SCALE:.8f}",
             }
     return None
+
+
+def parent(question: Question) -> Operands | None:
+    """What begins when another order is filled finds that order: one that was denied or has ended never begins it."""
+    wished = question.intent.terms
+    if (
+        question.intent.action != "submit"
+        or wished is None
+        or not wished.parent
+        or wished.parent in question.state.orders
+    ):
+        return None
+    return {"parent": str(wished.parent)}
 
 
 def reduce_only(question: Question) -> Operands | None:

@@ -1,6 +1,7 @@
 """The simulated venue on bars: what becomes of the orders that it has, bar by bar.
 
-Rule 1: an order never meets the row that caused it, and a child never the segment of the path that filled its parent.
+Rule 1: an order never meets the row that caused it, and a child never the segment of the path that filled its parent:
+        it meets the price at which that segment ends, and the path from there.
 Rule 2: at the open in the order of ids; inside the bar in the order in which the path touches their levels.
 Rule 3: the assumption that filled an order is on its fill; a limit is never filled worse than its price.
 Rule 4: what the venue keeps beside the orders (trailing extremes, wakes) follows from orders and bars: it is no state.
@@ -91,8 +92,11 @@ class BarVenue(Answers):
     def _working(self) -> list[Order]:
         return [order for order in self._orders if not order.held and self._is_there(order)]
 
+    def _held(self) -> list[Order]:
+        return [order for order in self._orders if order.held]
+
     def _open(self, price: int) -> None:
-        there = self._working()
+        there, held = self._working(), self._held()
         for order in there:
             if not self._is_there(order):
                 continue  # a fill before it has ended it
@@ -106,10 +110,11 @@ class BarVenue(Answers):
             elif price >= level if buys else price <= level:
                 self._trigger(order, price, "stop_at_open")
         self._end_immediate(there)
+        self._begin(held, price)
 
     def _segment(self, start: int, end: int) -> None:
         """Let the prices from `start` (not again) to `end` touch what rests."""
-        up = end > start
+        up, held = end > start, self._held()
         touched = sorted(self._touched(start, end), key=lambda each: (each[0] if up else -each[0], each[1].id))
         for level, order in touched:
             if not self._is_there(order):
@@ -119,6 +124,24 @@ class BarVenue(Answers):
             else:
                 self._trigger(order, level, "stop_in_bar")
         self.wakes.follow(end)
+        self._begin(held, end)
+
+    def _begin(self, held: list[Order], price: int) -> None:
+        """Let those of `held` that began on the way to `price` meet it.
+
+        A stop that was run through fires there, the worst that can be meant; a limit fills at its own price.
+        """
+        for order in held:
+            if order.held or not self._is_there(order):
+                continue
+            level = self.wakes.level(order, self._index, price=price)
+            buys = order.quantity > 0
+            if level is None or (price > level if buys == rests(order) else price < level):
+                continue
+            if rests(order):
+                self._give(order, level, "limit_in_bar")
+            else:
+                self._trigger(order, price, "stop_in_bar")
 
     def _touched(self, start: int, end: int) -> Iterator[tuple[int, Order]]:
         up = end > start

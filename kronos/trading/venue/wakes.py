@@ -107,7 +107,7 @@ def expiry_of(order: Order, bars: Bars) -> int:
         return order.terms.until
     if order.terms.tif != "DAY":
         return NEVER
-    given = max(order.since - 1, int(bars.open_time[0]))
+    given = max(order.since, int(bars.open_time[0]))
     return (given // _DAY_NS + 1) * _DAY_NS
 
 
