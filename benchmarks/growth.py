@@ -48,11 +48,6 @@ ORDER BY e.seq, id
 pages that new rows do or do not fit into, and measure that.
 """
 
-VACUUMED_AT = 1.2
-"""Old rows are vacuumed each time they have grown by a fifth, as autovacuum does over a week: else the gaps at the ends
-of all old pages would be offered to new rows at once, and rounds would measure how those are filled.
-"""
-
 Round = dict[str, float]
 COUNTED = ("wal_bytes", "buffers", "full_pages", "server_wal_bytes")
 COUNTERS = """
@@ -146,15 +141,11 @@ def _fill(url: str, events: int) -> None:
     """Insert finished runs with the 12 events of the first one, where new ones are written too."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
-        left, vacuumed = events // EVENTS_A_RUN, 0
+        left = events // EVENTS_A_RUN
         while left > 0:
             ids = [row[0] for row in connection.execute(OLD_RUNS, (min(left, BATCH_RUNS),))]
             connection.execute(OLD_EVENTS, (ids,))
             left -= len(ids)
-            there = events // EVENTS_A_RUN - left
-            if there >= vacuumed * VACUUMED_AT:
-                connection.execute("VACUUM")
-                vacuumed = there
             say(f"{left * EVENTS_A_RUN:,} old events to go")
 
 
