@@ -22,7 +22,7 @@ from kronos.storage.statements import statement
 @dataclass(frozen=True)
 class Mutation:
     """`texts` are sent instead of production statements; `patched` changes a decision in a world while it is entered.
-    `aims`, `kinds` and `needs` say which faults, and which kind of world, bring it to light.
+    `aims`, `kinds`, `prelude` and `needs` say which faults, and which kind of world, bring it to light.
     """
 
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -30,6 +30,7 @@ class Mutation:
     aims: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     needs: str = ""
+    prelude: tuple[str, str] | None = None
 
 
 def _without(name: str, part: str, instead: str = "") -> dict[str, str]:
@@ -93,8 +94,10 @@ MUTATIONS: Final = {
     ),
     "offers outlive their outcome": Mutation(
         _without("withdraw_step_jobs", "WHERE idempotency_key", "WHERE false AND idempotency_key"),
-        aims=("send_outcomes", "read_inbox_of", "insert_step_jobs"),
-        needs="jobs",
+        aims=("insert_step_jobs",),
+        kinds=("pause",),
+        prelude=("send_outcomes", "kill"),
+        needs="lending",
     ),
     "leader without epoch": Mutation(
         {"hold_epoch": "SELECT 1 WHERE %(epoch)s > 0 AND %(node)s > 0"},

@@ -419,7 +419,7 @@ class World:
         self.seed = seed
         rng = random.Random(f"{seed}/world")
         aim = aims[seed % len(aims)]  # in turn: each statement has its seeds
-        self.is_employed = mutation.needs == "jobs" or aim in EMPLOYED
+        self.is_employed = mutation.needs in ("jobs", "lending") or aim in EMPLOYED
         """Whether somebody asks for jobs, and the nodes take them: and steps of each other's runs."""
         self.is_led = mutation.needs == "leader" or aim in LED or (not self.is_employed and rng.random() < 0.05)
         """Whether the nodes campaign for the lead, and somebody keeps a schedule."""
@@ -427,6 +427,8 @@ class World:
         """Whether there is as little of the rest as may be: what comes on top takes as many statements again."""
         self.is_swept = mutation.needs == "sweep" or aim in SWEPT or (not self.is_small and rng.random() < 0.1)
         self.needed = ("bulk",) if self.is_swept else NEEDED.get(aim, ())
+        if mutation.needs == "lending":
+            self.needed = ("lending",)
         """The workflows without which the aim would not be reached."""
         self.clock = FakeClock(START - timedelta(seconds=rng.choice((0.8, 1.5))) if self.is_led else START)
         self.scheduler = Scheduler(f"{seed}/turns", clock=self.clock, backends=arena.observer)
@@ -437,7 +439,7 @@ class World:
             self,
             mutation,
             aims=(aim,),
-            prelude=PRELUDES.get(aim),
+            prelude=mutation.prelude or PRELUDES.get(aim),
             most=rng.choice((1, 2, 3, 5)),
             on_death=self._died,
         )
