@@ -30,7 +30,7 @@ class Suite(NamedTuple):
 SUITES = (
     Suite("unit", 360.0, ("-m", f"not ({' or '.join(APART)})", "-n", "2", "--dist", "loadfile", "--durations", "40")),
     Suite("durability", 220.0, ("-m", "durability")),
-    Suite("simulation", 200.0, ("-m", "simulation")),
+    Suite("simulation", 240.0, ("-m", "simulation")),
 )
 
 PYTEST = (sys.executable, "-m", "pytest")
