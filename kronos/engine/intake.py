@@ -5,10 +5,13 @@ Rule 2: where the answer to a claim was lost, runs are ours and in nobody's hand
         they would wait for the end of this incarnation.
 Rule 3: it claims when the loop wants runs, at each notice, and every `poll_s` in any case; it looks for commands at
         each notice and every COMMANDS_S: a command becomes an event at most that late.
+Rule 4: what cannot be read of one run costs that run alone: it is given up on record, and where not even its history
+        can be read, put aside.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import uuid
@@ -16,34 +19,33 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import msgspec
-
-from kronos.core.events import Event, Failure, Kind
-from kronos.core.families import decode_child_ended, encode_child_ended
+from kronos.core.events import Failure
 from kronos.core.options import Executor
-from kronos.core.state import Run, StepStatus, fold
 from kronos.engine.clock import RunClock
-from kronos.engine.commands import COMMANDS, UNREADABLE
-from kronos.engine.forked import ForkedRun
-from kronos.engine.forking import Ground
+from kronos.engine.commands import COMMANDS
+from kronos.engine.fetching import OURS, Fetching, Record
 from kronos.engine.inbox import Inbox
 from kronos.engine.owned import DEATHS_MAX, OwnedRun
 from kronos.engine.reports import Reports
-from kronos.engine.serving import Served, Serving
+from kronos.engine.serving import Serving
 from kronos.engine.tasks import Task
-from kronos.errors import CorruptHistory, NotFound, Unavailable
-from kronos.kernel.ids import BlobHash, IncarnationId, RunId
+from kronos.errors import Unavailable
+from kronos.kernel.hashing import GENESIS
+from kronos.kernel.ids import IncarnationId, RunId
 from kronos.ports.blobs import Blobs
 from kronos.ports.queue import ClaimedRun, Command, LoadedRun, Progress, Queue, Takeover
 
 __all__ = ["COMMANDS_S", "Intake"]
 
+log: Final = logging.getLogger("kronos.worker")
+
 COMMANDS_S: Final = 0.25
+ASIDE_S: Final = 600.0
+"""For how long a run is let alone whose history cannot be read; a command to it makes it be tried at once."""
 CHECK_S: Final = 5.0
 """How often, and after each loss of the connection, the store's word on what is ours is held against what is."""
 _FIRST: Final = frozenset({"adopt", "outcome", "outcomes"})
 """Commands that are obeyed before a run that was taken over goes on."""
-_OUTCOMES: Final = frozenset({Kind.STEP_COMPLETED, Kind.STEP_FAILED, Kind.STEP_RETRIED})
 
 
 class Intake:
@@ -67,7 +69,6 @@ class Intake:
     ) -> None:
         """`room` counts slots; `chance` draws from [0, 1): jitter only, it keeps a crowd from coming back together."""
         self._queue = queue
-        self._blobs = blobs
         self._serving = serving
         self._incarnation = incarnation
         self._clock = clock
@@ -77,6 +78,7 @@ class Intake:
         self._reports = reports
         self._on_lost = on_lost
         self._around: Any = {"worker": incarnation, "now_ns": clock.now_ns, "chance": chance, "room": room}
+        self._fetching = Fetching(queue, blobs, serving, self._around)
         self._wanted = 0
         self._reloads: deque[tuple[OwnedRun, str]] = deque()
         self.wake: Final = threading.Event()
@@ -155,7 +157,7 @@ class Intake:
             self._claimed_all = not self._claim()
             self._next_claim = now + self._poll_s
         if commanded or now >= self._next_commands:
-            self._inbox.put_commands(list(map(self._whole, self._queue.commands(self._incarnation))))
+            self._inbox.put_commands(list(map(self._fetching.whole, self._queue.commands(self._incarnation))))
             self._next_commands = now + COMMANDS_S
             self._show_progress()
 
@@ -187,8 +189,7 @@ class Intake:
             self._queue.recall(self._incarnation, [run.id for run in late])
         waiting = self._commands_of(claimed)
         for run in fresh:
-            owned = self._own(run)
-            self._hand_over(owned, owned.begin(), waiting)
+            self._bring(run, None, waiting)
         self._inbox.wake.set()
         if late:
             self._take_over(late, waiting)
@@ -198,38 +199,14 @@ class Intake:
             return False
         return True
 
-    def _own(self, claimed: ClaimedRun) -> OwnedRun:
-        served = self._serving.get(claimed.definition)
-        if claimed.changes is None:
-            return OwnedRun(claimed, served, **self._around)
-        return ForkedRun(claimed, served, self._ground(claimed, served, claimed.changes), **self._around)
-
-    def _ground(self, claimed: ClaimedRun, served: Served, changes: bytes) -> Ground:
-        """Return what a fork stands on."""
-        ground = Ground(served, changes)
-        if ground.fork.reuse != "none" and claimed.parent is not None:
-            ground.add(self._queue.past_outcomes(claimed.parent, claimed.parent_seq), self._payload)
-        return ground
-
     def _commands_of(self, claimed: list[ClaimedRun]) -> dict[RunId, list[Command]]:
         """Return what the inboxes of `claimed` hold already: a run that was cancelled must not begin to execute, nor
         one that was taken over do again what came in since it was claimed.
         """
         waiting: dict[RunId, list[Command]] = {run.id: [] for run in claimed if run.has_commands or run.claims > 1}
         for command in self._queue.commands_of(self._incarnation, list(waiting)) if waiting else ():
-            waiting[command.run_id].append(self._whole(command))
+            waiting[command.run_id].append(self._fetching.whole(command))
         return waiting
-
-    def _whole(self, command: Command) -> Command:
-        """Return a command with the values that it names: the loop never waits for the store."""
-        if command.kind != "child_ended" or b'"$blob"' not in command.body:
-            return command
-        try:
-            ended = decode_child_ended(command.body)
-            output = msgspec.Raw(self._payload(bytes(ended.output)))
-        except (NotFound, CorruptHistory, *UNREADABLE) as error:
-            return command._replace(trouble=str(error))
-        return command._replace(body=encode_child_ended(msgspec.structs.replace(ended, output=output)))
 
     def _hand_over(self, run: OwnedRun, tasks: list[Task], waiting: dict[RunId, list[Command]]) -> None:
         for command in waiting.get(run.id, ()):
@@ -238,76 +215,80 @@ class Intake:
         self._inbox.put_claimed(run, [] if run.is_over else run.hold_back(tasks))
 
     def _take_over(self, claimed: list[ClaimedRun], waiting: dict[RunId, list[Command]]) -> None:
-        loaded = self._queue.load(claimed)
-        states = {run.id: fold(run.id, loaded[run.id].events) for run in claimed}
-        counts = {run.id: _takeovers(run, states[run.id], loaded[run.id]) for run in claimed}
+        records, unread = self._fetching.records(claimed)
+        counts = {run.id: records[run.id].takeovers_of(run) for run in claimed if run.id in records}
         self._queue.record_takeovers(
             self._incarnation,
-            [Takeover(uuid.UUID(run.id), counts[run.id], _last_outcome(loaded[run.id])) for run in claimed],
+            [Takeover(uuid.UUID(run), count, records[run].last_outcome) for run, count in counts.items()],
         )
         for run in claimed:
-            owned = self._own(run)
-            state, takeovers = states[run.id], counts[run.id]
-            tasks: list[Task] = []
-            if not loaded[run.id].events and run.changes is None:
-                tasks = owned.begin(takeovers=takeovers, probation=run.lost_owner is not None or takeovers > 0)
-            elif takeovers >= DEATHS_MAX:
-                owned.give_up(loaded[run.id], takeovers=takeovers)
+            if run.id in unread:
+                self._put_aside(run.id, unread[run.id])
             else:
-                commands = waiting.pop(run.id, [])
-                waiting[run.id] = [command for command in commands if command.kind not in _FIRST]
-                tasks = owned.take_over(
-                    loaded[run.id],
-                    self._outputs(state),
-                    takeovers=takeovers,
-                    probation=run.lost_owner is not None or takeovers > 0,
-                    outcomes=[command for command in commands if command.kind in _FIRST],
-                    state=state,
-                )
-            self._hand_over(owned, tasks, waiting)
+                self._bring(run, records[run.id], waiting, takeovers=counts[run.id])
+
+    def _bring(
+        self, run: ClaimedRun, record: Record | None, waiting: dict[RunId, list[Command]], *, takeovers: int = 0
+    ) -> None:
+        """Hand a run over as it stands on record; one that cannot go on from there is given up, alone."""
+        owned: OwnedRun | None = None
+        try:
+            owned = self._fetching.own(run)
+            self._hand_over(owned, self._tasks(owned, record, waiting, takeovers), waiting)
+        except OURS:
+            raise
+        except Exception as error:
+            log.exception("run %s cannot go on from its record", run.id)
+            self._give_up(run, record, owned, f"the run cannot go on from its record: {_named(error)}")
+
+    def _tasks(
+        self, owned: OwnedRun, record: Record | None, waiting: dict[RunId, list[Command]], takeovers: int
+    ) -> list[Task]:
+        if record is None:
+            return owned.begin()
+        run, (loaded, state) = owned.claimed, record
+        probation = run.lost_owner is not None or takeovers > 0
+        if not loaded.events and run.changes is None:
+            return owned.begin(takeovers=takeovers, probation=probation)
+        if takeovers >= DEATHS_MAX:
+            owned.give_up(loaded, takeovers=takeovers)
+            return []
+        commands = waiting.pop(run.id, [])
+        waiting[run.id] = [command for command in commands if command.kind not in _FIRST]
+        return owned.take_over(
+            loaded,
+            self._fetching.outputs(state),
+            takeovers=takeovers,
+            probation=probation,
+            outcomes=[command for command in commands if command.kind in _FIRST],
+            state=state,
+        )
 
     def _reload(self, run: OwnedRun, reason: str) -> None:
-        loaded = self._queue.load([run.claimed])[run.id]
-        again = self._own(run.claimed)
-        again.log.inbox_seen = run.log.inbox_seen
-        again.refuse(loaded, Failure(type="ValueRefused", message=reason, retryable=False))
+        records, unread = self._fetching.records([run.claimed])
+        if unread:
+            self._put_aside(run.id, unread[run.id])
+        else:
+            self._give_up(run.claimed, records[run.id], run, reason)
+
+    def _give_up(self, claimed: ClaimedRun, record: Record | None, before: OwnedRun | None, reason: str) -> None:
+        """End a run as failed; `before` is the same run as it was in hand, and has counted commands."""
+        again = self._fetching.own_plainly(claimed)
+        if before is not None:
+            again.log.inbox_seen = before.log.inbox_seen
+            again.log.buffer.beside.drained += before.log.buffer.all_drained
+        again.refuse(
+            LoadedRun([], GENESIS) if record is None else record.loaded,
+            Failure(type="ValueRefused", message=reason, retryable=False),
+        )
         self._inbox.put_claimed(again, [])
         self._inbox.wake.set()
 
-    def _outputs(self, state: Run) -> dict[str, bytes]:
-        return {
-            step: self._payload(bytes(known.facts.output))
-            for step, known in state.steps.items()
-            if known.status is StepStatus.COMPLETED and known.facts.output is not msgspec.UNSET
-        }
-
-    def _payload(self, value: bytes) -> bytes:
-        if not value.startswith(b'{"$blob":"'):
-            return value
-        return self._blobs.get(BlobHash(value[10:74].decode()))
+    def _put_aside(self, run: RunId, error: Exception) -> None:
+        """Let go of a run whose history cannot be read, for a while: nothing can be added to it, not even an end."""
+        log.error("run %s is put aside for %s s: its history cannot be read: %s", run, ASIDE_S, _named(error))
+        self._queue.put_aside(self._incarnation, uuid.UUID(run), ASIDE_S)
 
 
-def _last_outcome(loaded: LoadedRun) -> int:
-    return max((event.seq for event in loaded.events if _is_outcome(event)), default=0)
-
-
-def _is_outcome(event: Event) -> bool:
-    """Whether an attempt came to an end of its own: a lost one is no progress."""
-    failure = event.facts.failure
-    return event.kind in _OUTCOMES and (failure is None or failure.cause != "lost")
-
-
-def _takeovers(claimed: ClaimedRun, state: Run, loaded: LoadedRun) -> int:
-    """Return how often in a row this run was taken over with an attempt on record as under way, and no progress since.
-
-    After the first takeover a run is on probation: its attempts are on record before they run.  So a run that merely
-    waited beside the guilty one is innocent, and one that dies at once is found out by its second death.
-    """
-    progress = _last_outcome(loaded) > claimed.takeover_seq
-    if claimed.lost_owner is None:  # given back in order: that is no death, and no progress either
-        return 0 if progress else claimed.takeovers
-    under_way = any(
-        step.status is StepStatus.RUNNING and step.facts.wait is None and step.facts.worker == claimed.lost_owner
-        for step in state.steps.values()
-    )
-    return (0 if progress else claimed.takeovers) + under_way
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -23,7 +23,7 @@ from kronos.engine.tasks import Outcome, Task
 from kronos.engine.trial import Trial
 from kronos.engine.vigil import Vigil
 from kronos.kernel.ids import DefinitionId, RunId
-from kronos.ports.queue import Flush, Verdict
+from kronos.ports.queue import Command, Flush, Verdict
 
 __all__ = ["OwnerLoop"]
 
@@ -211,11 +211,7 @@ class OwnerLoop:
                     run.record(task, outcome)
                 except Exception as error:
                     log.exception("run %s: the outcome of %s cannot be recorded", run.id, task.step)
-                    reason = f"the outcome of {task.step!r} cannot be recorded: {type(error).__name__}"
-                    if run.flushing:
-                        self._condemned[run] = reason
-                    else:
-                        self._condemn(run, reason)
+                    self._doom(run, f"the outcome of {task.step!r} cannot be recorded: {type(error).__name__}")
                 else:
                     self._touch(run)
         if of_jobs < len(ended):
@@ -269,6 +265,13 @@ class OwnerLoop:
             return [] if run.is_over else buffer.after_commit
         return []
 
+    def _doom(self, run: OwnedRun, reason: str) -> None:
+        """Condemn a run, once a flush of its that is under way is settled."""
+        if run.flushing:
+            self._condemned[run] = reason
+        else:
+            self._condemn(run, reason)
+
     def _condemn(self, run: OwnedRun, reason: str) -> None:
         """Read a run again as it is on record, to end it as failed: what is in hand of it cannot be recorded."""
         log.error("run %s: %s", run.id, reason)
@@ -301,15 +304,25 @@ class OwnerLoop:
                     continue  # it is read again should the end, or the rest, which is under way, be refused
                 if command.kind not in COMMANDS:
                     continue
+                if run in self._condemned:
+                    continue
                 self._taken.add((command.id,))
-                run.obey(command)
-                self._touch(run)
+                self._obey(run, command)
             self._taken.took_batch()
         if polled and self._refused:
             for run in self._refused:
                 run.end_if_due()
                 self._touch(run)
             self._refused.clear()
+
+    def _obey(self, run: OwnedRun, command: Command) -> None:
+        try:
+            run.obey(command)
+        except Exception as error:
+            log.exception("run %s: the %s command %s cannot be obeyed", run.id, command.kind, command.id)
+            self._doom(run, f"the {command.kind} command {command.id} cannot be obeyed: {type(error).__name__}")
+        else:
+            self._touch(run)
 
     # ── what leaves ──
 

@@ -276,6 +276,10 @@ class Queue(Protocol):
         """Make takeover counts durable before anything is executed again."""
         ...
 
+    def put_aside(self, incarnation: IncarnationId, run: uuid.UUID, for_s: float) -> None:
+        """Give a run back, to be claimed again after `for_s`, or when a command comes for it."""
+        ...
+
     def commands(self, incarnation: IncarnationId) -> list[Command]:
         """Return inbox rows of owned runs, oldest first."""
         ...

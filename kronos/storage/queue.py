@@ -209,6 +209,11 @@ class PostgresQueue:
         with self._fenced(incarnation) as connection:
             connection.execute(statement("record_takeovers"), at)
 
+    def put_aside(self, incarnation: IncarnationId, run: uuid.UUID, for_s: float) -> None:
+        """Give a run back, to be claimed again after `for_s`, or when a command comes for it."""
+        with self._fenced(incarnation) as connection:
+            connection.execute(statement("put_aside"), {"incarnation": incarnation, "run": run, "for_s": for_s})
+
     def commands(self, incarnation: IncarnationId) -> list[Command]:
         """Return inbox rows of owned runs, oldest first."""
         with self._intake.connection() as connection:

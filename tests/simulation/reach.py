@@ -102,6 +102,7 @@ _REASONS: Final = {
         decline_slot find_open_firings""",
     "on leaving in order: simulated processes die": "leave_nodes release_runs resign_leadership",
     "three deaths of one run's workers in a row: tests/durability has them": "insert_dead_letters",
+    "a history that cannot be read: tests/engine damages one": "put_aside",
 }
 OUT_OF_REACH: Final = {name: reason for reason, names in _REASONS.items() for name in names.split()}
 

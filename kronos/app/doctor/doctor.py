@@ -13,8 +13,9 @@ from typing import Any
 from kronos.app.doctor.database import examine
 from kronos.app.doctor.explaining import QueueLine, RunEvidence, WorkerLine, explain
 from kronos.app.doctor.pooling import look_for_pooler
-from kronos.app.doctor.remark import Remark
+from kronos.app.doctor.remark import Remark, shown_time
 from kronos.engine.commands import unreadable
+from kronos.errors import CorruptHistory, TransitionError
 from kronos.kernel.ids import DefinitionId, RunId, parse_run_id
 from kronos.ports.history import History, unknown_run
 from kronos.storage.database import Connection, Connections, connect
@@ -54,7 +55,8 @@ class Doctor:
     def __call__(self, run_id: RunId | None = None) -> list[Remark]:
         """Return why a run is not moving, or without one what is wrong around all of them; raise `NotFound`."""
         if run_id is None:
-            return [*examine(self._ask, self._data_dir), *self._damaged(None), look_for_pooler(self._url)]
+            around = [*examine(self._ask, self._data_dir), look_for_pooler(self._url)]
+            return [*around, *self._damaged(None), *map(_put_aside, self._ask("doctor/find_put_aside"))]
         run_id = parse_run_id(run_id)
         rows = self._ask("doctor/read_run", {"run": run_id})
         if not rows:
@@ -63,7 +65,11 @@ class Doctor:
         graph = self._history.definition(DefinitionId(row.definition)).graph
         workers = [WorkerLine(*each) for each in self._ask("doctor/read_workers")]
         queues = [QueueLine(*each) for each in self._ask("doctor/find_queued", {"run": run_id})]
-        return [*self._damaged(run_id), *explain(row, self._history.state_at(run_id), graph, workers, queues)]
+        try:
+            state = self._history.state_at(run_id)
+        except (CorruptHistory, TransitionError) as error:
+            return [*self._damaged(run_id), _unread(run_id, error)]
+        return [*self._damaged(run_id), *explain(row, state, graph, workers, queues)]
 
     def _damaged(self, run_id: RunId | None) -> Iterator[Remark]:
         """Yield the waiting commands that cannot be read."""
@@ -77,3 +83,17 @@ class Doctor:
     def _ask(self, name: str, at: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         with self._connections.connection() as connection:
             return connection.execute(statement(name), at).fetchall()
+
+
+def _unread(run: RunId, error: Exception) -> Remark:
+    what = f"its history cannot be read, so that nobody can go on with it: {error}"
+    return Remark(
+        topic="history", level="bad", what=what, do=f"look with kronos fsck --run {run}; restore it from a backup"
+    )
+
+
+def _put_aside(row: tuple[Any, ...]) -> Remark:
+    run, wake_ns = row
+    what = f"run {run} was put aside: its history cannot be read. It is tried again at {shown_time(wake_ns)}"
+    do = f"look with kronos fsck --run {run}; restore its rows from a backup"
+    return Remark(topic="history", level="bad", what=what, do=do)

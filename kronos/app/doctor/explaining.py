@@ -7,10 +7,9 @@ Rule 2: the first remark is the reason nearest to the run: what holds it, then w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from kronos.app.doctor.remark import Remark, shown_s
+from kronos.app.doctor.remark import Remark, shown_s, shown_time
 from kronos.core.graph import Graph
 from kronos.core.state import Phase, Run, StepState, StepStatus
 
@@ -107,7 +106,7 @@ def _held(row: RunEvidence, run: Run) -> Iterator[Remark]:
 def _aside(run: Run) -> Iterator[Remark]:
     for each in run.notes.aside:
         do = "send it again, or cancel the run: what waited for it still waits"
-        yield Remark(topic="inbox", level="bad", what=f"seq {each.seq}, at {_time(each.at)}: {each.why}", do=do)
+        yield Remark(topic="inbox", level="bad", what=f"seq {each.seq}, at {shown_time(each.at)}: {each.why}", do=do)
 
 
 def _unowned(row: RunEvidence, workers: Sequence[WorkerLine]) -> Iterator[Remark]:
@@ -118,7 +117,7 @@ def _unowned(row: RunEvidence, workers: Sequence[WorkerLine]) -> Iterator[Remark
         return
     if row.wake_ns is not None and row.wake_ns > row.now_ns and not row.commands:
         left = shown_s((row.wake_ns - row.now_ns) / 1e9)
-        yield Remark(topic="wait", level="note", what=f"it sleeps until {_time(row.wake_ns)}, {left} from now")
+        yield Remark(topic="wait", level="note", what=f"it sleeps until {shown_time(row.wake_ns)}, {left} from now")
         return
     yield _unclaimed(row, [worker for worker in workers if not worker.is_silent])
 
@@ -197,9 +196,9 @@ def _step(name: str, step: StepState, row: RunEvidence, timeouts: Mapping[str, f
     if step.status is StepStatus.RETRYING:
         why = "" if facts.failure is None else f" after {facts.failure.type}: {facts.failure.message}"
         due = facts.retry_due or row.now_ns
-        return Remark(topic="retry", level="note", what=f"{what}tries again at {_time(due)}{why}")
+        return Remark(topic="retry", level="note", what=f"{what}tries again at {shown_time(due)}{why}")
     if facts.wait is not None:
-        until = f" until {_time(facts.due)}" if facts.due is not None else ""
+        until = f" until {shown_time(facts.due)}" if facts.due is not None else ""
         return Remark(topic="wait", level="note", what=f"{what}waits ({facts.wait}){until}")
     if step.status is StepStatus.SCHEDULED:
         since = shown_s((row.now_ns - (facts.scheduled or row.now_ns)) / 1e9)
@@ -218,7 +217,3 @@ def _step(name: str, step: StepState, row: RunEvidence, timeouts: Mapping[str, f
 
 def _timeouts(graph: Graph) -> dict[str, float | None]:
     return {node.name: node.options.timeout_s for node in graph.nodes}
-
-
-def _time(ns: int) -> str:
-    return datetime.fromtimestamp(ns // 1_000_000_000, UTC).isoformat().replace("+00:00", "Z")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
-__all__ = ["Remark", "shown_s"]
+__all__ = ["Remark", "shown_s", "shown_time"]
 
 
 class Remark(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,3 +25,8 @@ def shown_s(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(0.0, seconds):.1f} s"
+
+
+def shown_time(ns: int) -> str:
+    """Return a moment as people read it, to the second."""
+    return datetime.fromtimestamp(ns // 1_000_000_000, UTC).isoformat().replace("+00:00", "Z")
