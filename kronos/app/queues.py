@@ -60,7 +60,9 @@ class Queues:
     ) -> QueueState:
         """Set the limits of a queue, over all workers; None takes one away.
 
-        At most `concurrency` jobs at once, at most `key_concurrency` of one key, at most `rate` starts in any `per`.
+        At most `concurrency` jobs at once, at most `key_concurrency` of one key, at most `rate`
+        claimed in any `per`, over all workers and by the database's clock; a job begins after its claim by the way to
+        its slot (`docs/concepts/jobs.md`).
         """
         at: dict[str, Any] = {
             "queue": check_queue(queue),

@@ -74,7 +74,9 @@ def limit(
     *,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Jobs at once, over all workers.")] = None,
     per_key: Annotated[int | None, typer.Option(min=1, help="Jobs of one key at once.")] = None,
-    rate: Annotated[str, typer.Option(metavar="N/PERIOD", help="Starts in any period, such as 100/s or 5/10m.")] = "",
+    rate: Annotated[
+        str, typer.Option(metavar="N/PERIOD", help="Jobs claimed in any period, such as 100/s or 5/10m.")
+    ] = "",
     address: Address = None,
     token: Token = None,
     json: Json = False,

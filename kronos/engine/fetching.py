@@ -20,15 +20,17 @@ from kronos.engine.forked import ForkedRun
 from kronos.engine.forking import Ground
 from kronos.engine.owned import OwnedRun
 from kronos.engine.serving import Served, Serving
-from kronos.errors import CorruptHistory, LeaseLost, NotFound, Unavailable
+from kronos.errors import CorruptHistory, KronosError, LeaseLost, NotFound, Unavailable
 from kronos.kernel.ids import BlobHash, RunId
 from kronos.ports.blobs import Blobs
 from kronos.ports.queue import ClaimedRun, Command, LoadedRun, Queue
 
-__all__ = ["OURS", "Fetching", "Record"]
+__all__ = ["DAMAGE", "OURS", "Fetching", "Record"]
 
 OURS: Final = (Unavailable, LeaseLost)
 """What says nothing about a run: the link is broken, or this incarnation is over."""
+DAMAGE: Final = (KronosError, *UNREADABLE, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError)
+"""What reading a damaged record may raise; what the machine or the store lacks is not among it."""
 
 
 _OUTCOMES: Final = frozenset({Kind.STEP_COMPLETED, Kind.STEP_FAILED, Kind.STEP_RETRIED})
@@ -95,7 +97,7 @@ class Fetching:
             return {run.id: Record(loaded[run.id], fold(run.id, loaded[run.id].events)) for run in claimed}, {}
         except OURS:
             raise
-        except Exception as error:
+        except DAMAGE as error:
             if len(claimed) == 1:
                 return {}, {claimed[0].id: error}
         middle = len(claimed) // 2

@@ -23,7 +23,7 @@ from kronos.core.events import Failure
 from kronos.core.options import Executor
 from kronos.engine.clock import RunClock
 from kronos.engine.commands import COMMANDS
-from kronos.engine.fetching import OURS, Fetching, Record
+from kronos.engine.fetching import DAMAGE, OURS, Fetching, Record
 from kronos.engine.inbox import Inbox
 from kronos.engine.owned import DEATHS_MAX, OwnedRun
 from kronos.engine.reports import Reports
@@ -237,7 +237,7 @@ class Intake:
             self._hand_over(owned, self._tasks(owned, record, waiting, takeovers), waiting)
         except OURS:
             raise
-        except Exception as error:
+        except DAMAGE as error:
             log.exception("run %s cannot go on from its record", run.id)
             self._give_up(run, record, owned, f"the run cannot go on from its record: {_named(error)}")
 

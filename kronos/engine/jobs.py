@@ -21,7 +21,7 @@ from kronos.core.options import Executor
 from kronos.engine.appetite import Appetite
 from kronos.engine.clock import RunClock
 from kronos.engine.inbox import Inbox
-from kronos.engine.offers import Hand, tasks_of
+from kronos.engine.offers import Hand, tasks_of, unreadable_offer
 from kronos.engine.serving import Serving
 from kronos.engine.slots.processes import PROCESS_DIED
 from kronos.engine.tasks import Outcome, Task
@@ -206,7 +206,14 @@ class JobDesk:
     # ── what comes ──
 
     def _take(self, job: ClaimedJob) -> tuple[Task, ...]:
-        hand = Hand(job, tasks_of(job, self._serving) if job.run_id is not None else [self._task(job)])
+        try:
+            hand = Hand(job, tasks_of(job, self._serving) if job.run_id is not None else [self._task(job)])
+        except Exception as error:
+            log.exception("the steps that job %s offers cannot be read", job.id)
+            self._unsent.sent.append(unreadable_offer(job, error))
+            self._in_hand[job.id] = Hand(job, ())
+            self._wake.set()
+            return ()
         self._in_hand[job.id] = hand
         for task in hand.tasks:
             self._appetite.begin(task.executor)

@@ -150,9 +150,18 @@ class Candidate:
             return LOOK_S
         for duty in self._duties:
             if self._monotonic() >= self._due.get(duty.name, 0.0):
-                wait_s = duty.act(term)
-                self._due[duty.name] = self._monotonic() + wait_s
+                self._due[duty.name] = self._monotonic() + self._do(duty, term)
         return max(0.0, min(self._due.values(), default=LOOK_S) - self._monotonic())
+
+    def _do(self, duty: Duty, term: Term) -> float:
+        """Return the seconds until a duty wants to act again; one that fails keeps no other from being done."""
+        try:
+            return duty.act(term)
+        except KronosError:
+            raise
+        except Exception:
+            log.exception("the duty %s failed; it is tried again", duty.name)
+            return LOOK_S
 
     def _run(self, turn: Callable[[], float], wake: threading.Event) -> None:
         while not self._stopping.is_set():

@@ -24,7 +24,7 @@ from kronos.kernel.ids import DefinitionId, IncarnationId, RunId, StepName
 from kronos.ports.jobs import ClaimedJob, SentSteps
 from kronos.ports.queue import StepJob
 
-__all__ = ["Hand", "offer_name", "offer_one", "offer_target", "spread", "tasks_of"]
+__all__ = ["Hand", "offer_name", "offer_one", "offer_target", "spread", "tasks_of", "unreadable_offer"]
 
 
 class _Offered(msgspec.Struct, frozen=True, array_like=True):
@@ -88,6 +88,12 @@ def _task(job: ClaimedJob, run: RunId, one: _Offered, graph: Graph) -> Task:
         job.id,
         options.heartbeat_timeout_s,
     )
+
+
+def unreadable_offer(job: ClaimedJob, error: Exception) -> SentSteps:
+    """Return what the run of an offer is told that cannot be read: its owner puts that on record, as it stands here."""
+    said = f"the steps that job {job.id} offered cannot be read: {type(error).__name__}: {error}"
+    return SentSteps(job.id, job.attempt, uuid.uuid5(uuid.UUID(job.id), str(job.attempt)), _encode(said))
 
 
 class Hand:

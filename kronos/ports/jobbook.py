@@ -86,7 +86,7 @@ class QueueState(msgspec.Struct, frozen=True, kw_only=True):
     """A queue: what was said of it, and how many of its jobs are where.
 
     `pending` are due, `delayed` not yet; `oldest_s` is how long the first of the pending has been due;
-    `rate` starts in any `rate_s` seconds.
+    `rate` are claimed in any `rate_s` seconds.
     """
 
     name: str

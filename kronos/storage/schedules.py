@@ -7,15 +7,17 @@ Rule 2: a slot that cannot have a run (its workflow is gone, its input no longer
 
 from __future__ import annotations
 
+import logging
 import uuid
 from datetime import datetime
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
+import psycopg
 
 from kronos.core.graph import decode_graph
 from kronos.core.schedules import Schedule, delay_of, plan
-from kronos.errors import Conflict, InvalidInput, NotFound
+from kronos.errors import Conflict, InvalidInput, LeaseLost, NotFound, Unavailable
 from kronos.kernel.ids import DefinitionId, RunId
 from kronos.kernel.schema import check_against
 from kronos.ports.leading import Term
@@ -24,6 +26,8 @@ from kronos.storage.leading import leading
 from kronos.storage.statements import statement
 
 __all__ = ["Firing", "PostgresSchedules"]
+
+log: Final = logging.getLogger("kronos.leader")
 
 BATCH: Final = 100
 """Schedules fired in one transaction."""
@@ -132,7 +136,7 @@ class PostgresSchedules:
             rows = connection.execute(statement("lock_due_schedules"), {"limit": BATCH}).fetchall()
             now = _now(connection)
             for row in rows:
-                self._advance(connection, _schedule(row), now, term)
+                self._advance_alone(connection, _schedule(row), now, term)
             if rows:
                 connection.execute("NOTIFY kronos_work")
         return len(rows)
@@ -143,14 +147,23 @@ class PostgresSchedules:
             row = connection.execute(statement("find_next_slot")).fetchone()
         return cast("tuple[float | None]", row)[0]
 
-    def _advance(self, connection: Connection, schedule: Schedule, now: datetime, term: Term) -> None:
+    def _advance_alone(self, connection: Connection, schedule: Schedule, now: datetime, term: Term) -> None:
+        """Fire a schedule; one that cannot be costs itself alone: it is paused on record, and the others are fired."""
         assert schedule.next_at is not None, "it is due"
         try:
-            decided = plan(schedule, now)
-        except InvalidInput as error:  # it costs itself alone: the others of the batch are fired
-            _decline(connection, schedule, schedule.next_at, "refused", error.message, missed=0, epoch=term.epoch)
+            with connection.transaction():
+                self._advance(connection, schedule, now, term)
+        except (Unavailable, LeaseLost, psycopg.OperationalError):
+            raise
+        except Exception as error:
+            log.exception("schedule %s cannot be fired and is paused", schedule.name)
+            why = error.message if isinstance(error, InvalidInput) else f"{type(error).__name__}: {error}"
+            _decline(connection, schedule, schedule.next_at, "refused", why, missed=0, epoch=term.epoch)
             connection.execute(statement("pause_schedule"), {"schedule": schedule.id})
-            return
+
+    def _advance(self, connection: Connection, schedule: Schedule, now: datetime, term: Term) -> None:
+        assert schedule.next_at is not None, "it is due"
+        decided = plan(schedule, now)
         for slot in decided.fire:
             refusal, run = self._fire(
                 connection, schedule, slot, outcome="started", epoch=term.epoch, missed=decided.missed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -187,6 +188,29 @@ def test_no_more_jobs_begin_in_any_period_than_the_rate_allows(app, desk):
         starts += [second] * len(desk.claim())
     assert starts == [0, 0, 0, 10, 10, 10, 20, 20, 20, 30]
     assert all(sum(at <= other < at + 10 for other in starts) <= 3 for at in starts)
+
+
+def test_many_who_claim_at_once_never_claim_more_in_any_period_than_the_rate_allows(app, make_desk):
+    rate, period_ns = 4, 200_000_000
+    app.queues.limit("default", rate=rate, per="200ms")
+    for number in range(24):
+        submit(app, number)
+    desks = [make_desk() for _ in range(3)]
+    claimed: list[str] = []
+
+    def take(mine):
+        until = time.monotonic() + 30
+        while len(claimed) < 24 and time.monotonic() < until:
+            claimed.extend(job.id for job in mine.claim())
+
+    takers = [threading.Thread(target=take, args=(mine,)) for mine in desks]
+    for taker in takers:
+        taker.start()
+    for taker in takers:
+        taker.join()
+    assert len(set(claimed)) == len(claimed) == 24
+    at = sorted(app.jobs.get(job).started_at for job in claimed)  # they run: it is their claim
+    assert all(at[place + rate] - at[place] >= period_ns for place in range(24 - rate))
 
 
 # ── pauses ──

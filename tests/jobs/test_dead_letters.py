@@ -106,3 +106,19 @@ def test_the_failed_attempts_of_a_requeued_job_stay_on_record(app, desk):
     assert (job.attempt, job.failures, job.losses) == (2, 0, 0)
     desk.fail(job)
     assert [each.attempt for each in app.jobs.attempts(job_id)] == [1, 2]
+
+
+@pytest.mark.parametrize("damage", ["{", "[1]", '{"number": "x"}', ""])
+def test_a_job_whose_input_is_damaged_is_dead_alone(engine, damage):
+    app = engine.app
+    app.queues.pause("damaged")
+    damaged, well = (app.jobs.submit(work.echo, {"number": n}, queue="damaged") for n in (1, 2))
+    life = engine._worker.worker.incarnation
+    with psycopg.connect(app.url) as mine:
+        mine.execute("UPDATE kronos.jobs SET input = %s WHERE id = %s", (damage.encode(), uuid.UUID(damaged)))
+    app.queues.resume("damaged")
+    assert app.jobs.wait(well, 20).state is JobState.COMPLETED
+    ended = app.jobs.wait(damaged, 20)
+    assert ended.state is JobState.DEAD
+    assert ended.failure.type == "InvalidInput", ended.failure
+    assert engine._worker.worker.incarnation == life

@@ -91,6 +91,24 @@ def test_the_step_of_a_cancelled_run_is_not_executed(app, worker):
     until(lambda: jobs_left(app) == 0)
 
 
+def test_an_offer_that_cannot_be_read_is_put_on_record_in_its_run_and_costs_nobody_else(app, worker):
+    app.queues.pause("gpu")
+    damaged, well = (app.start(wide.trained, {"number": number}) for number in (1, 2))
+    until(lambda: app.queues.get("gpu").pending == 2)
+    life = worker.worker.incarnation
+    with psycopg.connect(app.url, autocommit=True) as connection:
+        connection.execute("UPDATE kronos.jobs SET input = '[{' WHERE run_id = %s", (damaged,))
+    app.queues.resume("gpu")
+    assert app.wait(well, 20).phase is Phase.COMPLETED
+    until(lambda: app.history.state_at(damaged).notes.aside)
+    assert any("outcomes command" in remark.what for remark in app.doctor(damaged))
+    (told,) = [bytes(each.facts.value) for each in app.history.events(damaged) if each.kind == "run_signalled"]
+    assert b"offered cannot be read" in told
+    app.cancel(damaged)
+    assert app.wait(damaged, 20).phase is Phase.CANCELLED
+    assert worker.worker.incarnation == life
+
+
 def test_an_offer_outlives_its_runs_owner_and_is_made_once(app):
     app.queues.pause("gpu")
     first = app.worker().start()

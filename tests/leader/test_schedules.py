@@ -238,18 +238,27 @@ def test_a_worker_that_leads_fires_by_itself(app):
     assert 0 <= (firing.fired_at - firing.nominal_time).total_seconds() < 10, "the slot of its second, no later one's"
 
 
-def test_a_schedule_that_cannot_be_read_is_paused_with_the_reason_and_costs_the_others_nothing(app, leader):
+@pytest.mark.parametrize(
+    ("damage", "said", "paused"),
+    [
+        ("zone = 'Mars/Olympus'", "Mars/Olympus", True),
+        ("cron = '99 * * * *'", "99", True),
+        ("jitter_ms = 9000000000000000000", "OverflowError", True),
+        ("input = '{'", "its input does not fit", False),
+    ],
+)
+def test_a_schedule_that_cannot_be_read_says_why_and_costs_the_others_nothing(app, leader, damage, said, paused):
     for name in ("broken", "sound"):
         app.schedules.add(name, "* * * * *", echoed)
         make_due(app, name, "1 second")
     with app._session.connection() as connection:
-        connection.execute("UPDATE kronos.schedules SET zone = 'Mars/Olympus' WHERE name = 'broken'")
+        connection.execute(f"UPDATE kronos.schedules SET {damage} WHERE name = 'broken'")
     leader.schedules.fire_due(leader.candidate.term)
     assert app.schedules.firings("sound")[0].outcome == "started"
-    assert app.schedules.get("broken").paused_at is not None
+    assert (app.schedules.get("broken").paused_at is not None) == paused
     (firing,) = app.schedules.firings("broken")
     assert (firing.outcome, firing.run_id) == ("refused", None)
-    assert "Mars/Olympus" in firing.detail
+    assert said in firing.detail
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\0", None, 5, "x" * 201])
