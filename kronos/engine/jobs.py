@@ -212,7 +212,7 @@ class JobDesk:
             log.exception("the steps that job %s offers cannot be read", job.id)
             self._unsent.sent.append(unreadable_offer(job, error))
             self._in_hand[job.id] = Hand(job, ())
-            self._wake.set()
+            self.wake.set()
             return ()
         self._in_hand[job.id] = hand
         for task in hand.tasks:
