@@ -15,7 +15,7 @@ def statement(name: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith("--")).strip()
 
 
-def statement_names() -> list[str]:
-    """Return the names of all statements: the database boundaries that tests visit."""
-    folder = files("kronos.storage") / "sql"
+def statement_names(under: str = "") -> list[str]:
+    """Return the names of the statements in one folder: the top one's are the boundaries that tests visit."""
+    folder = files("kronos.storage") / "sql" / under
     return sorted(path.name.removesuffix(".sql") for path in folder.iterdir() if path.name.endswith(".sql"))

@@ -16,7 +16,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from kronos import Engine, StepContext, step, workflow
+from kronos import Engine, StepContext, child, sleep, step, workflow
 from kronos.app import Kronos
 from kronos.flows.backtest import BacktestRequest, single_backtest
 from kronos.kernel.ids import RunId
@@ -66,6 +66,22 @@ def marked(size: int) -> str:
     return mark(long_text(size))
 
 
+@workflow(version="1")
+def napping(size: int) -> int:
+    rest = sleep("1h", name="rest")
+    return length.named("awake", after=[rest])(long_text(size))
+
+
+@workflow(version="1")
+def daughter(size: int) -> str:
+    return long_text(size)
+
+
+@workflow(version="1")
+def mother(size: int) -> str:
+    return child(daughter, size)
+
+
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """What has happened, by name."""
 
@@ -74,6 +90,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     failed: RunId
     cancelled: RunId
     pending: RunId
+    asleep: RunId
+    mother: RunId
     backtest: RunId
     forks: list[RunId]
 
@@ -94,7 +112,9 @@ def scene(own_database: str, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """Runs that completed (with blobs), failed, were cancelled, wait; a backtest with its journal."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("upkeep"), worker_concurrency=4)
     with Engine(
-        workflows=[texts, failing, marked, single_backtest], database_url=own_database, settings=settings
+        workflows=[texts, failing, marked, napping, mother, single_backtest],
+        database_url=own_database,
+        settings=settings,
     ) as engine:
         _import_walk(engine.app, 20_000)
         plan = BacktestPlan(
@@ -104,21 +124,20 @@ def scene(own_database: str, tmp_path_factory: pytest.TempPathFactory) -> Scene:
         )
         backtest = engine.start(single_backtest, BacktestRequest(dataset="walk", plan=plan))
         completed = [engine.start(texts, {"size": 10_000 + number}) for number in range(6)]
+        asleep, parent = engine.start(napping, {"size": 100}), engine.start(mother, {"size": 50})
         limited = engine.start(marked, {"size": 9_000})
         failed = engine.start(failing, {"size": 1})
-        for handle in (backtest, limited, *completed):
+        for handle in (backtest, limited, parent, *completed):
             handle.result(60)
         engine.app.wait(failed.run_id, 30)
-        parent, forks = completed[-1].run_id, list[RunId]()
-        for origin, place in ((parent, {"at": "length"}), (parent, {"at_seq": 4}), (None, {"at": "second"})):
-            forks.append(engine.app.fork(origin or forks[0], **place))
+        origin, forks = completed[-1].run_id, list[RunId]()
+        for forked, place in ((origin, {"at": "length"}), (origin, {"at_seq": 4}), (None, {"at": "second"})):
+            forks.append(engine.app.fork(forked or forks[0], **place))
             engine.app.wait(forks[-1], 30)
-    with Kronos.open(database_url=own_database, settings=settings, workflows=[texts]) as app:
-        cancelled, pending = app.start(texts, {"size": 1}), app.start(texts, {"size": 2}, attributes={"desk": "fx"})
+    with Kronos.open(database_url=own_database, settings=settings, workflows=[marked]) as app:
+        cancelled, pending = app.start(marked, {"size": 1}), app.start("texts", {"size": 2}, attributes={"desk": "fx"})
         app.cancel(pending, reason="it will be, once somebody owns it")
         app.cancel(cancelled, reason="because")
-        with psycopg.connect(own_database, autocommit=True) as connection:
-            connection.execute("UPDATE kronos.runs SET wake_at = 'infinity' WHERE id = %s", (pending,))
         worker = app.worker().start()
         app.wait(cancelled, 30)
         worker.stop()
@@ -128,6 +147,8 @@ def scene(own_database: str, tmp_path_factory: pytest.TempPathFactory) -> Scene:
         failed=failed.run_id,
         cancelled=cancelled,
         pending=pending,
+        asleep=asleep.run_id,
+        mother=parent.run_id,
         backtest=backtest.run_id,
         forks=forks,
     )

@@ -114,6 +114,31 @@ def of_runs(change: str, which: str, check: str) -> Fault:
     return Fault(plant, check, "runs: RUN" if which == "id = RUN" else "runs: ")
 
 
+def of_definitions(change: str) -> Fault:
+    return sql(f"UPDATE kronos.definitions SET {change} WHERE workflow = 'texts'", "definition", "definitions: ")
+
+
+def unreadable_fork(owner, run, seqs):
+    """A wish for a fork that nobody has claimed, of words that no fork has."""
+    owner.execute(
+        "WITH made AS (INSERT INTO kronos.runs (definition, workflow, version, input, parent_run, parent_seq, head_seq,"
+        " head_hash, changes)"
+        " SELECT r.definition, r.workflow, r.version, r.input, r.id, e.seq, e.seq, e.hash, '{\"at\":1}'"
+        " FROM kronos.runs r JOIN kronos.events e ON e.run_id = r.id AND e.seq = %(seq)s WHERE r.id = %(run)s"
+        " RETURNING id, parent_run, head_seq, head_hash)"
+        " INSERT INTO kronos.run_ancestry SELECT id, 0, parent_run, 0, head_seq, head_hash FROM made",
+        {"run": run, "seq": seqs[1]},
+    )
+
+
+ASLEEP = "phase = 'waiting'"
+SLOT = (
+    "WITH s AS (INSERT INTO kronos.schedules (name, cron, zone, workflow, input, catch_up, overlap, jitter_ms)"
+    " VALUES ('s', '* * * * *', 'UTC', 'failing', '{}', 'all', 'allow', 0) RETURNING id), slot AS ("
+    " INSERT INTO kronos.schedule_firings (schedule_id, nominal_time, outcome, run_id, open, fired_at, epoch)"
+    " SELECT s.id, r.created_at, 'started', r.id, false, r.created_at, l.epoch"
+    " FROM s, kronos.leader l, kronos.runs r WHERE r.id = RUN RETURNING run_id)"
+)
 BLOB_OF_RUN = "(SELECT blob FROM kronos.blob_refs WHERE kind = 'run' AND owner = RUN LIMIT 1)"
 FAULTS = {
     "an edited output": sql(
@@ -235,7 +260,16 @@ FAULTS = {
         "job",
         "jobs: ",
     ),
-    "a leader's row that is lost": sql("DELETE FROM kronos.leader", "schedule", "leader: "),
+    "a leader's row that is lost": sql("DELETE FROM kronos.leader", "leader", "leader: "),
+    "a lead that outlasts its lease": sql(
+        "UPDATE kronos.leader SET until = kronos.now() + interval '10 years'", "leader", "leader: epoch"
+    ),
+    "an epoch that was before": sql(
+        f"{SLOT} UPDATE kronos.leader SET epoch = epoch - 1 WHERE EXISTS (SELECT FROM slot)", "leader", "leader: epoch"
+    ),
+    "a slot whose run is of another workflow": sql(
+        f"{SLOT} SELECT * FROM slot", "schedule", "schedule_firings: schedule "
+    ),
     "a slot whose run is lost": sql(
         "WITH s AS (INSERT INTO kronos.schedules (name, cron, zone, workflow, input, catch_up, overlap, jitter_ms)"
         " VALUES ('s', '* * * * *', 'UTC', 'texts', '{}', 'all', 'allow', 0) RETURNING id)"
@@ -327,5 +361,67 @@ FAULTS = {
     ),
     "a right to change history": sql(
         "GRANT UPDATE ON kronos.events TO kronos_runtime", "rights", "pg_class: kronos.events"
+    ),
+    "a run that waits and is called pending": of_runs("phase = 'pending'", ASLEEP, "claim"),
+    "a run that waits and is called running": of_runs("phase = 'running'", ASLEEP, "claim"),
+    "a pending run that is called waiting": of_runs(
+        "phase = 'waiting', wake_at = 'infinity', claims = 1, started_at = created_at", "phase = 'pending'", "claim"
+    ),
+    "a pending run that is called running": of_runs("phase = 'running'", "phase = 'pending'", "claim"),
+    "a run that waits and is called pending and unclaimed": of_runs(
+        "phase = 'pending', claims = 0, started_at = NULL", ASLEEP, "claim"
+    ),
+    "a run that waits and that nothing wakes": of_runs("wake_at = NULL", ASLEEP, "claim"),
+    "a run that oversleeps": of_runs("wake_at = wake_at + interval '5 years'", ASLEEP, "claim"),
+    "a run that sleeps for ever beside its timer": of_runs("wake_at = 'infinity'", ASLEEP, "claim"),
+    "a run that sleeps through a command": of_runs("wake_at = 'infinity'", "phase = 'pending'", "claim"),
+    "a run that waits and has an owner": of_runs("owner = (SELECT min(id) FROM kronos.incarnations)", ASLEEP, "claim"),
+    "a run that completed and was never claimed": of_runs("claims = 0", "id = RUN", "claim"),
+    "a takeover after the last event": of_runs("takeover_seq = 99999", ASLEEP, "claim"),
+    "a place in the queue that is another's": of_runs("rank = rank - 1000000000", "phase = 'pending'", "claim"),
+    "an owner that was lost and never was": of_runs("lost_owner = 999999", "id = RUN", "claim"),
+    "another attempt on a child's row": of_runs("child_attempt = 7", "child_of IS NOT NULL", "beginning"),
+    "another step on a child's row": of_runs("child_step = 'length'", "child_of IS NOT NULL", "beginning"),
+    "a successor of a run that has none": of_runs(
+        "continues = (SELECT id FROM kronos.runs WHERE phase = 'failed')", "phase = 'pending'", "beginning"
+    ),
+    "other changes on a fork's row": of_runs("changes = '{}'", "parent_run IS NOT NULL", "beginning"),
+    "changes that are gone from a fork's row": of_runs("changes = NULL", "parent_run IS NOT NULL", "beginning"),
+    "changes of a run that is no fork": of_runs("changes = '{}'", "phase = 'pending'", "beginning"),
+    "changes that cannot be read, of a fork that has not begun": Fault(unreadable_fork, "beginning", "runs: "),
+    "a reference of a run that never was": sql(
+        "INSERT INTO kronos.blob_refs SELECT hash, 'run', gen_random_uuid()::text FROM kronos.blobs LIMIT 1",
+        "stray",
+        "blob_refs: ",
+    ),
+    "a reference of a kind that is none": sql(
+        "INSERT INTO kronos.blob_refs SELECT hash, 'bogus', RUN FROM kronos.blobs LIMIT 1", "stray", "blob_refs: "
+    ),
+    "a definition of another input": of_definitions("input_schema = '{}'"),
+    "a definition of another class": of_definitions("retention = 'brief'"),
+    "a definition that has forgotten its sources": of_definitions("sources = '{}'"),
+    "a definition of another module": of_definitions(
+        "sources = convert_to(replace(convert_from(sources, 'UTF8'), '[\"', '[\"x'), 'UTF8')"
+    ),
+    "a definition that was made nowhere": of_definitions("environment = '{}'"),
+    "a definition of the future": of_definitions("created_at = created_at + interval '20 years'"),
+    "a definition whose graph is no graph": of_definitions("graph = '[]'"),
+    "classes that are gone": without_foreign_keys(
+        "DELETE FROM kronos.retention_classes", "class", "retention_classes: standard"
+    ),
+    "runs whose class is gone": without_foreign_keys("DELETE FROM kronos.retention_classes", "class", "runs: RUN"),
+    "a class of another name": sql(
+        "UPDATE kronos.retention_classes SET name = 'other'", "class", "pg_class: kronos.events_standard"
+    ),
+    "a version that no migration made": sql(
+        "UPDATE kronos.schema_version SET version = version + 1", "schema", "schema_version: "
+    ),
+    "a schema that no code is new enough for": sql(
+        "UPDATE kronos.schema_version SET min_code = version + 1", "schema", "schema_version: "
+    ),
+    "a schema of no version": sql("DELETE FROM kronos.schema_version", "schema", "schema_version: "),
+    "a right of everybody": sql("GRANT UPDATE ON kronos.runs TO public", "rights", "pg_class: kronos.runs"),
+    "a right of everybody to one column": sql(
+        "GRANT UPDATE (phase) ON kronos.runs TO public", "rights", "pg_class: kronos.runs"
     ),
 }

@@ -68,7 +68,7 @@ def test_runs_are_chosen_by_workflow_phase_and_time(app, scene, tmp_path):
         app.upkeep.export_where(tmp_path / name, filter_, **times)
         return {row["run_id"] for row in tables(tmp_path / name)["runs"]}
 
-    texts = {*scene.completed, *scene.forks, scene.cancelled, scene.pending}
+    texts = {*scene.completed, *scene.forks, scene.pending}
     assert chosen("a", RunFilter(workflow="texts")) == texts
     assert chosen("b", RunFilter(phases=(Phase.FAILED,))) == {scene.failed}
     first = app.history.run(scene.completed[2]).created_at

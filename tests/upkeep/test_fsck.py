@@ -25,7 +25,16 @@ def judge(owner, app, **options):
 
 def test_a_database_in_which_everything_has_happened_is_sound(app, scene):
     assert list(app.upkeep.fsck()) == []
-    for run in (*scene.completed, scene.failed, scene.cancelled, scene.pending, scene.backtest, *scene.forks):
+    for run in (
+        *scene.completed,
+        scene.failed,
+        scene.cancelled,
+        scene.pending,
+        scene.asleep,
+        scene.mother,
+        scene.backtest,
+        *scene.forks,
+    ):
         assert list(app.upkeep.fsck(run)) == []
 
 
@@ -119,7 +128,7 @@ class TestAnchors:
     @pytest.fixture
     def anchor(self, app, tmp_path):
         path = tmp_path / "heads"
-        assert app.upkeep.write_anchor(path) == 13
+        assert app.upkeep.write_anchor(path) == 16
         return path
 
     def test_what_has_not_changed_is_sound(self, app, anchor):
@@ -145,6 +154,7 @@ class TestAnchors:
 
         def vanish():
             without_foreign_keys("DELETE FROM kronos.events WHERE run_id = RUN", "", "").plant(owner, gone, [0, 0])
+            owner.execute("DELETE FROM kronos.blob_refs WHERE owner = %s", (gone,))
             owner.execute("DELETE FROM kronos.runs WHERE id = %s", (gone,))
 
         with_guards_down(owner, vanish)

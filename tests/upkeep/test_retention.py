@@ -79,7 +79,8 @@ def old(app: Kronos, owner: psycopg.Connection[Any]) -> Any:
             (aged,) = owner.execute("SELECT kronos.uuid7()").fetchone()
             owner.execute(
                 "INSERT INTO kronos.runs SELECT (jsonb_populate_record(r, jsonb_build_object('id', %s::text,"
-                " 'created_at', kronos.now(), 'finished_at', kronos.now()))).* FROM kronos.runs r WHERE id = %s",
+                " 'created_at', kronos.now(), 'finished_at', kronos.now(),"
+                " 'rank', (extract(epoch FROM kronos.now()) * 1000000)::bigint))).* FROM kronos.runs r WHERE id = %s",
                 (aged, run),
             )
             owner.execute(

@@ -15,12 +15,14 @@ from kronos.app.fsck.content import (
     check_checkpoints,
     check_commands,
     check_datasets,
-    check_definitions,
     check_segments,
 )
+from kronos.app.fsck.definitions import check_definitions
 from kronos.app.fsck.finding import Finding
+from kronos.app.fsck.jobs import check_jobs
 from kronos.app.fsck.reading import Progress, Reader
-from kronos.app.fsck.tables import check_tables
+from kronos.app.fsck.schedules import check_schedules
+from kronos.app.fsck.tables import check_schema, check_tables
 from kronos.app.fsck.walk import class_of, heads, walk
 from kronos.errors import NotFound
 from kronos.kernel.ids import RunId
@@ -31,8 +33,8 @@ __all__ = ["Fsck", "reading_connection"]
 
 
 def reading_connection(url: str) -> Connection:
-    """Open a connection whose transactions are snapshots that write nothing."""
-    connection = connect(url, purpose="fsck")
+    """Open a connection whose transactions are snapshots that write nothing, and which sees all that the login may."""
+    connection = connect(url, purpose="fsck", role=False)
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     return connection
@@ -62,7 +64,10 @@ class Fsck:
             yield from check_definitions(reader)
             yield from check_datasets(reader, self._blobs)
             yield from check_blobs(reader)
+            yield from check_schema(reader)
             yield from check_tables(reader)
+            yield from check_jobs(reader)
+            yield from check_schedules(reader)
 
     def write_anchor(self, file: TextIO) -> int:
         """Write where each run's history stands; return how many runs."""

@@ -1,4 +1,4 @@
-"""What is named by its content: blobs, definitions, datasets, journals and checkpoints; and the words of commands.
+"""What is named by its content: blobs, datasets, journals and checkpoints; and the words of commands.
 
 Rule: names are computed here anew; a journal is folded by the verifier that every reader of journals uses
       (`trading.journal.verify`).
@@ -29,7 +29,6 @@ __all__ = [
     "check_checkpoints",
     "check_commands",
     "check_datasets",
-    "check_definitions",
     "check_segments",
 ]
 
@@ -66,29 +65,6 @@ def check_commands(reader: Reader, only: uuid.UUID | None) -> Iterator[Finding]:
             if why is not None:
                 what = f"the {kind} command cannot be read: {why}"
                 yield Finding(check="command", row=f"run_inbox: {number} of run {run}", what=what)
-
-
-def check_definitions(reader: Reader) -> Iterator[Finding]:
-    """Yield the definitions whose id is not the hash of what they say, or whose source is not kept."""
-    with reader.snapshot():
-        for name, workflow, version, graph, codes, sources in reader.stream("read_definitions"):
-            try:
-                facts = {
-                    "name": workflow,
-                    "version": version,
-                    "graph": hashlib.sha256(graph).hexdigest(),
-                    "code": json.loads(codes),
-                }
-                files = [bytes.fromhex(blob) for _, blob in json.loads(sources).values()]
-            except (ValueError, TypeError) as error:
-                yield Finding(check="definition", row=f"definitions: {name}", what=f"it cannot be read: {error}")
-                continue
-            text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-            if hashlib.sha256(text.encode()).hexdigest() != name:
-                yield Finding(
-                    check="definition", row=f"definitions: {name}", what="its id is not the hash of its content"
-                )
-            yield from reader.unreferred("definition", [name] * len(files), files)
 
 
 def check_datasets(reader: Reader, blobs: Blobs) -> Iterator[Finding]:

@@ -59,7 +59,10 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "expiry": Meaning("a history is called expired that retention did not take", _TAMPERED),
     "anchor": Meaning("history that was exported earlier is no longer the same", _TAMPERED),
     "run": Meaning("events that belong to no run are seen by nobody", "restore the run's row from a backup"),
-    "class": Meaning("readers look for these events in another partition and miss them", "restore the row's class"),
+    "class": Meaning(
+        "readers look for these events in another partition and miss them, or new runs cannot be started",
+        "restore the row's class",
+    ),
     "fork": Meaning("the run's prefix is not the history that it was forked from", _TAMPERED),
     "inbox": Meaning("a command was lost, or the run can never end", "compare runs.inbox_n with the rows of run_inbox"),
     "command": Meaning(
@@ -69,6 +72,10 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
         "nobody advances this run, and nobody may take it over",
         "start a worker; if it stays, UPDATE kronos.runs SET owner = NULL for it",
     ),
+    "claim": Meaning(
+        "workers pass this run over, or take it for another than it is",
+        "believe the history: `kronos runs events`; restore the row from a backup",
+    ),
     "heartbeat": Meaning("this incarnation can never be found silent", "mark it dead: its runs are then given back"),
     "flush": Meaning("a proof of a commit that nobody can have made", "DELETE it once no worker is running"),
     "dead_letter": Meaning(
@@ -77,6 +84,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "blob": Meaning("content was changed or damaged after it was stored", "restore it from a backup by its hash"),
     "blob_missing": Meaning("something refers to content that is gone", "restore the blob from a backup by its hash"),
     "reference": Meaning("the next sweep may take content that is still needed", "insert the reference into blob_refs"),
+    "stray": Meaning("content is kept for what is not there, and never swept", "DELETE the row of blob_refs"),
     "segment": Meaning("the journal of this step cannot be folded", "restore the segments; the run itself still reads"),
     "checkpoint": Meaning(
         "a cached state is lost: views are slower", "delete the checkpoint: `kronos state` works without"
@@ -86,10 +94,16 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     ),
     "dataset": Meaning("runs over this data cannot be recomputed", "import the data again: its id is its content"),
     "job": Meaning(
-        "nobody executes this job, and nobody else may", "start a worker; if it stays, give it back by hand"
+        "nobody executes this job, and nobody else may, or its row was changed by hand",
+        "held by nobody: start a worker; if it stays, give it back by hand; else restore the row from a backup",
     ),
     "schedule": Meaning(
-        "a slot was fired and has no run, or nothing is fired any more", "restore the row from a backup"
+        "a slot was fired and has no run, or slots are passed over, refused, or fired for nothing",
+        "restore the row from a backup; or delete the schedule and add it again",
+    ),
+    "leader": Meaning(
+        "nobody leads, or two may: schedules are not fired, or twice",
+        "with no worker running: put back the row of kronos.leader, its epoch above all that were",
     ),
     "archive": Meaning(
         "forks of an expired run lose what they share with it", "restore the archive's rows from a backup"
@@ -100,6 +114,10 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "trigger": Meaning(
         "history can be changed without anybody noticing", "create it again: kronos.guard_partition('TABLE')"
     ),
-    "rights": Meaning("a worker could change history", "REVOKE the right from kronos_runtime"),
+    "rights": Meaning("somebody could change what only Kronos may, or a worker history", "REVOKE the right"),
+    "schema": Meaning(
+        "workers may refuse this database, or work on tables that they do not know",
+        "restore the row: version is the last migration's, min_code what it says",
+    ),
 }
 """By name of the check, as it stands in a finding."""

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from kronos.app.fsck.chaining import GENESIS, successor
+from kronos.app.fsck.claims import faults_of_claim
 from kronos.app.fsck.finding import Finding
 from kronos.app.fsck.rows import RunLine, other_attributes, other_beginning, other_end
 from kronos.core.events import LEADING, Event, Kind, RunFacts, read_event
@@ -147,6 +148,8 @@ class Judge:
             return
         if state.phase.is_final and self._last > run.head_seq:
             yield self._of_run("end", f"events after seq {run.head_seq} were added after the end")
+        for what in faults_of_claim(run, state, last=self._last):
+            yield self._of_run("claim", what)
         if not self._holds:
             return
         if other_attributes(run, state, told=self._told):

@@ -20,6 +20,7 @@ import msgspec
 
 from kronos.core.costs import NO_COSTS, Spent
 from kronos.core.events import Attribute, Failure
+from kronos.core.forking import Fork
 from kronos.core.state import Phase, Run
 
 __all__ = ["RunLine", "other_attributes", "other_beginning", "other_end"]
@@ -29,6 +30,8 @@ CLOCK_NS: Final = 60_000_000_000
 """How far apart the clocks of the database and of a worker are taken to be: that one asks every 30 s."""
 
 _REF: Final = re.compile(rb'\{"\$blob":"([0-9a-f]{64})","size":[0-9]+\}')
+_DERIVED: Final = 0xFFF << 64 | (1 << 62) - 1
+"""The bits of a UUIDv7 that are neither its moment nor its version and variant."""
 _T = TypeVar("_T")
 _GIVEN_UP: Final = frozenset({Phase.FAILED, Phase.CANCELLED, Phase.DEAD})
 _Attributes = dict[str, Attribute | None]
@@ -37,7 +40,8 @@ _Attributes = dict[str, Attribute | None]
 class RunLine(NamedTuple):
     """A row of `runs`, as far as fsck reads it; `inbox` is how many rows of `run_inbox` it has.
 
-    `input` is the SHA-256 of what stands there, times are ns; `named` and `named_version` what its definition is
+    `input` and `changes` are the SHA-256 of what stands there (`plan`: the changes themselves, of a run that has not
+    begun), times are ns; `named` and `named_version` what its definition is
     called, `adoption` the last wish for another that waits in its inbox, `wished` the first for
     attributes.  `expiry` is what stands behind `expired_at`: a retired partition that is `gone`, one that is `going`,
     or `unfounded`.
@@ -74,6 +78,11 @@ class RunLine(NamedTuple):
     timeout_ms: int | None
     attributes: bytes | None
     wished: bytes | None
+    child_attempt: int | None
+    changes: bytes | None
+    plan: bytes | None
+    wake: Decimal | None
+    takeover_seq: int
 
 
 class _Adoption(msgspec.Struct):
@@ -88,7 +97,13 @@ def other_beginning(run: RunLine, state: Run, *, begun: bool) -> Iterator[str]:
     facts = state.facts
     if not _is_created(run):
         yield "created_at"
+    if not _is_named(run):
+        yield "child_attempt"
     if not begun or facts.definition is None:
+        if (run.parent_run is None) != (run.changes is None) or (
+            run.plan is not None and _read(run.plan, Fork) is None
+        ):
+            yield "changes"
         yield from _differing(workflow=(run.workflow, run.named), version=(run.version, run.named_version))
         return
     adopted = _read(run.adoption, _Adoption)
@@ -103,6 +118,7 @@ def other_beginning(run: RunLine, state: Run, *, begun: bool) -> Iterator[str]:
         child_step=(run.child_step, facts.child_step),
         continues=(_text(run.continues), facts.continues),
         timeout_ms=(run.timeout_ms, facts.timeout_ms),
+        changes=(run.changes, None if facts.changes is msgspec.UNSET else _digest(bytes(facts.changes))),
     )
     if facts.input is not msgspec.UNSET and run.input != _digest(bytes(facts.input)):
         yield "input"
@@ -157,6 +173,15 @@ def _is_created(run: RunLine) -> bool:
     named = (run.id.int >> 80) * 1_000_000
     is_late = run.child_of is not None or run.continues is not None
     return run.id.version != 7 or (named - CLOCK_NS <= run.created and (is_late or run.created <= named + CLOCK_NS))
+
+
+def _is_named(run: RunLine) -> bool:
+    """Tell whether a child is called what the attempt of the step that started it makes of its id."""
+    if run.child_of is None or run.continues is not None:
+        return True
+    told = hashlib.sha256(f"{run.child_of}/{run.child_step}/{run.child_attempt}".encode()).digest()[:10]
+    rest = int.from_bytes(told, "big")
+    return run.id.int & _DERIVED == (rest >> 62 & 0xFFF) << 64 | rest & (1 << 62) - 1
 
 
 def _exact(attributes: Mapping[str, Attribute | None]) -> dict[str, tuple[bool, Attribute | None]]:

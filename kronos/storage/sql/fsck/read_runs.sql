@@ -26,7 +26,9 @@ SELECT r.id, r.phase::text, r.head_seq, r.head_hash, r.inbox_n, r.inbox_seen,
        extract(epoch FROM r.finished_at) * 1000000000, r.failure, r.spent, r.continued_by, d.workflow, d.version,
        (SELECT i.body FROM kronos.run_inbox i WHERE i.run_id = r.id AND i.kind = 'adopt' ORDER BY i.id DESC LIMIT 1),
        r.timeout_ms, convert_to(r.attributes::text, 'UTF8'),
-       (SELECT i.body FROM kronos.run_inbox i WHERE i.run_id = r.id AND i.kind = 'attribute' ORDER BY i.id LIMIT 1)
+       (SELECT i.body FROM kronos.run_inbox i WHERE i.run_id = r.id AND i.kind = 'attribute' ORDER BY i.id LIMIT 1),
+       r.child_attempt, sha256(r.changes), CASE WHEN r.phase = 'pending' THEN r.changes END,
+       extract(epoch FROM r.wake_at) * 1000000000, r.takeover_seq
 FROM kronos.runs r LEFT JOIN kronos.definitions d ON d.id = r.definition
 WHERE r.retention_class = %(class)s AND r.id > %(after)s AND (%(only)s::uuid IS NULL OR r.id = %(only)s)
 ORDER BY r.id

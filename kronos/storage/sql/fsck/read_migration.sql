@@ -1,0 +1,2 @@
+-- The last migration.
+SELECT version_num::integer FROM migrations
