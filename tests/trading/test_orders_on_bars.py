@@ -180,6 +180,9 @@ def test_children_meet_the_price_at_which_they_begin():
     acts = {0: lambda ctx: ctx.bracket("buy", 2, stop=101, target=110)}
     records, _ = run(bars_of(FLAT, (100, 110, 99, 109)), acts)
     assert fills(records)[1] == (2, 1, 100, -2, "stop_in_bar"), "filled at the open, below its stop"
+    acts = {0: lambda ctx: ctx.bracket("buy", 2, stop=90, target=95)}
+    records, _ = run(bars_of(FLAT, (100, 110, 99, 109)), acts)
+    assert fills(records)[1] == (3, 1, 100, -2, "limit_in_bar"), "a target that the open is beyond: not outside the bar"
 
 
 @pytest.mark.parametrize("wrong", [{"stop": float("nan")}, {"stop": -1}, {"target": "94.5"}, {"target": 0}])

@@ -14,7 +14,7 @@ import pytest
 from kronos.errors import InvalidInput
 from kronos.trading import Backtest, BacktestConfig, Bars, MemoryRecorder, Strategy
 from kronos.trading.buckets import Rate
-from kronos.trading.events import OrderDenied, OrderSubmitted, RiskDecided, RiskMarked
+from kronos.trading.events import OrderDenied, OrderFilled, OrderSubmitted, RiskDecided, RiskMarked
 from kronos.trading.journal import records_between, state_at, verify
 from kronos.trading.positions import Position
 from kronos.trading.risk import RULES, RiskLimits, limits_of, rules_for
@@ -309,6 +309,34 @@ def test_what_risk_remembers_comes_back_from_a_checkpoint_and_from_the_journal(s
 def test_a_limit_that_is_none_is_refused_before_anything_runs(risk, message) -> None:
     with pytest.raises(InvalidInput, match=message):
         session(bars_of(*FLAT), {}, risk=risk)
+
+
+@pytest.mark.parametrize(
+    ("asks", "reason"),
+    [
+        ([lambda c: limit(c, -4, 110), lambda c: c.sell(4, reduce_only=True)], "position_limit"),
+        ([lambda c: limit(c, -4, 105, reduce_only=True), lambda c: limit(c, -4, 110)], "position_limit"),
+        ([lambda c: limit(c, -2, 105, reduce_only=True), lambda c: limit(c, -2, 110)], "ok"),
+        ([lambda c: limit(c, -4, 105, reduce_only=True), lambda c: c.sell(4, reduce_only=True)], "ok"),
+        ([lambda c: limit(c, -2, 110), lambda c: c.sell(3, reduce_only=True)], "position_limit"),
+    ],
+)
+def test_what_only_reduces_beside_what_does_not_leaves_no_position_below_the_limit(asks, reason) -> None:
+    acts = {0: lambda c: c.buy(4)} | dict(enumerate(asks, start=1))
+    records = run(bars_of(*FLAT, 120, 120), acts, long_only=True)
+    assert decisions(records)[-1][2] == reason
+    held = list(itertools.accumulate(r.quantity for r in records if isinstance(r, OrderFilled)))
+    assert min(held) >= 0
+
+
+def test_the_children_of_a_bracket_count_once_and_as_far_as_something_is_held() -> None:
+    bracket = lambda c: c.bracket("buy", 4, stop=90, target=115)  # noqa: E731
+    rows = [*FLAT, 120, 120]
+    plain = run(bars_of(*rows), {0: bracket, 1: lambda c: limit(c, -4, 110)}, long_only=True)
+    assert decisions(plain)[-1] == (1, 4, "position_limit")
+    assert denied(plain).operands == {"position": "4", "resting": "-4", "quantity": "-4", "position_min": "0"}
+    reducing = run(bars_of(*rows), {0: bracket, 1: lambda c: c.sell(4, reduce_only=True)}, long_only=True)
+    assert sum(r.quantity for r in reducing if isinstance(r, OrderFilled)) == 0
 
 
 def documented() -> list[tuple[str, set[str], tuple[str, ...]]]:

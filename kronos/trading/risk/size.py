@@ -5,32 +5,68 @@ Rule: open orders count as if they filled, and an order of no price at the last 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kronos.trading.accounts import value_of
 from kronos.trading.instruments import Instrument
 from kronos.trading.margin import collateral, initial_margin, margin_of
 from kronos.trading.money import from_money
+from kronos.trading.orders import Order
 from kronos.trading.risk.question import Operands, Question
+from kronos.trading.terms import Terms
 
 __all__ = ["cash", "gross_notional", "margin", "order_size", "position"]
 
 
 def position(question: Question) -> Operands | None:
-    """What is held and what rests on the same side stay within the limit, the order included."""
+    """What is held and what rests on the same side stay within the limit, the order included, whatever fills first.
+
+    What only reduces never leaves the limit by itself; beside orders that do not, it may take what they were to sell.
+    """
     intent = question.intent
-    if question.is_cancel or (intent.terms is not None and intent.terms.reduce_only):
+    if question.is_cancel:
         return None
     held, buys = question.held, intent.quantity > 0
-    resting = sum(
-        order.left
+    same = [
+        (order.terms, left)
         for order in question.others()
-        if not order.held and not order.terms.reduce_only and (order.quantity > 0) == buys
-    )
-    after = held + resting + question.wanted
+        if (order.quantity > 0) == buys and (left := _may_trade(question, order))
+    ]
+    reduces = intent.terms is not None and intent.terms.reduce_only
+    resting = sum(left for terms, left in same if not terms.reduce_only)
+    if reduces and not resting:
+        return None
+    if held * intent.quantity < 0:
+        largest = _reducing([*same, (intent.terms, question.wanted)])
+        resting += min(largest, -held) if buys else max(largest, -held)
+    after = held + resting + (0 if reduces else question.wanted)
     if buys and after > question.limits.position_max:
         return _position(question, held, resting, "position_max", question.limits.position_max)
     if not buys and after < question.limits.position_min:
         return _position(question, held, resting, "position_min", question.limits.position_min)
     return None
+
+
+def _may_trade(question: Question, order: Order) -> int:
+    """Return the lots (signed) of an order that something held may meet: of one held back, what its parent filled."""
+    if not order.held:
+        return order.left
+    parent = question.state.orders.get(order.terms.parent)
+    begun = abs(parent.filled) if parent is not None else 0
+    return max(-begun, min(begun, order.left))
+
+
+def _reducing(orders: Iterable[tuple[Terms | None, int]]) -> int:
+    """Return the lots (signed) that those which only reduce may take at most: of a group, one."""
+    groups, alone = dict[int, int](), 0
+    for terms, left in orders:
+        if terms is None or not terms.reduce_only:
+            continue
+        if terms.group:
+            groups[terms.group] = max(groups.get(terms.group, 0), left, key=abs)
+        else:
+            alone += left
+    return alone + sum(groups.values())
 
 
 def _position(question: Question, held: int, resting: int, name: str, limit: int) -> Operands:

@@ -110,7 +110,7 @@ class BarVenue(Answers):
             elif price >= level if buys else price <= level:
                 self._trigger(order, price, "stop_at_open")
         self._end_immediate(there)
-        self._begin(held, price)
+        self._begin(held, price, price)
 
     def _segment(self, start: int, end: int) -> None:
         """Let the prices from `start` (not again) to `end` touch what rests."""
@@ -124,13 +124,15 @@ class BarVenue(Answers):
             else:
                 self._trigger(order, level, "stop_in_bar")
         self.wakes.follow(end)
-        self._begin(held, end)
+        self._begin(held, start, end)
 
-    def _begin(self, held: list[Order], price: int) -> None:
-        """Let those of `held` that began on the way to `price` meet it.
+    def _begin(self, held: list[Order], start: int, price: int) -> None:
+        """Let those of `held` that began on the way from `start` to `price` meet it.
 
-        A stop that was run through fires there, the worst that can be meant; a limit fills at its own price.
+        A stop that was run through fires there, the worst that can be meant; a limit fills at its own price, or at the
+        worst that was there.
         """
+        low, high = min(start, price), max(start, price)
         for order in held:
             if order.held or not self._is_there(order):
                 continue
@@ -139,7 +141,7 @@ class BarVenue(Answers):
             if level is None or (price > level if buys == rests(order) else price < level):
                 continue
             if rests(order):
-                self._give(order, level, "limit_in_bar")
+                self._give(order, min(level, high) if buys else max(level, low), "limit_in_bar")
             else:
                 self._trigger(order, price, "stop_in_bar")
 
