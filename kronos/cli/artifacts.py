@@ -39,8 +39,8 @@ def artifacts(
             found = machine.steps.find(run_id, chosen)
             ledger = machine.tables.ledger(run_id, chosen)
             core = found.journal.refs[-1].core_chain.hex()
-            title = f"{found.plan.strategy.rpartition(':')[2]} on {found.dataset.instrument}"
-            analysis = analyse(ledger, found.dataset.calendar)
+            title = found.title
+            analysis = analyse(ledger, found.datasets[0].calendar)
         finally:
             machine.close()
     written = write_artifacts(to, ledger, analysis, title=title, core_chain=core)

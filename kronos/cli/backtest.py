@@ -77,12 +77,10 @@ def backtest(
             "check_cash": not overdraw,
         }
         if len(datasets) + len(strategy) > 2 or delays:
-            if sink:
-                raise InvalidInput("--sink is for a backtest of one dataset and one strategy", field="--sink")
             if since is not None or until is not None:
                 raise InvalidInput("--from and --to cut one dataset: import a range for a session", field="--from")
             config = SessionConfig(accounts=(AccountConfig(cash={"USD": money}),), latency=Latency(**delays), **common)
-            request = session_request(datasets, strategy, chosen, config)
+            request = session_request(datasets, strategy, chosen, config, sinks=_sinks(sink))
             found = _run(opened, SESSION, request)
         else:
             first, stop = _rows(opened, datasets[0], since, until)
@@ -179,7 +177,8 @@ def _print(found: dict[str, Any]) -> None:
         hidden = ("trades", "curve", "statistics", "analysis")
         print_fields({key: value for key, value in result.items() if key not in hidden})
         print()
-        print_fields(result["statistics"])
+    if result is not None:
+        print_fields(result["analysis"]["statistics"])
         print()
         _print_analysis(result["analysis"])
         _print_trades(result["trades"])

@@ -16,10 +16,16 @@ __all__ = ["WORKFLOW", "latencies", "print_session", "session_request"]
 
 WORKFLOW: Final = "session"
 FILLS_SHOWN: Final = 10
+_STATISTICS: Final = ("sharpe", "max_drawdown", "trades", "win_rate")
 
 
 def session_request(
-    datasets: list[Dataset], strategies: list[str], settings: dict[str, str], config: SessionConfig
+    datasets: list[Dataset],
+    strategies: list[str],
+    settings: dict[str, str],
+    config: SessionConfig,
+    *,
+    sinks: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Return the input of a session run; a setting `Class.name` is for one strategy, `name` for all that have it."""
     from kronos.market.session_plans import SessionPlan, strategy_plan_from_text
@@ -39,7 +45,7 @@ def session_request(
         if setting not in used:
             raise InvalidInput(f"--set {setting}: no strategy has it", field="set", value=setting)
     names = [f"{dataset.name}@{dataset.id}" for dataset in datasets]
-    return {"datasets": names, "plan": SessionPlan(strategies=tuple(plans), config=config)}
+    return {"datasets": names, "plan": SessionPlan(strategies=tuple(plans), config=config, sinks=sinks)}
 
 
 def latencies(given: dict[str, str]) -> dict[str, int]:
@@ -67,9 +73,28 @@ def print_session(result: dict[str, Any]) -> None:
             print_fields(totals[name])
     if not result["fills"]:
         note("no fills")
+        print()
         return
     print("\nfills")
     print_fields(result["fill_counts"])
     print()
     titles = list(result["fills"][0])
     print_rows(titles, [[fill[title] for title in titles] for fill in result["fills"][-FILLS_SHOWN:]])
+    _print_strategies(result["analysis"]["strategies"])
+
+
+def _print_strategies(parts: list[dict[str, Any]]) -> None:
+    """Print what each strategy earned, in one table."""
+    rows = [
+        (
+            part["strategy"],
+            part["profit"],
+            *(part["statistics"][name] for name in _STATISTICS),
+            part["shortfall"]["fees"],
+        )
+        for part in parts
+    ]
+    print()
+    if rows:
+        print_rows(("strategy", "profit", *_STATISTICS, "fees"), rows)
+        print()

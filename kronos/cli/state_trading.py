@@ -18,9 +18,6 @@ def print_trading_state(opened: Kronos, run_id: RunId, step: str, row: int, *, w
     """Print what stood before `row` of a trading step was dispatched."""
     machine = opened.machine()
     try:
-        if machine.sessions.holds(run_id, step):
-            _show(msgspec.to_builtins(machine.sessions.state_at(run_id, step, row)), json=json)
-            return
         with progress_bar(f"going to row {row}") as advance:
             view = machine.state_at(
                 run_id, step, row, working_tree=working_tree, progress=lambda done: advance(done, row)

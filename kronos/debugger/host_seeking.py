@@ -24,12 +24,13 @@ from kronos.errors import NotFound
 from kronos.kernel import canonical
 from kronos.market.catalog import Catalog
 from kronos.market.dataset import Manifest
-from kronos.market.plans import BacktestPlan, prepare
+from kronos.market.plans import BacktestPlan
+from kronos.market.session_plans import SessionPlan, prepare_plan
 from kronos.ports import Blobs, DatasetRow
-from kronos.trading.backtest import Backtest
 from kronos.trading.checkpoint import BYTES_MAX
 from kronos.trading.context import Context
 from kronos.trading.positions import BLOCK_ROWS, Position, block_end
+from kronos.trading.session import Session
 from kronos.trading.state import encode_state
 
 __all__ = ["Seeker"]
@@ -116,12 +117,13 @@ class Seeker:
             files=_user_files(),
         )
 
-    def _run(self, seek: wire.Seek, kept: _Kept | None) -> Backtest:
-        self._index.add(seek.dataset)
-        run = prepare(
+    def _run(self, seek: wire.Seek, kept: _Kept | None) -> Session:
+        for dataset in seek.datasets:
+            self._index.add(dataset)
+        run = prepare_plan(
             self._catalog,
-            canonical.decode(seek.dataset.manifest, Manifest).dataset,
-            canonical.decode(seek.plan, BacktestPlan),
+            [canonical.decode(each.manifest, Manifest).dataset for each in seek.datasets],
+            canonical.decode(seek.plan, SessionPlan) if seek.is_session else canonical.decode(seek.plan, BacktestPlan),
             recorder=kept,
             clock=time.perf_counter_ns,
             key=self._key,
@@ -130,7 +132,7 @@ class Seeker:
         self._first_row = run.row
         return run
 
-    def _restore(self, run: Backtest, seek: wire.Seek, kept: _Kept, notes: list[str]) -> tuple[int | None, bool]:
+    def _restore(self, run: Session, seek: wire.Seek, kept: _Kept, notes: list[str]) -> tuple[int | None, bool]:
         """Put `run` at the nearest checkpoint; return its row (None: the first row) and whether it is our own."""
         mine = kept.nearest(seek.row)
         if seek.checkpoint is not None:
@@ -143,7 +145,7 @@ class Seeker:
                     return run.row, False
         return (None, False) if mine is None else (mine[0], True)
 
-    def _advance(self, run: Backtest, seek: wire.Seek, found: dict[int, wire.Head]) -> None:
+    def _advance(self, run: Session, seek: wire.Seek, found: dict[int, wire.Head]) -> None:
         with guarded(seek.step) as stopped:
             try:
                 run.run(Position(run.row))
@@ -159,7 +161,7 @@ class Seeker:
             raise stopped[0]
 
     def _kept_of(self, seek: wire.Seek) -> _Kept:
-        name = canonical.encode([seek.dataset.id, seek.plan.decode()])
+        name = canonical.encode([*(each.id for each in seek.datasets), seek.plan.decode()])
         kept = self._kept.setdefault(name, _Kept())
         self._kept.move_to_end(name)
         if len(self._kept) > RUNS_KEPT_MAX:

@@ -47,10 +47,13 @@ class Hello(msgspec.Struct, tag=True):
 
 
 class Seek(msgspec.Struct, tag=True):
-    """Bring the run of `plan` (canonical JSON) over `dataset` to before `row`, from `checkpoint` where one is given."""
+    """Bring the run of `plan` (canonical JSON) over `datasets` to before `row`, from `checkpoint` where one is given;
+    `is_session`: the plan is one of several strategies.
+    """
 
-    dataset: DatasetRow
+    datasets: list[DatasetRow]
     plan: bytes
+    is_session: bool
     step: str
     row: int
     checkpoint: bytes | None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,6 @@ import msgspec
 from kronos.debugger import host_wire as wire
 from kronos.debugger.machine_code import captured_modules, materialise
 from kronos.debugger.machine_hosts import Hosts
-from kronos.debugger.machine_sessions import Sessions
 from kronos.debugger.machine_steps import TradingStep, TradingSteps
 from kronos.debugger.machine_tables import Tables
 from kronos.debugger.machine_verify import verify
@@ -30,10 +30,13 @@ from kronos.errors import CorruptHistory, NotFound
 from kronos.kernel import canonical
 from kronos.kernel.ids import RunId, StepName
 from kronos.market.catalog import Catalog
+from kronos.market.dataset import Dataset
+from kronos.market.plans import BacktestPlan
+from kronos.market.session_plans import SessionPlan
 from kronos.ports import Blobs, DatasetRow, Recordings
 from kronos.ports.history import History
 from kronos.trading.checkpoint import open_checkpoint, seal_checkpoint
-from kronos.trading.results import StateView, open_orders, portfolio
+from kronos.trading.results import Portfolio, StateView, open_orders, portfolio, whole_portfolio
 from kronos.trading.state import TradingState, decode_state
 
 __all__ = ["Machine"]
@@ -57,7 +60,6 @@ class Machine:
         self._key, self._code_dir = key, cache_dir / "code"
         self.steps: Final = TradingSteps(history, recordings, blobs, catalog)
         self._hosts = Hosts(blobs, cache_dir / "datasets")
-        self.sessions: Final = Sessions(self.steps, blobs, catalog)
         self.tables: Final = Tables(self.steps)
 
     def close(self) -> None:
@@ -113,7 +115,14 @@ class Machine:
         seen = self._hosts.ask(
             f"{alone}{code}:{'' if working_tree else found.definition.id}",
             lambda: {} if working_tree else materialise(found.definition, self._blobs, self._code_dir),
-            wire.Seek(self._dataset_row(found), canonical.encode(found.plan), step, row, checkpoint),
+            wire.Seek(
+                [self._dataset_row(each) for each in found.datasets],
+                canonical.encode(found.plan),
+                isinstance(found.plan, SessionPlan),
+                step,
+                row,
+                checkpoint,
+            ),
             progress,
         )
         view = msgspec.msgpack.decode(seen.view, type=StateView)
@@ -170,8 +179,8 @@ class Machine:
             return None
         return seal_checkpoint(payload, self._hosts.key)
 
-    def _dataset_row(self, found: TradingStep) -> DatasetRow:
-        manifest, dataset = self._catalog.manifest(found.dataset), found.dataset
+    def _dataset_row(self, dataset: Dataset) -> DatasetRow:
+        manifest = self._catalog.manifest(dataset)
         return DatasetRow(
             id=dataset.id,
             name=dataset.name,
@@ -187,12 +196,13 @@ class Machine:
 def _code_of(found: TradingStep, *, working_tree: bool) -> RunCode:
     if working_tree:
         return RunCode.WORKING_TREE
-    is_captured = found.strategy_module in captured_modules(found.definition)
+    captured = captured_modules(found.definition)
+    is_captured = all(each.partition(":")[0] in captured for each in found.strategies)
     return RunCode.CAPTURED if is_captured else RunCode.INSTALLED
 
 
 def _core_view(found: TradingStep, row: int, state: TradingState, begun: float) -> CoreView:
-    bars = found.bars
+    traded, timeline = found.instruments, found.pricing.timeline
     return CoreView(
         run_id=found.run_id,
         step=found.step,
@@ -200,10 +210,30 @@ def _core_view(found: TradingStep, row: int, state: TradingState, begun: float) 
         row=row,
         first_row=found.first_row,
         last_row=found.last_row,
-        time_ns=int(bars.open_time[row - 1]) + bars.interval_ns if row else None,
-        bar=bar_view(bars, found.instrument, row),
-        portfolio=portfolio(state, found.instrument, bars, row),
-        open_orders=open_orders(state, [found.instrument]),
+        time_ns=timeline.time(row - 1) if row else None,
+        bar=None if found.bars is None else bar_view(found.bars, traded[0], row),
+        portfolio=_portfolio(found, row, state),
+        positions=_positions(found, state),
+        open_orders=open_orders(state, traded),
         records=state.records,
         elapsed_ms=(time.perf_counter() - begun) * 1e3,
     )
+
+
+def _portfolio(found: TradingStep, row: int, state: TradingState) -> Portfolio:
+    """Return the account of a backtest, or all of a session together, at the last prices known before `row`."""
+    if isinstance(found.plan, BacktestPlan) and found.bars is not None:
+        return portfolio(state, found.instruments[0], found.bars, row)
+    prices = [found.pricing.price(number, row - 1) for number in range(len(found.instruments))]
+    return whole_portfolio(state, found.instruments, prices, next(iter(found.config.accounts[0].cash)))
+
+
+def _positions(found: TradingStep, state: TradingState) -> dict[str, dict[str, Decimal]]:
+    traded = found.instruments
+    return {
+        config.id: {
+            traded[number].symbol: traded[number].quantity(holding.quantity)
+            for number, holding in account.holdings.items()
+        }
+        for config, account in zip(found.config.accounts, state.accounts, strict=True)
+    }

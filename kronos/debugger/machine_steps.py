@@ -1,13 +1,14 @@
 """A trading step on record: which attempt, what it was given, and the journal that it left.
 
-Rule: a trading step is recognised by shape: one argument is a dataset, another a plan (strategy, parameters, config).
+Rule: a trading step is recognised by shape: one argument is a dataset, or several, another the plan of a run.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final
 
 from kronos.core.events import Origin
 from kronos.core.inputs import steps_in_order
@@ -19,13 +20,18 @@ from kronos.kernel.ids import RunId, StepName
 from kronos.market.catalog import Catalog
 from kronos.market.dataset import Dataset
 from kronos.market.plans import BacktestPlan
+from kronos.market.session_plans import Plan, SessionPlan
 from kronos.ports import Blobs, Recordings, SegmentRef
 from kronos.ports.history import Definition, History
 from kronos.trading.bars import Bars
-from kronos.trading.config import instrument_of, rows_of
+from kronos.trading.building import instruments_of, range_of
+from kronos.trading.config import session_config_of
 from kronos.trading.instruments import Instrument
+from kronos.trading.pricing import Pricing
+from kronos.trading.streams import Stream, on_time
+from kronos.trading.timeline import Timeline
 
-__all__ = ["EndedStep", "TradingStep", "TradingSteps"]
+__all__ = ["TradingStep", "TradingSteps"]
 
 STEPS_KEPT_MAX: Final = 16
 """Steps whose input and decoded journal stay in memory."""
@@ -39,9 +45,9 @@ class TradingStep:
         recording: Recording,
         attempt: RecordedAttempt,
         *,
-        dataset: Dataset,
-        plan: BacktestPlan,
-        bars: Bars,
+        datasets: Sequence[Dataset],
+        plan: Plan,
+        streams: Sequence[Stream],
         journal: Journal,
     ) -> None:
         self.run_id: Final[RunId] = recording.run.id
@@ -49,15 +55,37 @@ class TradingStep:
         self.attempt: Final = attempt.number
         self.origin: Final[Origin] = attempt.origin
         self.definition: Final[Definition] = attempt.scope.definition
-        self.dataset, self.plan, self.bars, self.journal = dataset, plan, bars, journal
-        self.instrument: Final[Instrument] = instrument_of(bars, plan.config)
-        self.first_row, stop_row = rows_of(bars, plan.config)
+        self.datasets, self.plan, self.journal = list(datasets), plan, journal
+        config = session_config_of(plan.config) if isinstance(plan, BacktestPlan) else plan.config
+        streams, _ = on_time(streams, config.late)
+        self.config, timeline = config, Timeline(streams, feed_ns=config.latency.feed_ns)
+        self.pricing: Final = Pricing(streams, timeline, list(instruments_of(streams, config).values()))
+        self.first_row, stop_row = range_of(timeline, config)
         self.sealed_row: Final = self.first_row - 1 if journal.end_row is None else journal.end_row
         self.last_row: Final = self.sealed_row if attempt.failure is None else stop_row
 
     @property
-    def strategy_module(self) -> str:
-        return self.plan.strategy.partition(":")[0]
+    def instruments(self) -> Sequence[Instrument]:
+        """What is traded, by number."""
+        return self.pricing.traded
+
+    @property
+    def bars(self) -> Bars | None:
+        """The only stream, where it is one of bars: its rows are those of the step."""
+        streams = self.pricing.streams
+        return streams[0] if len(streams) == 1 and isinstance(streams[0], Bars) else None
+
+    @property
+    def strategies(self) -> list[str]:
+        """The strategies as `module:Class`, in the order of their registration."""
+        plan = self.plan
+        return [plan.strategy] if isinstance(plan, BacktestPlan) else [each.strategy for each in plan.strategies]
+
+    @property
+    def title(self) -> str:
+        """Which strategies traded what."""
+        names = (each.rpartition(":")[2] for each in self.strategies)
+        return f"{', '.join(names)} on {', '.join(each.symbol for each in self.instruments)}"
 
     def check_row(self, row: int, field: str = "row") -> None:
         """Raise `InvalidInput`, naming the range, for a row that the step never stood before."""
@@ -68,14 +96,6 @@ class TradingStep:
                 field=field,
                 value=row,
             )
-
-
-class EndedStep(NamedTuple):
-    """The last ended attempt of any step: its number, its canonical arguments, and the journal that it left."""
-
-    attempt: int
-    arguments: bytes
-    refs: list[SegmentRef]
 
 
 class TradingSteps:
@@ -108,18 +128,6 @@ class TradingSteps:
                 self._kept.popitem(last=False)
         return found
 
-    def ended(self, run_id: RunId, step: str) -> EndedStep | None:
-        """Return the last ended attempt of a step, whatever it is; None for a step that has not ended or is unknown."""
-        recording = read_recording(self._history, run_id)
-        attempts = recording.attempts.get(step, [])
-        if not attempts:
-            return None
-        try:
-            arguments = recording.bound_input(attempts[-1])
-        except (KeyError, InvalidInput):
-            return None
-        return EndedStep(attempts[-1].number, arguments, self._segments(attempts[-1]))
-
     def names(self, run_id: RunId) -> list[str]:
         """Return the steps of a run that can be asked about, in order."""
         recording = read_recording(self._history, run_id)
@@ -140,13 +148,13 @@ class TradingSteps:
             given = None
         if given is None or (not refs and attempt.failure is None):
             raise self._no_journal(recording, step)
-        dataset, plan = given
+        datasets, plan = given
         return TradingStep(
             recording,
             attempt,
-            dataset=dataset,
+            datasets=datasets,
             plan=plan,
-            bars=self._catalog.open(dataset),
+            streams=[self._catalog.stream(each) for each in datasets],
             journal=Journal(refs, self._blobs),
         )
 
@@ -184,17 +192,19 @@ class TradingSteps:
         )
 
 
-def _given(data: bytes) -> tuple[Dataset, BacktestPlan] | None:
-    """Return the dataset and the plan among a step's arguments, None where there is not exactly one of each."""
+def _given(data: bytes) -> tuple[list[Dataset], Plan] | None:
+    """Return the datasets and the plan among a step's arguments, None where there are not those of one run."""
     arguments = canonical.decode(data)
     values = list(arguments.values()) if isinstance(arguments, dict) else []
-    datasets = [found for value in values if (found := _as(value, Dataset)) is not None]
-    plans = [found for value in values if (found := _as(value, BacktestPlan)) is not None]
-    return (datasets[0], plans[0]) if len(datasets) == len(plans) == 1 else None
+    for kinds in ((Dataset, BacktestPlan), (list[Dataset], SessionPlan)):
+        datasets, plans = ([found for value in values if (found := _as(value, kind))] for kind in kinds)
+        if len(datasets) == len(plans) == 1:
+            return datasets[0] if isinstance(datasets[0], list) else datasets, plans[0]
+    return None
 
 
 def _as(value: Any, kind: Any) -> Any:
-    if not isinstance(value, dict):
+    if not isinstance(value, dict | list):
         return None
     try:
         return canonical.decode(canonical.encode(value), kind)

@@ -14,7 +14,7 @@ from kronos.errors import InvalidInput
 from kronos.kernel.ids import RunId
 from kronos.trading.events import Record, kind_of
 from kronos.trading.instruments import Instrument
-from kronos.trading.ledger import FillRow, Ledger, OrderRow, Trade, read_ledger
+from kronos.trading.ledger import FillRow, Ledger, OrderRow, Trade, ledger_of
 from kronos.trading.money import from_money
 from kronos.trading.positions import position_of
 
@@ -80,20 +80,20 @@ class Tables:
 
 
 def _ledger(found: TradingStep) -> Ledger:
-    return read_ledger(found.journal.datas(), found.bars, found.instrument, first_row=found.first_row)
+    return ledger_of(found.journal.datas(), found.pricing, first_row=found.first_row)
 
 
 def _event_row(found: TradingStep, record: Record, origin: dict[str, Any]) -> EventRow:
-    bars = found.bars
+    traded = _traded(found, record)
     facts = {
-        name: _shown(name, getattr(record, name), found.instrument)
-        for name in record.__struct_fields__
-        if name not in _CARRIED
+        name: _shown(name, getattr(record, name), traded) for name in record.__struct_fields__ if name not in _CARRIED
     }
+    if traded is not None and len(found.instruments) > 1:
+        facts["instrument"] = traded.symbol
     return EventRow(
         row=record.row,
         sub=record.sub,
-        time_ns=int(bars.open_time[max(record.row, 0)]),
+        time_ns=found.pricing.happened(record.row),
         kind=kind_of(record),
         **origin,
         snapshot=record.snapshot,
@@ -102,11 +102,17 @@ def _event_row(found: TradingStep, record: Record, origin: dict[str, Any]) -> Ev
     )
 
 
-def _shown(name: str, value: Any, traded: Instrument) -> Any:
+def _traded(found: TradingStep, record: Record) -> Instrument | None:
+    """Return the instrument that a record is about; None where it names none and there are several."""
+    number = getattr(record, "instrument", 0 if len(found.instruments) == 1 else None)
+    return found.instruments[number] if isinstance(number, int) and number >= 0 else None
+
+
+def _shown(name: str, value: Any, traded: Instrument | None) -> Any:
     match name:
-        case "quantity":
+        case "quantity" if traded is not None:
             return traded.quantity(value)
-        case "price":
+        case "price" if traded is not None:
             return traded.price(value)
         case "fee" | "cash":
             return from_money(value)

@@ -63,7 +63,8 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 class CoreView(msgspec.Struct, frozen=True, kw_only=True):
     """A trading step before `row`, folded from its journal without any user code; rows first_row..last_row exist.
 
-    `bar` is the bar that is dispatched next (None after the last); `time_ns` is when the latest one became known.
+    `bar` is the bar that is dispatched next (None after the last, and in a session of several streams); `time_ns` is
+    when the latest row became known; `positions` are by account and instrument.
     """
 
     run_id: RunId
@@ -75,6 +76,7 @@ class CoreView(msgspec.Struct, frozen=True, kw_only=True):
     time_ns: int | None
     bar: BarView | None
     portfolio: Portfolio
+    positions: dict[str, dict[str, Decimal]]
     open_orders: list[OrderView]
     records: int
     elapsed_ms: float

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
-from decimal import Decimal
 from typing import Final
 
 import msgspec
 
 from kronos.core.decorators import step, workflow
 from kronos.engine.context import StepContext
+from kronos.flows.sinks import deliver
+from kronos.flows.steps import TRADES_SHOWN_MAX, CurvePoint, curve_of
 from kronos.market.dataset import Dataset
 from kronos.market.session_plans import SessionPlan, prepare_session
-from kronos.trading.events import OrderFilled
-from kronos.trading.instruments import Instrument
-from kronos.trading.journal import MemoryRecorder, decode_segment
-from kronos.trading.money import from_money
+from kronos.trading.analysis import Analysis, analyse
+from kronos.trading.journal import MemoryRecorder
+from kronos.trading.ledger import FillRow, Trade, ledger_of
 from kronos.trading.results import Result
 
-__all__ = ["SessionFill", "SessionRequest", "SessionResult", "find_datasets", "run_session", "session"]
+__all__ = ["SessionRequest", "SessionResult", "find_datasets", "run_session", "session"]
 
 FILLS_SHOWN_MAX: Final = 1_000
 
@@ -36,26 +35,19 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     plan: SessionPlan
 
 
-class SessionFill(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution: who, where, what; `row` is that of the merged timeline."""
-
-    row: int
-    sub: int
-    strategy: str
-    route: str
-    instrument: str
-    quantity: Decimal
-    price: Decimal
-    fee: Decimal
-    assumption: str
-
-
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a session: totals, how many fills each strategy had, the first 1,000 of them."""
+    """What came of a session: totals, how many fills each strategy had, the first 1,000 fills and trades, the curve of
+    equity (at most 400 points), and all figures, of the whole and of each strategy.
+    """
 
     result: Result
     fill_counts: dict[str, int]
-    fills: list[SessionFill]
+    fills: list[FillRow]
+    trade_count: int
+    open_trade_count: int
+    trades: list[Trade]
+    curve: list[CurvePoint]
+    analysis: Analysis
 
 
 @step(effect="read")
@@ -78,35 +70,20 @@ def session(ctx: StepContext, streams: list[Dataset], plan: SessionPlan) -> Sess
         progress=ctx.progress,
     )
     outcome = run.run()
-    counts, fills = _fills((each.data for each in recorder.segments), list(run.instruments.values()))
-    plain = msgspec.structs.replace(outcome, checkpoints=0)  # how many caches there are is the clock's doing
-    return SessionResult(result=plain, fill_counts=counts, fills=fills)
-
-
-def _fills(segments: Iterable[bytes], traded: list[Instrument]) -> tuple[dict[str, int], list[SessionFill]]:
-    counts: Counter[str] = Counter()
-    shown: list[SessionFill] = []
-    for data in segments:
-        segment = decode_segment(data)
-        for record in segment.decode():
-            if isinstance(record, OrderFilled):
-                origin, instrument = segment.origins[record.origin], traded[record.instrument]
-                counts[origin.strategy_id] += 1
-                if len(shown) < FILLS_SHOWN_MAX:
-                    shown.append(
-                        SessionFill(
-                            row=record.row,
-                            sub=record.sub,
-                            strategy=origin.strategy_id,
-                            route=origin.route_id,
-                            instrument=instrument.symbol,
-                            quantity=instrument.quantity(record.quantity),
-                            price=instrument.price(record.price),
-                            fee=from_money(record.fee),
-                            assumption=record.assumption,
-                        )
-                    )
-    return dict(counts), shown
+    ledger = ledger_of((each.data for each in recorder.segments), run.pricing)
+    fills, trades = ledger.fills(), ledger.trades()
+    deliver(ctx, plan.sinks, fills)
+    still_open = sum(trade.open for trade in trades)
+    return SessionResult(
+        result=msgspec.structs.replace(outcome, checkpoints=0),  # how many caches there are is the clock's doing
+        fill_counts=dict(Counter(fill.strategy for fill in fills)),
+        fills=fills[:FILLS_SHOWN_MAX],
+        trade_count=len(trades) - still_open,
+        open_trade_count=still_open,
+        trades=trades[:TRADES_SHOWN_MAX],
+        curve=curve_of(ledger),
+        analysis=analyse(ledger, streams[0].calendar),
+    )
 
 
 @workflow(name="session", version="1")

@@ -24,7 +24,7 @@ from kronos.trading.journal import MemoryRecorder
 from kronos.trading.ledger import Ledger, Trade, read_ledger
 from kronos.trading.stats import Statistics
 
-__all__ = ["BacktestResult", "CurvePoint", "backtest"]
+__all__ = ["TRADES_SHOWN_MAX", "BacktestResult", "CurvePoint", "backtest", "curve_of"]
 
 CURVE_POINTS_MAX: Final = 400
 TRADES_SHOWN_MAX: Final = 1_000
@@ -105,7 +105,7 @@ def backtest(ctx: StepContext, bars: Dataset, plan: BacktestPlan) -> BacktestRes
         trade_count=len(trades) - open_trades,
         open_trade_count=open_trades,
         statistics=analysis.statistics,
-        curve=_curve(ledger),
+        curve=curve_of(ledger),
         trades=trades[:TRADES_SHOWN_MAX],
         core_chain=outcome.core_chain,
         user_chain=outcome.user_chain,
@@ -113,7 +113,7 @@ def backtest(ctx: StepContext, bars: Dataset, plan: BacktestPlan) -> BacktestRes
     )
 
 
-def _curve(ledger: Ledger) -> list[CurvePoint]:
+def curve_of(ledger: Ledger) -> list[CurvePoint]:
     """Return the equity curve thinned to what a chart can show, ends, peak and trough included."""
     equity, drawdown = ledger.equity(), ledger.drawdown()
     rows = _thinned(len(equity), (int(np.argmax(equity)), int(np.argmin(drawdown))))

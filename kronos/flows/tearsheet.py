@@ -53,13 +53,15 @@ def tear_sheet(ledger: Ledger, analysis: Analysis, *, title: str, core_chain: st
     """Return the page of a run; `core_chain` is shown at its end, so that the page names what it was made from."""
     first, last = int(ledger.times[0]), int(ledger.times[-1])
     currency = ledger.currency
-    bars = f"{ledger.stop_row - ledger.first_row:,} bars"
+    is_lone, count = len(ledger.pricing.streams) == 1, ledger.stop_row - ledger.first_row
+    span = f"{count:,} bars" if is_lone and len(ledger.rows) == count else f"{count:,} rows"
+    traded = ", ".join(each.symbol for each in ledger.instruments)
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         f"<title>{escape(title)} · Kronos</title><style>{_STYLE}</style></head><body>",
         f"<h1>{escape(title)}</h1>",
-        f"<p>{escape(ledger.instrument.symbol)}, {day(first - 1)} to {day(last - 1)}, {bars}, {escape(currency)}.</p>",
+        f"<p>{escape(traded)}, {day(first - 1)} to {day(last - 1)}, {span}, {escape(currency)}.</p>",
         _cards(ledger, analysis),
         "<h2>Equity</h2>",
         _wide("Equity with its fills", _equity(ledger)),
@@ -78,6 +80,7 @@ def tear_sheet(ledger: Ledger, analysis: Analysis, *, title: str, core_chain: st
         _figures("Trades", analysis.trades),
         _figures("Implementation shortfall", analysis.shortfall),
         "</div>",
+        _strategies(analysis, currency),
         _costs(analysis, currency),
         f"<p>core chain <code>{escape(core_chain)}</code></p>" if core_chain else "",
         "</body></html>",
@@ -180,6 +183,21 @@ def _figures(title: str, found: msgspec.Struct) -> str:
         f"<tr><td>{name.replace('_', ' ')}</td><td>{_told(name, value)}</td></tr>" for name, value in values.items()
     ]
     return f"<section><h2>{title}</h2>{_table(title, ('', ''), rows)}</section>"
+
+
+def _strategies(analysis: Analysis, currency: str) -> str:
+    """Return a table of what each strategy earned, nothing where there is one."""
+    if not analysis.strategies:
+        return ""
+    rows = [
+        f"<tr><td>{escape(each.strategy)}</td><td>{each.profit:,.2f}</td><td>{_number(each.statistics.sharpe)}</td>"
+        f"<td>{_share(each.statistics.max_drawdown)}</td><td>{each.statistics.trades:,}</td>"
+        f"<td>{_share(each.statistics.win_rate)}</td><td>{each.shortfall.fees:,.2f}</td>"
+        f"<td>{each.shortfall.total:,.2f}</td></tr>"
+        for each in analysis.strategies
+    ]
+    heads = ("", f"profit, {escape(currency)}", "Sharpe", "deepest drawdown", "trades", "won", "fees", "shortfall")
+    return "<h2>Strategies</h2>" + _table("Strategies", heads, rows)
 
 
 def _costs(analysis: Analysis, currency: str) -> str:

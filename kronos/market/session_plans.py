@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from kronos.market.catalog import Catalog
 from kronos.market.dataset import Dataset
+from kronos.market.plans import BacktestPlan, prepare
 from kronos.market.strategies import find_strategy, load_strategy
 from kronos.ports import Recorder
 from kronos.trading.session import Session
 from kronos.trading.session_config import SessionConfig
 from kronos.trading.strategy import params_from_text
 
-__all__ = ["SessionPlan", "StrategyPlan", "prepare_session", "strategy_plan_from_text"]
+__all__ = ["Plan", "SessionPlan", "StrategyPlan", "prepare_plan", "prepare_session", "strategy_plan_from_text"]
 
 
 class StrategyPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,10 +27,17 @@ class StrategyPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Strategies in the order of their registration, and everything else that decides the session."""
+    """Strategies in the order of their registration, and everything else that decides the session.
+
+    `sinks` (`module:function`) are given its fills at the end (`kronos.flows.sinks`).
+    """
 
     strategies: tuple[StrategyPlan, ...]
     config: SessionConfig = SessionConfig()
+    sinks: tuple[str, ...] = ()
+
+
+Plan: TypeAlias = BacktestPlan | SessionPlan
 
 
 def strategy_plan_from_text(strategy: str, settings: dict[str, str]) -> StrategyPlan:
@@ -54,3 +62,19 @@ def prepare_session(
     streams = [catalog.stream(each) for each in datasets]
     strategies = [load_strategy(each.strategy, params=each.params) for each in plan.strategies]
     return Session(streams, strategies, plan.config, recorder=recorder, clock=clock, key=key, progress=progress)
+
+
+def prepare_plan(
+    catalog: Catalog,
+    datasets: Sequence[Dataset],
+    plan: Plan,
+    *,
+    recorder: Recorder | None = None,
+    clock: Callable[[], int] | None = None,
+    key: bytes | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Session:
+    """Return the session of either plan, before its first row; that of a backtest is a session of one."""
+    if isinstance(plan, BacktestPlan):
+        return prepare(catalog, datasets[0], plan, recorder=recorder, clock=clock, key=key, progress=progress)
+    return prepare_session(catalog, datasets, plan, recorder=recorder, clock=clock, key=key, progress=progress)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 
+import msgspec
+import pyarrow.parquet as pq
 import pytest
 
 from kronos import Kronos
-from kronos.debugger.machine import Machine
 from kronos.market import ImportOptions
 from kronos.market.session_plans import SessionPlan, StrategyPlan, prepare_session
 from kronos.trading import Position
@@ -24,6 +26,7 @@ ROWS = 900
 def typed(module_database_url, tmp_path_factory):
     folder = tmp_path_factory.mktemp("session")
     environment = {**os.environ, "DATABASE_URL": module_database_url, "KRONOS_DATA_DIR": str(folder / "data")}
+    environment["KRONOS_TEST_SINK"] = str(folder / "sink")
     with Kronos.open(database_url=module_database_url, data_dir=folder / "data") as app:
         for name, seed in (("one", 5), ("two", 6)):
             app.catalog.import_frame(walk(ROWS, seed), ImportOptions(name=name, instrument=name.upper()))
@@ -31,6 +34,7 @@ def typed(module_database_url, tmp_path_factory):
     def type_command(*words: str):
         return type_here(*words, folder=folder, environment=environment)
 
+    type_command.folder = folder
     type_command.app = lambda: Kronos.open(database_url=module_database_url, data_dir=folder / "data")
     return type_command
 
@@ -39,6 +43,7 @@ def test_a_session_runs_from_the_command_line_and_its_state_is_shown_at_any_row(
     done = typed(
         "backtest", "--data", "one", "--data", "two", "--strategy", SMA, "--strategy", "tests.outputs.fading:Fading",
         "--set", "fast=5", "--set", "CrossOne.slow=15", "--fee", "0.001", "--latency", "order=90s", "--json",
+        "--sink", "tests.outputs.keeping:keep",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -75,14 +80,30 @@ def test_a_session_runs_from_the_command_line_and_its_state_is_shown_at_any_row(
             held = {name: Decimal(value) for name, value in state["positions"]["main"].items()}
             assert {name: q for name, q in own.positions.items() if q} == {n: q for n, q in held.items() if q}
             assert state["time_ns"] == own.time_ns
+            assert state["variables"] == json.loads(msgspec.json.encode(own.variables, enc_hook=str))
+            assert set(state["variables"]) == {"CrossOne", "Fading"}
+            assert state["verification"]["ok"]
         assert beside.run().core_chain == result["result"]["core_chain"]
-        machine: Machine = app.machine()
-        assert not machine.sessions.holds(run_id, "find_datasets")
-        machine.close()
     outside = typed("state", run_id, "session@row=1801")
     assert outside.returncode == 2
     assert "row 1801 is outside the rows of step 'session': 0 to 1800" in outside.stderr
     assert "portfolio" in typed("state", run_id, "session@row=900").stdout
+    folder = typed.folder / "artifacts"
+    kept = [json.loads(line)["fills"] for line in (typed.folder / "sink").read_text().splitlines()]
+    assert sum(map(len, kept)) == sum(result["fill_counts"].values())
+    written = typed("artifacts", run_id, "--to", str(folder), "--json")
+    assert written.returncode == 0, written.stderr
+    figures = json.loads((folder / "figures.json").read_text())
+    assert figures["core_chain"] == result["result"]["core_chain"]
+    earned = sum(Decimal(part["profit"]) for part in figures["strategies"])
+    assert earned == Decimal(result["result"]["equity"]) - Decimal(result["result"]["initial_cash"])
+    assert earned == sum(Decimal(part["profit"]) for part in result["analysis"]["strategies"])
+    fills = pq.read_table(folder / "fills.parquet")
+    assert dict(Counter(fills["strategy"].to_pylist())) == result["fill_counts"]
+    assert set(fills["instrument"].to_pylist()) == {"ONE", "TWO"}
+    assert pq.read_table(folder / "equity.parquet").num_rows == ROWS
+    assert "CrossOne, Fading on ONE, TWO" in (folder / "report.html").read_text()
+    assert typed("trace", run_id, "1").returncode == 0
 
 
 @pytest.mark.parametrize(
