@@ -28,6 +28,35 @@ MEMORY_MIN: Final = 4 << 30
 BROWSERS: Final = ("chromium", "google-chrome", "google-chrome-stable", "chromium-browser")
 
 
+# --------------------------------------------------------------------------------------------- order
+
+FIRST: Final = (
+    "tests/cli/test_demo.py",
+    "tests/replay/test_replay.py",
+    "tests/timetravel/test_seek.py",
+    "tests/replay/test_replay_fork.py",
+    "tests/browser/test_every_page.py",
+    "tests/browser/test_run_page.py",
+    "tests/test_embedded.py",
+    "tests/flows/test_demo.py",
+    "tests/timetravel/test_code.py",
+    "tests/outputs/test_sinks.py",
+    "tests/cli/test_serving.py",
+    "tests/testing/test_testing_kit.py",
+    "tests/trading/test_time_travel.py",
+    "tests/jobs/test_killed_workers.py",
+    "tests/jobs/test_remote_steps.py",
+)
+"""What takes long is begun early, so that no process of the suite is left with it when the others are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((number for number, head in enumerate(FIRST) if item.nodeid.startswith(head)), len(FIRST))
+
+    items.sort(key=place)
+
+
 # ------------------------------------------------------------------------------------------ Postgres
 
 

@@ -18,6 +18,9 @@ from typing import NamedTuple
 APART = ("durability", "simulation")
 """Markers of the suites that run alone."""
 
+TWO = ("-n", "2", "--no-loadscope-reorder", "--dist")
+"""The order is that of `tests/conftest.py`: what takes long comes first."""
+
 
 class Suite(NamedTuple):
     """`budget_s` is wall time on two processors; together with set-up and lint it stays under 15 minutes."""
@@ -28,7 +31,7 @@ class Suite(NamedTuple):
 
 
 SUITES = (
-    Suite("unit", 360.0, ("-m", f"not ({' or '.join(APART)})", "-n", "2", "--dist", "loadfile", "--durations", "40")),
+    Suite("unit", 360.0, ("-m", f"not ({' or '.join(APART)})", *TWO, "loadfile", "--durations", "40")),
     Suite("durability", 220.0, ("-m", "durability")),
     Suite("simulation", 240.0, ("-m", "simulation")),
 )
