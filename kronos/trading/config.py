@@ -42,11 +42,11 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
     without `long_only` the same limit holds for shorts.  `check_cash` compares a buy with the cash at the last
     close, so a gap at the next open can still overdraw it.
 
-    `path` is the way prices took inside a bar (`path.FORWARD`), `slippage_bps` by how much market and stop fills are
-    worse, `volume_share` the part of a bar's volume that our orders may take (None: any; 0.1 is a tenth).  `risk` are
-    further limits; of two for one thing the narrower holds.  `method` is how cost leaves a position, `payments` are
-    funding, borrow cost and dividends; `instrument` says more of what is traded (its id is the dataset's instrument;
-    `currency`, `fee_rate` and `lot` are then its own).
+    `path` is the way prices took inside a bar (`path.FORWARD`), `slippage_bps` and `slippage_ticks` by how much market
+    and stop fills are worse, `volume_share` the part of a bar's volume that our orders may take (None: any; 0.1 is a
+    tenth).  `risk` are further limits; of two the narrower holds.  `method` is how cost leaves a position,
+    `payments` are funding, borrow cost and dividends; `instrument` says more of what is traded (its id is the dataset's
+    instrument; `currency`, `fee_rate` and `lot` are then its own).
     """
 
     cash: Decimal = Decimal(1_000_000)
@@ -58,6 +58,7 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
     check_cash: bool = True
     path: str = "nearest"
     slippage_bps: Decimal = Decimal(0)
+    slippage_ticks: int = 0
     volume_share: Decimal | None = None
     risk: RiskLimits = RiskLimits()
     method: str = "average"
@@ -128,6 +129,7 @@ def session_config_of(config: BacktestConfig) -> SessionConfig:
         check_cash=config.check_cash,
         path=config.path,
         slippage_bps=config.slippage_bps,
+        slippage_ticks=config.slippage_ticks,
         volume_share=config.volume_share,
         risk=config.risk,
         splits=config.splits,

@@ -162,6 +162,8 @@ class Rules(Protocol):
     @property
     def slippage_bps(self) -> Decimal: ...
     @property
+    def slippage_ticks(self) -> int: ...
+    @property
     def volume_share(self) -> Decimal | None: ...
 
 
@@ -187,15 +189,19 @@ def check_rules(config: Rules) -> None:
             field="volume_share",
             value=str(config.volume_share),
         )
+    _check_count(config, "slippage_ticks", 2**20)
 
 
 def _check_matching(config: SessionConfig) -> None:
     if config.queue not in QUEUES:
         raise InvalidInput(f"queue: {config.queue!r} is none of {', '.join(QUEUES)}", field="queue", value=config.queue)
-    for name, end in (("slippage_ticks", 2**20), ("seed", 2**30)):
-        value = getattr(config, name)
-        if type(value) is not int or not 0 <= value < end:
-            raise InvalidInput(f"{name}: {value!r} is no whole number in [0, {end})", field=name, value=str(value))
+    _check_count(config, "seed", 2**30)
+
+
+def _check_count(config: object, name: str, end: int) -> None:
+    value = getattr(config, name)
+    if type(value) is not int or not 0 <= value < end:
+        raise InvalidInput(f"{name}: {value!r} is no whole number in [0, {end})", field=name, value=str(value))
 
 
 def _once(field: str, names: Iterable[str]) -> None:

@@ -302,6 +302,41 @@ def test_slippage_in_ticks_holds_on_bars_too():
 
     records = in_session({0: ask}, (1000,) * 4, (1000, 1010, 1000, 1010), slippage_ticks=3)
     assert [each[2] for each in fills(records)] == [1003, 997, 1008]
+    records, _ = run(bars_of((1000,) * 4, (1000, 1010, 1000, 1010)), {0: ask}, slippage_ticks=3)
+    assert [each[2] for each in fills(records)] == [1003, 997, 1008]
+    with pytest.raises(InvalidInput, match="slippage_ticks: -1 is no whole number"):
+        BacktestConfig(slippage_ticks=-1)
+
+
+def test_orders_that_cancel_one_another_are_asked_for_together():
+    ids: list[tuple[int, ...]] = []
+
+    def ask(ctx) -> None:
+        ctx.note("first")
+        ctx.buy(3)
+        high, low = {"type": "limit", "limit": 106}, {"type": "stop", "stop": 95}
+        ids.append(ctx.oco({"side": "sell", "quantity": 3, **high}, {"side": "sell", "quantity": 3, **low}))
+
+    records, strategy = run(bars_of(FLAT, FLAT, (100, 107, 99, 100), (100, 101, 90, 95)), {0: ask})
+    assert ids == [(2, 3)]
+    assert fills(records) == [(1, 1, 100, 3, "next_open"), (2, 2, 106, -3, "limit_in_bar")]
+    assert ends(records) == [("OrderCancelled", 3, 2, "oco")]
+    assert "OrderCancelled 3" in strategy.heard
+
+
+@pytest.mark.parametrize(
+    ("legs", "message"),
+    [
+        (({"side": "buy", "quantity": 1},), "oco: 1 orders cannot cancel one another"),
+        (({"side": "buy", "quantity": 1}, {"side": "short", "quantity": 1}), "give side"),
+        (({"side": "buy"}, {"side": "buy", "quantity": 1}), "give side"),
+        (({"side": "buy", "quantity": 1, "group": 7}, {"side": "buy", "quantity": 1}), "group is not for its orders"),
+        (({"side": "buy", "quantity": 1, "instrument": "X"}, {"side": "buy", "quantity": 1}), "one instrument for all"),
+    ],
+)
+def test_what_cannot_cancel_one_another_is_refused(legs, message):
+    with pytest.raises(InvalidInput, match=message):
+        run(bars_of(FLAT, FLAT), {0: lambda ctx: ctx.oco(*legs)})
 
 
 @pytest.mark.parametrize(("prevents", "expected"), [(True, [2]), (False, [])])
