@@ -35,7 +35,7 @@ class TradeVenue(Answers):
 
         self._trades, self._kernels = trades, kernels
         self._queues: dict[int, tuple[int, int, int]] = {}
-        self._extremes: dict[int, tuple[int, int]] = {}
+        self._extremes: dict[int, tuple[int, int, int]] = {}
 
     def _look(self) -> None:
         """Forget the orders that are gone."""
@@ -80,12 +80,14 @@ class TradeVenue(Answers):
 
     def _extreme(self, order: Order, index: int) -> int:
         """Return the price that a trailing stop is measured from when row `index` happens."""
-        first = max(self._first(order) - 1, 0)
-        done, extreme = self._extremes.get(order.id, (first, int(self._trades.price[first])))
+        since, done, extreme = self._extremes.get(order.id, (-1, 0, 0))
+        if since != order.since or done > index:  # changed at the venue, it is measured anew
+            done = max(self._first(order) - 1, 0)
+            extreme = int(self._trades.price[done])
         if done < index:
             seen = self._trades.price[done:index]
             extreme = min(extreme, int(seen.min())) if order.quantity > 0 else max(extreme, int(seen.max()))
-        self._extremes[order.id] = (max(done, index), extreme)
+        self._extremes[order.id] = (order.since, max(done, index), extreme)
         return extreme
 
     # -- wakes
