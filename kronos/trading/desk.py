@@ -31,7 +31,7 @@ from kronos.trading.positions import cause_id
 from kronos.trading.risk import Limits
 from kronos.trading.routes import Routes
 from kronos.trading.scheduled import COMMAND, TIMER, Scheduled
-from kronos.trading.seats import Seat, words_of_error
+from kronos.trading.seats import STOPPING, Seat, words_of_error
 from kronos.trading.sending import Sending
 from kronos.trading.session_config import Latency
 from kronos.trading.tape import Tape
@@ -135,12 +135,12 @@ class Desk:
             return False
         try:
             getattr(seat.strategy, name)(seat.context, *arguments)
-        except Exception as error:
+        except STOPPING as error:
             self.stop(seat, name, row, cause, error)
             return False
         return True
 
-    def stop(self, seat: Seat, handler: str, row: int, cause: int, error: Exception) -> None:
+    def stop(self, seat: Seat, handler: str, row: int, cause: int, error: BaseException) -> None:
         """Stop a strategy whose handler raised: its requests are dropped, its orders cancelled; or raise it again."""
         if not self._isolate:
             raise error

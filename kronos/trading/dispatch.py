@@ -23,7 +23,7 @@ from kronos.trading.coordinator import Coordinator
 from kronos.trading.desk import Desk
 from kronos.trading.positions import cause_id
 from kronos.trading.scheduled import TIMER, Scheduled
-from kronos.trading.seats import HANDLERS, Seat
+from kronos.trading.seats import HANDLERS, STOPPING, Seat
 from kronos.trading.streams import Depth, Quotes, Stream, Trades, kind_of_stream
 from kronos.trading.tape import Tape
 from kronos.trading.ticks import BookTick, QuoteTick, TradeTick
@@ -106,7 +106,7 @@ class Dispatch:
                 coordinator.row = cursor.now = row
                 try:
                     handler(context, event)
-                except Exception as error:
+                except STOPPING as error:
                     desk.stop(seat, name, row, cause_id(row, 0), error)
                     return row + 1
                 row += 1
@@ -141,7 +141,7 @@ class Dispatch:
                     continue
                 try:
                     handler(seat.context, event)
-                except Exception as error:
+                except STOPPING as error:
                     self._catch_up(row + 1)
                     desk.stop(seat, HANDLERS[kind_of_stream(coordinator.streams[stream])], row, cause_id(row, 0), error)
                     self._look((event.time, row), end)

@@ -34,6 +34,7 @@ from kronos.trading.sending import Sending
 from kronos.trading.tape import Tape
 from kronos.trading.terms import Terms, read_terms
 from kronos.trading.venue.exchange import Exchange
+from kronos.trading.words import text_of
 
 __all__ = ["Intents"]
 
@@ -64,10 +65,10 @@ class Intents:
         for action, order_id, wanted, asked in wishes:
             sub, legs = tape.next_sub(row), list[IntentRaised]()
             if action == "note":
-                tape.emit(Noted(row, sub, seat.origin, seen, (cause,), str(wanted)))
+                tape.emit(Noted(row, sub, seat.origin, seen, (cause,), text_of(wanted)))
                 continue
             if action == "timer":
-                tape.emit(TimerSet(row, sub, seat.origin, seen, (cause,), order_id, str(wanted)))
+                tape.emit(TimerSet(row, sub, seat.origin, seen, (cause,), order_id, text_of(wanted)))
                 continue
             if action == "cancel":
                 origin, number = self._reader.place_of(seat, order_id)
@@ -84,7 +85,7 @@ class Intents:
                     legs = [
                         self._submit(seat, wish, Position(row, sub), cause, seen)
                         for wish in wishes
-                        if wish[0] in {"buy", "sell"} and (wish[3] or {}).get("parent") == order_id
+                        if wish[0] in {"buy", "sell"} and _parent(wish) == order_id
                     ]
             self.weigh(seat, intent, session=session, legs=legs)
 
@@ -207,3 +208,9 @@ def _watch(coordinator: Coordinator, limits: Sequence[Limits], tape: Tape) -> Wa
     watch = Watch(coordinator, limits[0])
     watch.attach(tape)
     return watch
+
+
+def _parent(wish: Wish) -> int:
+    """Return the order that a wish is held back for, 0 for none."""
+    parent = (wish[3] or {}).get("parent")
+    return parent if type(parent) is int else 0

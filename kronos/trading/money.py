@@ -2,15 +2,19 @@
 
 Rule 1: a `Decimal` enters or leaves only here; a float never does arithmetic on money.
 Rule 2: what cannot be expressed exactly is refused, never rounded; the one rounding (fees) says its rule.
+Rule 3: a number is bounded before an integer is made of it: no text or exponent costs more than it is long.
 """
 
 from __future__ import annotations
 
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Context, Decimal, DecimalException, Inexact, Overflow, Subnormal, Underflow
 from operator import index
 from typing import Final, SupportsIndex
 
+import numpy as np
+
 from kronos.errors import InvalidInput
+from kronos.trading.words import text_of, told
 
 __all__ = ["MONEY_SCALE", "from_money", "round_half_up", "times", "to_decimal", "to_money", "to_units"]
 
@@ -21,18 +25,36 @@ MONEY_SCALE: Final = 10**8
 def to_decimal(value: Decimal | str | float | SupportsIndex, *, field: str) -> Decimal:
     """Return `value` as a finite Decimal; a float is read as its shortest text (0.1 is 1/10).
 
-    Raises `InvalidInput` naming `field` for NaN, infinities and text that is no number.
+    Raises `InvalidInput` naming `field` for NaN, infinities, booleans, text that is no number in ASCII, and numbers of
+    more than 400 digits or beyond 1e±400.
     """
     try:
-        if isinstance(value, float):
-            number = Decimal(float.__repr__(value))
-        else:
-            number = Decimal(value) if isinstance(value, Decimal | str) else Decimal(index(value))
-    except (InvalidOperation, TypeError, ValueError):
-        raise InvalidInput(f"{field}: {value!r} is not a number", field=field, value=str(value)) from None
+        number = _number(value)
+    except Exception:  # `__index__` is its author's code: whatever it raises, the value is no number
+        raise _refused(value, field, "is not a number") from None
     if not number.is_finite():
-        raise InvalidInput(f"{field}: {value!r} is not a finite number", field=field, value=str(value))
-    return number
+        raise _refused(value, field, "is not a finite number")
+    try:
+        return number if _BOUNDED.plus(number) else Decimal(0)
+    except DecimalException:
+        raise _refused(value, field, f"has more than {_DIGITS_MAX} digits") from None
+
+
+def _number(value: Decimal | str | float | SupportsIndex) -> Decimal:
+    if isinstance(value, float):
+        return Decimal(float.__repr__(value))
+    if isinstance(value, Decimal):
+        return Decimal(value)
+    if isinstance(value, str) and str.isascii(value):
+        return Decimal(value)
+    if isinstance(value, str | bool | np.bool_):
+        raise TypeError
+    whole = index(value)
+    return Decimal(whole if whole.bit_length() <= _BITS_MAX else _TOO_LARGE)
+
+
+def _refused(value: object, field: str, why: str) -> InvalidInput:
+    return InvalidInput(f"{field}: {told(value)} {why}", field=field, value=told(value))
 
 
 def to_units(value: Decimal | int, step: Decimal, *, field: str) -> int:
@@ -41,7 +63,7 @@ def to_units(value: Decimal | int, step: Decimal, *, field: str) -> int:
     step_numerator, step_denominator = step.as_integer_ratio()
     units, remainder = divmod(numerator * step_denominator, denominator * step_numerator)
     if remainder:
-        raise InvalidInput(f"{field}: {value} is not a multiple of {step}", field=field, value=str(value))
+        raise InvalidInput(f"{field}: {text_of(value)} is not a multiple of {step}", field=field, value=text_of(value))
     return units
 
 
@@ -82,3 +104,11 @@ def round_half_up(numerator: int, denominator: int) -> int:
 
 _MONEY_STEP: Final = Decimal("0.00000001")
 _EXACT: Final = Context(prec=100)
+_DIGITS_MAX: Final = 400
+_BITS_MAX: Final = 1_320
+"""Less than 400 digits have."""
+_BOUNDED: Final = Context(
+    prec=_DIGITS_MAX, Emin=-_DIGITS_MAX, Emax=_DIGITS_MAX, traps=[Inexact, Overflow, Underflow, Subnormal]
+)
+"""Refuses what has more digits or a larger exponent in one step, before any power of ten is made."""
+_TOO_LARGE: Final = f"1e{2 * _DIGITS_MAX}"

@@ -17,6 +17,7 @@ from kronos.trading.routes import Routes
 from kronos.trading.seats import Seat
 from kronos.trading.tape import Tape
 from kronos.trading.terms import Terms, read_terms
+from kronos.trading.words import text_of, told
 
 __all__ = ["Reader"]
 
@@ -46,13 +47,13 @@ class Reader:
             return seat.origin, context.numbers[0], "", None
         rest: dict[str, Any] = dict(asked or {})
         name, route = rest.pop("instrument", None), rest.pop("route", None)
-        number = context.number_of(name)
-        origin = self._routes.origin(seat.place, route)
+        number = context.number_of(name) if name is None or isinstance(name, str) else None
+        origin = self._routes.origin(seat.place, route) if route is None or isinstance(route, str) else None
         unknown = ""
         if number is None:
-            unknown = f"instrument {name!r}: one of {', '.join(context.instruments)}"[:_ASKED_MAX]
+            unknown = f"instrument {told(name)}: one of {', '.join(context.instruments)}"[:_ASKED_MAX]
         elif origin is None:
-            unknown = f"route {route!r}: one of {', '.join(self._routes.ids)}"[:_ASKED_MAX]
+            unknown = f"route {told(route)}: one of {', '.join(self._routes.ids)}"[:_ASKED_MAX]
         return (
             seat.origin if origin is None else origin,
             context.numbers[0] if number is None else number,
@@ -66,9 +67,9 @@ class Reader:
         try:
             lots = traded.lots(wanted)  # type: ignore[arg-type]  # None is refused as any other nonsense
         except InvalidInput:
-            return 0, repr(wanted)[:_ASKED_MAX]
+            return 0, told(wanted, _ASKED_MAX)
         if not 0 < lots <= traded.quantity_max:
-            return 0, str(wanted)[:_ASKED_MAX]
+            return 0, text_of(wanted, _ASKED_MAX)
         return (lots if action == "buy" else -lots), ""
 
     def changed(
@@ -82,7 +83,7 @@ class Reader:
         if wanted is not None:
             quantity, words = self.lots(number, "buy" if order.quantity > 0 else "sell", wanted)
             if abs(quantity) <= abs(order.filled):
-                quantity, words = 0, words or str(wanted)[:_ASKED_MAX]
+                quantity, words = 0, words or text_of(wanted, _ASKED_MAX)
         terms, terms_words = self._merged(number, order.terms, asked)
         return quantity, words or terms_words, terms
 

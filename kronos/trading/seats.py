@@ -19,10 +19,14 @@ from kronos.trading.strategy import Strategy
 from kronos.trading.streams import Stream, kind_of_stream
 from kronos.trading.tape import Tape
 from kronos.trading.unread import reads
+from kronos.trading.words import text_of
 
-__all__ = ["HANDLERS", "Seat", "strategy_ids", "subscribed", "words_of_error"]
+__all__ = ["HANDLERS", "STOPPING", "Seat", "strategy_ids", "subscribed", "words_of_error"]
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]+")
+STOPPING: Final = (Exception, SystemExit, GeneratorExit)
+"""What ends the strategy that raises it; a person's interrupt is not among it."""
+
 _MESSAGE_MAX: Final = 300
 """Characters kept of the message of an error."""
 
@@ -111,7 +115,7 @@ def strategy_ids(strategies: Sequence[Strategy]) -> list[str]:
     return found
 
 
-def words_of_error(error: Exception, handler: Any) -> tuple[str, int]:
+def words_of_error(error: BaseException, handler: Any) -> tuple[str, int]:
     """Return an error's message without addresses of memory, and the line of the `handler`'s file that it came from."""
     line, trace = 0, error.__traceback__
     code = getattr(handler, "__code__", None)
@@ -119,4 +123,4 @@ def words_of_error(error: Exception, handler: Any) -> tuple[str, int]:
         if code is None or trace.tb_frame.f_code.co_filename == code.co_filename:
             line = trace.tb_lineno
         trace = trace.tb_next
-    return _ADDRESS.sub("0x…", str(error))[:_MESSAGE_MAX], line
+    return _ADDRESS.sub("0x…", text_of(error))[:_MESSAGE_MAX], line

@@ -12,9 +12,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 from kronos.errors import InvalidInput
 from kronos.trading.money import to_decimal, to_units
+from kronos.trading.words import printable, text_of, told
 
 __all__ = ["KINDS", "LIFETIMES", "MARKET", "NAMES", "Terms", "is_price_words", "read_terms", "words_of"]
 
@@ -65,7 +67,7 @@ def read_terms(asked: Mapping[str, Any], tick: Decimal, price_max: int) -> tuple
     try:
         return _read(asked, tick, price_max), ""
     except InvalidInput as error:
-        return MARKET, error.message[:_ASKED_MAX]
+        return MARKET, printable(error.message)[:_ASKED_MAX]
 
 
 def is_price_words(words: str) -> bool:
@@ -86,11 +88,7 @@ def _read(asked: Mapping[str, Any], tick: Decimal, price_max: int) -> Terms:
     for name in asked:
         if name not in NAMES:
             raise InvalidInput(f"{name}: no order has it", field=name)
-    kind, tif = asked.get("type", "market"), asked.get("tif", "GTC")
-    if kind not in KINDS:
-        raise InvalidInput(f"type {kind!r}: one of {', '.join(KINDS)}", field="type")
-    if tif not in LIFETIMES:
-        raise InvalidInput(f"tif {tif!r}: one of {', '.join(LIFETIMES)}", field="tif")
+    kind, tif = _word(asked, "type", KINDS), _word(asked, "tif", LIFETIMES)
     prices = {}
     for name in _PRICE_NAMES:
         given = asked.get(name)
@@ -98,27 +96,44 @@ def _read(asked: Mapping[str, Any], tick: Decimal, price_max: int) -> Terms:
             raise InvalidInput(f"type {kind}: {'needs' if given is None else 'has no'} {name}", field=name)
         if given is not None:
             prices[name] = _ticks(given, tick, price_max, name)
-    until = asked.get("until") or 0
-    if (tif == "GTD") != bool(until) or type(until) is not int or not 0 <= until < _INT_MAX:
-        raise InvalidInput(f"until {until!r}: ns UTC, with GTD alone", field="until")
-    if asked.get("post_only") and (kind != "limit" or tif in {"IOC", "FOK"}):
+    until = asked.get("until", 0)
+    until = 0 if until is None else until
+    if type(until) is not int or (tif == "GTD") != bool(until) or not 0 <= until < _INT_MAX:
+        raise InvalidInput(f"until {told(until)}: ns UTC, with GTD alone", field="until")
+    post_only, reduce_only = _flag(asked, "post_only"), _flag(asked, "reduce_only")
+    if post_only and (kind != "limit" or tif in {"IOC", "FOK"}):
         raise InvalidInput("post_only: for limit orders that rest", field="post_only")
     return Terms(
         kind=kind,
         **prices,
         tif=tif,
         until=until,
-        post_only=bool(asked.get("post_only")),
-        reduce_only=bool(asked.get("reduce_only")),
+        post_only=post_only,
+        reduce_only=reduce_only,
         parent=_order_id(asked.get("parent"), "parent"),
         group=_order_id(asked.get("group"), "group"),
     )
 
 
+def _word(asked: Mapping[str, Any], name: str, words: tuple[str, ...]) -> str:
+    """Return one of `words`, the first where the request says nothing."""
+    given = asked.get(name, words[0])
+    if not isinstance(given, str) or str.__str__(given) not in words:
+        raise InvalidInput(f"{name} {told(given)}: one of {', '.join(words)}", field=name)
+    return str.__str__(given)
+
+
+def _flag(asked: Mapping[str, Any], name: str) -> bool:
+    given = asked.get(name)
+    if given is not None and not isinstance(given, bool | np.bool_):
+        raise InvalidInput(f"{name} {told(given)}: True or False", field=name)
+    return bool(given)
+
+
 def _ticks(given: Any, tick: Decimal, price_max: int, name: str) -> int:
     ticks = to_units(to_decimal(given, field=name), tick, field=name)
     if not 0 < ticks <= 2 * price_max:
-        raise InvalidInput(f"{name} {given}: outside (0, {tick * 2 * price_max}]", field=name)
+        raise InvalidInput(f"{name} {text_of(given)}: outside (0, {tick * 2 * price_max}]", field=name)
     return ticks
 
 
@@ -126,5 +141,5 @@ def _order_id(given: Any, name: str) -> int:
     if given is None:
         return 0
     if type(given) is not int or not 0 < given < _INT_MAX:
-        raise InvalidInput(f"{name} {given!r}: an order's id", field=name)
+        raise InvalidInput(f"{name} {told(given)}: an order's id", field=name)
     return given

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from kronos.errors import InvalidInput
+from kronos.trading.words import printable, text_of
 
 __all__ = ["ITEMS_MAX", "differing_path", "encode_user_state", "show"]
 
@@ -27,6 +28,9 @@ ITEMS_MAX: Final = 200
 """Items of one container that `show` lists."""
 
 _DEPTH_MAX: Final = 100
+_BITS_MAX: Final = 10_000
+"""Integers beyond it are written in hexadecimal: their decimal digits cost the square of their number."""
+_WORD_BITS: Final = 63
 _BULK_MIN: Final = 16
 _FLOAT = struct.Struct("<d").pack
 _SIZE = struct.Struct("<Q").pack
@@ -56,7 +60,9 @@ class _Writer:
         if kind is bool:
             return self.parts.append(b"T" if value else b"F")
         if kind is int:
-            return self._leaf(b"i", b"%d" % value)
+            return (
+                self._leaf(b"i", b"%d" % value) if value.bit_length() <= _BITS_MAX else self._leaf(b"I", b"%x" % value)
+            )
         if kind is float:
             return self.parts.append(b"f" + _FLOAT(value))
         if kind is str:
@@ -216,7 +222,11 @@ def show(value: Any, depth: int = 0) -> Any:
     """Return `value` as JSON-ready builtins for people: bounded, Decimals as text, objects as their attributes."""
     if isinstance(value, np.generic):
         return value.item()
-    if value is None or isinstance(value, bool | int | float | str):
+    if type(value) is int and value.bit_length() > _WORD_BITS:
+        return text_of(value)
+    if isinstance(value, str):
+        return printable(value)
+    if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Decimal | datetime | date | Enum):
         return str(value)

@@ -17,8 +17,10 @@ from kronos.trading import Latency, NoParams, Position, Session, SessionConfig, 
 from kronos.trading.events import (
     CommandRefused,
     CommandTravels,
+    Noted,
     OrderAccepted,
     OrderFilled,
+    RiskDecided,
     StrategyStopped,
     TimerFired,
 )
@@ -142,6 +144,100 @@ def test_a_strategy_that_raises_is_stopped_its_orders_are_cancelled_and_the_othe
     assert not [order for order in session.core.orders.values() if order.origin == 0]
     assert result.equity == alone.equity
     assert {record.order_id for record in records if getattr(record, "reason", "") == "strategy_stopped"} == {1}
+
+
+class Unspeakable:
+    """Says nothing of itself but an error, in every way that it is asked."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    __repr__ = __index__ = __bool__ = __str__  # type: ignore[assignment]
+
+    def __eq__(self, _: object) -> bool:
+        raise ValueError("no equal")
+
+    def __hash__(self) -> int:
+        raise ValueError("no hash")
+
+
+class MuteError(Exception):
+    __str__ = Unspeakable.__str__
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (SystemExit(3), "3"),
+        (GeneratorExit(), ""),
+        (ValueError("\ud800 broken"), "\\ud800 broken"),
+        (MuteError(), "<MuteError whose text raises ValueError>"),
+        (ValueError(10**5_000), "<ValueError whose text raises ValueError>"),
+    ],
+    ids=["exit", "generator exit", "surrogate", "no text", "digits"],
+)
+def test_whatever_a_strategy_raises_stops_it_alone(error, words) -> None:
+    class Fails(Strategy):
+        def on_bar(self, ctx, bar) -> None:
+            if bar.row == 6:
+                raise error
+
+    class Goes(Strategy):
+        def on_bar(self, ctx, bar) -> None:
+            if bar.row == 7:
+                ctx.buy(1)
+
+    for strategies in ([Fails()], [Fails(), Goes()]):
+        result, records, _, _ = play([made("A", 30)], strategies)
+        (stopped,) = of(records, StrategyStopped)
+        assert (stopped.row, stopped.error, stopped.message) == (6, type(error).__name__, words)
+        assert result.finished
+        assert result.position == len(strategies) - 1
+
+
+def test_an_interrupt_of_a_person_ends_the_session() -> None:
+    class Interrupted(Strategy):
+        def on_bar(self, ctx, bar) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        play([made("A", 30)], [Interrupted(), SmaCross({"fast": 2, "slow": 5})])
+
+
+def test_requests_that_cannot_be_printed_are_denied_and_cost_nobody_anything() -> None:
+    evil = Unspeakable()
+    asked = [
+        lambda ctx: ctx.buy(evil),
+        lambda ctx: ctx.buy(1, type="limit", limit=evil),
+        lambda ctx: ctx.buy(1, type=evil),
+        lambda ctx: ctx.buy(1, tif=evil),
+        lambda ctx: ctx.buy(1, until=evil),
+        lambda ctx: ctx.buy(1, reduce_only=evil),
+        lambda ctx: ctx.buy(1, parent=evil),
+        lambda ctx: ctx.buy(1, instrument=evil),
+        lambda ctx: ctx.buy(1, route=evil),
+        lambda ctx: ctx.buy(1, instrument="\ud800", type="\ud800"),
+        lambda ctx: ctx.buy(1, **{"\ud800": 1}),
+        lambda ctx: ctx.buy("\ud800"),
+        lambda ctx: ctx.buy(1, type="limit", limit=1, until=10**5_000, tif="GTD"),
+    ]
+
+    class Asks(Strategy):
+        def on_bar(self, ctx, bar) -> None:
+            self.kept = ["\ud800", 10**5_000]
+            if bar.row == 3:
+                for ask in asked:
+                    ask(ctx)
+                ctx.note("\ud800")
+                ctx.buy(1)
+
+    result, records, session, _ = play([made("A", 9)], [Asks(), SmaCross({"fast": 2, "slow": 5})])
+    denied = [record for record in of(records, RiskDecided) if not record.allowed]
+    assert len(denied) == len(asked)
+    assert not of(records, StrategyStopped)
+    assert [record.text for record in of(records, Noted)] == ["\\ud800"]
+    assert result.finished
+    assert session.state().variables["Asks"]["kept"] == ["\\ud800", f"an integer of {(10**5_000).bit_length()} bits"]
 
 
 def test_a_lone_strategy_that_raises_is_stopped_in_a_session_wherever_it_raises() -> None:

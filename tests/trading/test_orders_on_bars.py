@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
 
 import numpy as np
@@ -403,6 +404,9 @@ def test_a_modified_order_goes_on_under_its_new_terms():
         ({"type": "stop", "stop": 90, "post_only": True}, "post_only: for limit orders"),
         ({"colour": "red"}, "colour: no order has it"),
         ({"parent": "first"}, "parent 'first': an order's id"),
+        ({"type": "limit", "limit": True}, "limit: True is not a number"),
+        ({"type": "limit", "limit": "\u0669"}, "limit: '\u0669' is not a number"),
+        ({"type": "limit", "limit": 1, "post_only": "yes"}, "post_only 'yes': True or False"),
     ],
 )
 def test_nonsense_is_denied_with_its_words_and_the_run_goes_on(terms, words):
@@ -412,6 +416,30 @@ def test_nonsense_is_denied_with_its_words_and_the_run_goes_on(terms, words):
     assert denied.reason == ("price_invalid" if words.startswith(("limit", "outside")) else "terms_invalid")
     assert words in denied.operands["asked"]
     assert [each[0] for each in fills(records)] == [2]
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        True, "\u0669", "1e400000000", "1e-400000000", Decimal("1e400000000"), Decimal("1e-4000000"), 10**100_000,
+        "1" * 100_000, Decimal("1." + "1" * 100_000), float("inf"), "0x10", b"1", [1], None,
+    ],
+    ids=lambda number: f"{type(number).__name__} {str(number)[:12] if type(number) is not int else 'long'}",
+)  # fmt: skip
+def test_a_number_that_is_none_or_without_end_is_denied_before_an_integer_is_made_of_it(number):
+    asked = {
+        0: lambda ctx: ctx.buy(number),
+        1: lambda ctx: None if number is None else ctx.buy(1, type="limit", limit=number),
+        2: lambda ctx: ctx.buy(1),
+    }
+    begun = time.process_time()
+    records, _ = run(bars_of(*[FLAT] * 4), asked)
+    assert (
+        time.process_time() - begun < 2
+    )  # a power of ten as long as these exponents takes many seconds, or never ends
+    denied = [r.reason for r in records if isinstance(r, RiskDecided) and not r.allowed]
+    assert denied == ["quantity_invalid"] + ["price_invalid"] * (number is not None)
+    assert [each[1] for each in fills(records)] == [3]
 
 
 def test_what_a_fill_asks_for_meets_the_next_bar():
