@@ -16,7 +16,14 @@ from kronos.trading.book import Book
 from kronos.trading.fast.candles import candles
 from kronos.trading.fast.ladder import Ladder, tops
 from kronos.trading.fast.merge import check_times, merge
-from kronos.trading.fast.trades import advance_trades, fold_queue, next_touch_trades, next_trail
+from kronos.trading.fast.trades import (
+    advance_trades,
+    block_ranges,
+    fold_queue,
+    last_at,
+    next_touch_trades,
+    next_trail,
+)
 from kronos.trading.streams import Depth, Quotes, Trades
 from kronos.trading.timeline import _merge
 
@@ -37,6 +44,17 @@ def test_the_first_trade_that_touches_a_range_is_found(seed):
     low, high = int(rng.integers(90, 100)), int(rng.integers(101, 110))
     expected = next((row for row in range(start, stop) if not low < price[row] < high), stop)
     assert next_touch_trades(price, start, stop, low, high) == expected
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_last_trade_at_a_price_is_found_across_blocks(seed):
+    rng = np.random.default_rng(seed)
+    price, _, _ = random_trades(rng, rows=1_500)
+    ranges = block_ranges(price)
+    for stop in (0, 1, 512, 513, 1_500, *rng.integers(0, 1_500, 5)):
+        for level in rng.integers(price.min() - 2, price.max() + 3, 20):
+            expected = next((row for row in range(int(stop) - 1, -1, -1) if price[row] == level), -1)
+            assert last_at(price, *ranges, int(stop), int(level)) == expected
 
 
 @pytest.mark.parametrize("seed", SEEDS)

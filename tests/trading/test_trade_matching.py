@@ -48,6 +48,17 @@ def test_a_resting_buy_waits_until_what_was_traded_at_its_price_is_traded_again(
     assert floor.fills[0].fee == TRADED.fee(TRADED.value(100, 2), maker=True) < TRADED.fee(TRADED.value(100, 2))
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_was_last_traded_at_a_price_stands_before_who_joins_it_wherever_the_market_has_gone_since(sign):
+    taker = ASK if sign > 0 else BID
+    away = 100 + sign
+    floor = on([(100, 9, taker), (100, 5, taker), (away, 2, -taker), (100, 4, taker), (100, 3, taker), (100, 5, taker)])
+    floor.give(3 * sign, at=30, kind="limit", limit=100)
+    floor.until(6)
+    assert floor.filled == [(1, 2 * sign, 100, "queue_consumed"), (1, sign, 100, "queue_consumed")]
+    assert [fill.row for fill in floor.fills] == [4, 5]
+
+
 def test_a_trade_that_passes_fills_at_the_orders_own_price_up_to_its_size():
     floor = on([(105, 1, ASK), (99, 4, ASK), (98, 9, ASK)])
     floor.give(6, at=10, kind="limit", limit=100)
@@ -139,7 +150,7 @@ def plain_fills(stream: Trades, given):
         while given and given[0][3] < time:
             number, quantity, limit, _ = given.pop(0)
             last = rows[place - 1] if place else None
-            ahead = last[2] if last and last[1] == limit else 0
+            ahead = next((each[2] for each in reversed(rows[:place]) if each[1] == limit), 0)
             ahead += sum(abs(o["left"]) for o in live if o["limit"] == limit and o["sign"] * quantity > 0)
             sign = 1 if quantity > 0 else -1
             takes = not limit or (last and ((limit - last[1]) * sign > 0 or (limit == last[1] and last[3] == sign)))

@@ -3,15 +3,45 @@
 Rule 1: a trade passes a resting order when it is at a worse price for the aggressor: the queue there is gone.
 Rule 2: a trade at the order's price takes from the queue when the aggressor is on the other side.
 
+Rule 3: the last trade at a price is found from its row backwards; blocks whose prices span another range are passed by.
+
 Arrays of trades have shape (rows,), arrays of orders shape (orders,); `signs` are 1 for buys and -1 for sells.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
+import numpy as np
+
 from kronos.trading.columns import Int64s
 from kronos.trading.fast.compiled import compiled
 
-__all__ = ["advance_trades", "fold_queue", "next_touch_trades", "next_trail"]
+__all__ = ["advance_trades", "block_ranges", "fold_queue", "last_at", "next_touch_trades", "next_trail"]
+
+BLOCK_ROWS: Final = 512
+"""Rows whose lowest and highest price are kept."""
+
+
+def block_ranges(price: Int64s) -> tuple[Int64s, Int64s]:
+    """Return the lowest and the highest price of each block of 512 rows, shape (blocks,)."""
+    starts = np.arange(0, price.shape[0], BLOCK_ROWS)
+    return np.minimum.reduceat(price, starts), np.maximum.reduceat(price, starts)
+
+
+@compiled
+def last_at(price: Int64s, lows: Int64s, highs: Int64s, stop: int, level: int) -> int:
+    """Return the last row before `stop` at price `level`, -1 when there is none; `lows`, `highs`: its block ranges."""
+    row = stop - 1
+    while row >= 0:
+        block = row // BLOCK_ROWS
+        first = block * BLOCK_ROWS
+        if lows[block] <= level <= highs[block]:
+            for each in range(row, first - 1, -1):
+                if price[each] == level:
+                    return each
+        row = first - 1
+    return -1
 
 
 @compiled

@@ -3,7 +3,8 @@
 Rule 1: who takes pays the trade's price, worse by the slippage, its limit protected.
 Rule 2: who rests fills at its own price: when a trade passes it, or when what stood before it has been traded.
 Rule 3: one trade is the liquidity of all our orders together: better prices first, then who waits shorter in the queue.
-Rule 4: what has been traded before an order since it came follows from the trades; only `Order.ahead` is state.
+Rule 4: what was last traded at a price, and what has been traded before an order since it came, follow from the trades;
+        only `Order.ahead` is state.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from kronos.trading.columns import Int64s
 from kronos.trading.events import OrderTriggered
 from kronos.trading.instruments import Instrument
 from kronos.trading.orders import Order
@@ -36,6 +38,7 @@ class TradeVenue(Answers):
         self._trades, self._kernels = trades, kernels
         self._queues: dict[int, tuple[int, int, int]] = {}
         self._extremes: dict[int, tuple[int, int, int]] = {}
+        self._ranges: tuple[Int64s, Int64s] | None = None
 
     def _look(self) -> None:
         """Forget the orders that are gone."""
@@ -57,11 +60,13 @@ class TradeVenue(Answers):
 
     def _ahead_at(self, order: Order, terms: Terms, at: int) -> int:
         """Return the quantity before an order: what was last traded at its price, and our own orders there."""
-        last = int(np.searchsorted(self._time, at, side="right")) - 1
         if not terms.limit:
             return 0
-        traded = last >= 0 and int(self._trades.price[last]) == terms.limit
-        return (int(self._trades.quantity[last]) if traded else 0) + self._own_ahead(order, terms.limit)
+        if self._ranges is None:
+            self._ranges = self._kernels.block_ranges(self._trades.price)
+        before = int(np.searchsorted(self._time, at, side="right"))
+        last = int(self._kernels.last_at(self._trades.price, *self._ranges, before, terms.limit))
+        return (int(self._trades.quantity[last]) if last >= 0 else 0) + self._own_ahead(order, terms.limit)
 
     def _ahead(self, order: Order, index: int) -> int:
         """Return the quantity still before an order when row `index` happens."""
