@@ -2,7 +2,8 @@
 
 Rule 1: `trading.audit` judges decisions; here the process is watched while it does: a file or a socket that a strategy
         opens is a finding, since what it brings is in no recording.
-Rule 2: what the runtime, an import or the compiler opens on a strategy's behalf is not the strategy's.
+Rule 2: what the runtime, an import, the compiler or a warning (it shows a line of source) opens on a strategy's behalf is
+        not the strategy's.
 """
 
 from __future__ import annotations
@@ -77,7 +78,10 @@ def _watched() -> Iterator[list[str]]:
     found: list[str] = []
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        place = _strategy_line(sys._getframe(2))  # noqa: SLF001 - the one way to the caller of an audited event
+        caller = sys._getframe(2)  # noqa: SLF001 - the one way to the caller of an audited event
+        if event == "open" and str(arguments[0]).endswith(".py") and _shows_source(caller):
+            return
+        place = _strategy_line(caller)
         if place is None or len(found) >= OPENED_MAX:
             return
         target = next((str(each) for each in arguments if isinstance(each, str | bytes | tuple | list)), "")
@@ -103,6 +107,15 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if event in _EVENTS:
         for watch in tuple(_watchers):
             watch(event, arguments)
+
+
+def _shows_source(frame: FrameType | None) -> bool:
+    """Return whether the interpreter is reading a line of source, as warnings and tracebacks have it do."""
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "linecache":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _strategy_line(frame: FrameType | None) -> str | None:

@@ -49,15 +49,14 @@ def audit(
         long_only=not short,
         check_cash=not overdraw,
     )
-    lines = [str(each) for each in found.readings] + [f"opened: {each}" for each in found.opened]
     if json:
         print_json({"clean": found.is_clean, "rows": found.rows, "cuts": found.cuts, "replayed": found.replayed,
                     "readings": [str(each) for each in found.readings], "opened": list(found.opened),
-                    "note": found.note})  # fmt: skip
+                    "unrepeated": found.unrepeated, "note": found.note})  # fmt: skip
     else:
         print_fields({"rows": found.rows, "cuts": found.cuts, "made again": f"{found.replayed} rows",
-                      "findings": len(lines)})  # fmt: skip
-        for line in lines:
+                      "findings": len(found.findings)})  # fmt: skip
+        for line in found.findings:
             print(line)
         if found.note:
             note(found.note)

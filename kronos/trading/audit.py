@@ -3,8 +3,10 @@
 Rule 1: at each cut the rows after it are replaced by other bars of the same range, and decisions up to it are made
         again: from a checkpoint shortly before the cut, and once from the start (a checkpoint holds what `on_start` has
         learnt).
-Rule 2: a decision that differs has read a later row; halving over columns and rows names which.
-Rule 3: at most `REPLAYED_MAX` times the rows of the run are made again, whatever is found.
+Rule 2: a decision that differs, and is itself when it is made again with the same rows, has read a later row; halving
+        over columns and rows names which.
+Rule 3: where one made again with the same rows is another, that is the finding: of what it reads nothing can be said.
+Rule 4: at most `REPLAYED_MAX` times the rows of the run are made again, whatever is found.
 """
 
 from __future__ import annotations
@@ -37,6 +39,11 @@ _NEAR: Final = 4_096
 
 _KEY: Final = b"an audit's checkpoints stay here"
 
+_UNREPEATED: Final = (
+    "made again with the same rows it is another (random numbers without a seed, a clock, what an earlier run left in "
+    "the process); whether it reads the future can be told once it repeats"
+)
+
 Maker = Callable[[Bars], Strategy]
 
 
@@ -58,19 +65,32 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """What an audit found: nothing when it `is_clean`; `replayed` rows were made again for it."""
+    """What an audit found: nothing when it `is_clean`; `replayed` rows were made again for it.
+
+    `unrepeated` is a row whose decision is another when it is made again with the same rows: then nothing is said about
+    readings.
+    """
 
     rows: int
     cuts: int
     replayed: int
     readings: tuple[Reading, ...]
+    unrepeated: int | None = None
     opened: tuple[str, ...] = ()
     note: str = ""
 
     @property
     def is_clean(self) -> bool:
-        """Return whether nothing of the future was read, and nothing beside the data opened."""
-        return not self.readings and not self.opened
+        """Return whether decisions repeat, nothing of the future was read, and nothing beside the data opened."""
+        return not self.findings
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Return what was found, each as a sentence."""
+        lines = [str(each) for each in self.readings] + [f"opened: {each}" for each in self.opened]
+        if self.unrepeated is not None:
+            lines.insert(0, f"the decision of row {self.unrepeated} does not repeat: {_UNREPEATED}")
+        return tuple(lines)
 
 
 class _Cut(msgspec.Struct, frozen=True):
@@ -111,6 +131,7 @@ class _Audit:
         self._make, self._config, self._store = make, config, FeatureStore()
         self._replayed = 0
         self._first: bytes | None = None
+        self._unrepeated: int | None = None
 
     def run(self, cuts: int) -> Audit:
         run = self._session(self._bars, self._store)
@@ -127,7 +148,10 @@ class _Audit:
         readings = self._named(sorted(suspects, key=_Suspect.cost))
         distinct = {(each.column, each.first - each.decision, each.at_start): each for each in reversed(readings)}
         kept = sorted(distinct.values(), key=lambda each: (each.decision, each.column))
-        return Audit(rows=rows, cuts=len(saved) + 1, replayed=self._replayed, readings=tuple(kept), note=note)
+        return Audit(
+            rows=rows, cuts=len(saved) + 1, replayed=self._replayed, readings=tuple(kept), note=note,
+            unrepeated=self._unrepeated,
+        )  # fmt: skip
 
     def _original(self, run: Backtest, cuts: int, window: int) -> tuple[dict[int, bytes], str]:
         """Run on the data as they are; return checkpoints by row, each a window before its cut."""
@@ -177,10 +201,27 @@ class _Audit:
         """Name the reads that there are rows left for, the cheapest first, and that one in any case."""
         readings: list[Reading] = []
         for each in suspects:
-            probes = len(_COLUMNS) + (each.cut.reach - each.cut.row).bit_length() + 1
-            if not readings or self._replayed + probes * each.cost() <= self._budget:
-                readings.append(self._name(each))
+            probes = len(_COLUMNS) + (each.cut.reach - each.cut.row).bit_length() + 3
+            if readings and self._replayed + probes * each.cost() > self._budget:
+                continue
+            self._unrepeated = self._repeat(each)
+            if self._unrepeated is not None:
+                return []
+            readings.append(self._name(each))
         return readings
+
+    def _repeat(self, suspect: _Suspect) -> int | None:
+        """Return the first row whose decision is another on the same rows: those of the data, then the other ones.
+
+        As many decisions as there are up to the cut are made again, since one alone may repeat by chance.
+        """
+        cut, decision = suspect.cut, suspect.decision
+        affords = self._replayed + cut.row + 1 - cut.begin <= self._budget
+        same = self._differs(cut, suspect.other, (), cut.row + 1, cut.reach, until=cut.row if affords else decision)
+        if same is not None or self._replayed + suspect.cost() > self._budget:
+            return same
+        again = self._differs(cut, suspect.other, _COLUMNS, cut.row + 1, cut.reach, until=decision)
+        return None if again == decision else min(again or decision, decision)
 
     def _name(self, suspect: _Suspect) -> Reading:
         """Halve over columns and rows until the read has a name, or the rows that may be made again are used up."""

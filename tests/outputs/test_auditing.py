@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import linecache
 import os
 import socket
 import textwrap
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +77,24 @@ def test_a_file_and_a_socket_that_a_strategy_opens_are_findings(kind, event) -> 
     found = kronos.audit(walk(), kind, cash=100_000)
     assert not found.is_clean
     assert any(line.startswith(f"{event} at ") and "test_auditing.py:" in line for line in found.opened), found.opened
+
+
+class Warns(Turns):
+    """Has the text of a warning made, as the interpreter does when it shows one."""
+
+    def on_bar(self, ctx, bar) -> None:
+        if bar.row == 5:
+            linecache.clearcache()
+            assert "Has the text" in warnings.formatwarning("thought otherwise", UserWarning, __file__, LINE)
+        super().on_bar(ctx, bar)
+
+
+LINE = Warns.on_bar.__code__.co_firstlineno - 2
+
+
+def test_the_line_of_source_that_a_warning_shows_is_not_opened_by_the_strategy() -> None:
+    found = kronos.audit(walk(), Warns, cash=100_000)
+    assert found.is_clean, found.findings
 
 
 def test_what_is_no_strategy_is_refused() -> None:

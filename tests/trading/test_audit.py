@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from decimal import Decimal
 from functools import cache
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -146,6 +148,44 @@ def test_an_honest_strategy_is_clean(found) -> None:
 def test_an_audit_makes_no_more_than_twice_the_run_again(bars, found, kind) -> None:
     found = found(kind)
     assert bars.rows // 4 < found.replayed <= REPLAYED_MAX * bars.rows
+
+
+class Drawing(Peeking):
+    """Draws from the process's generator; made with the bars, which it does not read."""
+
+    def on_bar(self, ctx, bar) -> None:
+        if random.random() < self.odds:
+            ctx.buy(1)
+
+
+class Remembering(Drawing):
+    """Knows what an earlier run left in the process."""
+
+    closes: ClassVar[dict[int, int]] = {}
+
+    def on_bar(self, ctx, bar) -> None:
+        if self.closes.setdefault(bar.row + 1, -1) > bar.close:
+            ctx.buy(1)
+        self.closes[bar.row] = bar.close
+
+
+@pytest.mark.parametrize("odds", [0.3, 0.01, 0.001])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_drawn_anew_is_said_not_to_repeat_and_never_called_a_reading(bars, monkeypatch, odds, seed) -> None:
+    random.seed(seed)
+    monkeypatch.setattr(Drawing, "odds", odds, raising=False)
+    found = audit(bars, Drawing, CONFIG)
+    assert found.readings == ()
+    assert found.unrepeated is not None
+    assert f"the decision of row {found.unrepeated} does not repeat: made again with the same rows" in found.findings[0]
+    assert not found.is_clean
+    assert found.replayed <= REPLAYED_MAX * bars.rows
+
+
+def test_what_an_earlier_run_left_in_the_process_is_no_reading_of_the_future(bars) -> None:
+    found = audit(bars, Remembering, CONFIG)
+    assert found.readings == ()
+    assert found.unrepeated is not None
 
 
 def test_what_cannot_be_saved_is_audited_from_the_start_and_that_is_said(bars) -> None:
