@@ -2,8 +2,8 @@
 
 Rule 1: `trading.audit` judges decisions; here the process is watched while it does: a file or a socket that a strategy
         opens is a finding, since what it brings is in no recording.
-Rule 2: what the runtime, an import, the compiler or a warning (it shows a line of source) opens on a strategy's behalf is
-        not the strategy's.
+Rule 2: what the runtime, an import, the compiler or a warning (it shows a line of source) opens on a strategy's behalf
+        is not the strategy's.
 """
 
 from __future__ import annotations
