@@ -1,7 +1,8 @@
 """What a run was worth, each figure with its formula and its source.
 
 Rule 1: annualisation is explicit: `periods_per_year` follows from the bar interval and a named calendar.
-Rule 2: an undefined figure is NaN, never 0; a ratio over no loss is infinite.
+Rule 2: an undefined figure is NaN, never 0; a ratio over no loss is infinite.  Nothing grows from an equity of 0 or
+        less, so returns after it and what is made of them are undefined; so is a growth that no float can hold.
 Rule 3: floats appear here and in charts only; what goes in was exact.
 """
 
@@ -20,7 +21,7 @@ from kronos.errors import InvalidInput
 from kronos.trading.ledger import Ledger, Trade
 
 __all__ = [
-    "CALENDAR_DAYS", "DAY_NS", "YEAR_DAYS", "Floats", "Statistics", "cagr", "exposure", "max_drawdown",
+    "CALENDAR_DAYS", "DAY_NS", "YEAR_DAYS", "Floats", "Statistics", "cagr", "compounded", "exposure", "max_drawdown",
     "periods_per_year", "profit_factor", "returns", "sharpe", "sortino", "statistics", "total_return", "volatility",
     "win_rate",
 ]  # fmt: skip
@@ -69,8 +70,17 @@ def periods_per_year(interval_ns: int, calendar: str = "24x7") -> float:
 
 
 def returns(equity: Floats) -> Floats:
-    """Return simple returns r_t = E_t / E_(t-1) - 1 (shape (n - 1,))."""
-    return equity[1:] / equity[:-1] - 1.0
+    """Return simple returns r_t = E_t / E_(t-1) - 1 (shape (n - 1,)), NaN from where E_(t-1) is 0 or less."""
+    before = np.where(np.minimum.accumulate(equity[:-1]) > 0, equity[:-1], np.nan)
+    return equity[1:] / before - 1.0
+
+
+def compounded(growth: float, exponent: float) -> float:
+    """Return `growth` to the power of `exponent`, NaN for a growth of 0 or less and for what no float can hold."""
+    try:
+        return float(growth) ** exponent if growth > 0 else math.nan
+    except OverflowError:
+        return math.nan
 
 
 def total_return(equity: Floats, initial: float) -> float:
@@ -80,9 +90,9 @@ def total_return(equity: Floats, initial: float) -> float:
 
 def cagr(equity: Floats, initial: float, years: float) -> float:
     """Return (E_n / E_0)^(1 / years) - 1, the compound annual growth rate (CFA Institute, GIPS 2020)."""
-    if not len(equity) or years <= 0 or equity[-1] <= 0:
+    if not len(equity) or years <= 0 or float(equity.min()) <= 0:
         return math.nan
-    return float((equity[-1] / initial) ** (1.0 / years) - 1.0)
+    return compounded(float(equity[-1]) / initial, 1.0 / years) - 1.0
 
 
 def volatility(r: Floats, per_year: float) -> float:

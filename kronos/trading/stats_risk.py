@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from kronos.trading.stats import Floats, returns, volatility
+from kronos.trading.stats import Floats, compounded, returns, volatility
 
 __all__ = [
     "Drawdown", "RiskFigures", "alpha", "annual_return", "beta", "calmar", "capture", "drawdowns", "expected_shortfall",
@@ -66,7 +66,7 @@ def annual_return(r: Floats, per_year: float) -> float:
     """Return (Π(1 + r))^(P / n) - 1 (CFA Institute, GIPS 2020)."""
     with np.errstate(over="ignore"):
         whole = float(np.prod(1.0 + r)) if len(r) else math.nan
-    return _power(whole, per_year / len(r)) - 1.0 if len(r) and whole > 0 else math.nan
+    return compounded(whole, per_year / len(r)) - 1.0 if len(r) else math.nan
 
 
 def calmar(r: Floats, per_year: float) -> float:
@@ -78,6 +78,8 @@ def calmar(r: Floats, per_year: float) -> float:
 
 def omega(r: Floats, threshold: float = 0.0) -> float:
     """Return Σ max(r - t, 0) / Σ max(t - r, 0), t a period's threshold (Keating and Shadwick 2002)."""
+    if np.isnan(r).any():
+        return math.nan
     over = r - threshold
     losses = -float(np.sum(over[over < 0]))
     return float(np.sum(over[over > 0])) / losses if losses > 0 else math.nan
@@ -91,7 +93,7 @@ def tail_ratio(r: Floats) -> float:
 
 def stability(r: Floats) -> float:
     """Return R² of a straight line through the cumulated log returns: 1 is a steady climb."""
-    if len(r) < 2 or (r <= -1).any():
+    if len(r) < 2 or not (r > -1).all():
         return math.nan
     path = np.cumsum(np.log1p(r))
     if not float(np.ptp(path)):
@@ -106,7 +108,7 @@ def value_at_risk(r: Floats, tail: float = TAIL) -> float:
 
 def expected_shortfall(r: Floats, tail: float = TAIL) -> float:
     """Return the mean of the worst ⌊(n - 1) · tail⌋ + 1 returns (Acerbi and Tasche 2002)."""
-    if not len(r):
+    if not len(r) or np.isnan(r).any():
         return math.nan
     last = int((len(r) - 1) * tail)
     return float(np.mean(np.partition(r, last)[: last + 1]))
@@ -124,7 +126,7 @@ def beta(r: Floats, benchmark: Floats) -> float:
 def alpha(r: Floats, benchmark: Floats, per_year: float) -> float:
     """Return (1 + mean(r - β b))^P - 1, the annual return that the benchmark does not explain (Jensen 1968)."""
     slope = beta(r, benchmark)
-    return _power(1.0 + float(np.mean(r - slope * benchmark)), per_year) - 1.0 if math.isfinite(slope) else math.nan
+    return compounded(1.0 + float(np.mean(r - slope * benchmark)), per_year) - 1.0 if math.isfinite(slope) else math.nan
 
 
 def information_ratio(r: Floats, benchmark: Floats, per_year: float) -> float:
@@ -134,21 +136,15 @@ def information_ratio(r: Floats, benchmark: Floats, per_year: float) -> float:
     return float(np.mean(active)) / deviation * math.sqrt(per_year) if deviation > 0 else math.nan
 
 
-def capture(r: Floats, benchmark: Floats, per_year: float, *, up: bool) -> float:
-    """Return the annual return over the benchmark's in the periods in which the benchmark rose (or fell)."""
+def capture(r: Floats, benchmark: Floats, *, up: bool) -> float:
+    """Return the geometric mean of returns over the benchmark's, of the periods in which it rose (or fell).
+
+    (Π(1 + r))^(1/n) - 1 over the same of b (Morningstar, upside and downside capture); by the period: what a year of
+    rising hours alone would compound to is no measure of anything.
+    """
     chosen = benchmark > 0 if up else benchmark < 0
-    theirs = annual_return(benchmark[chosen], per_year)
-    return annual_return(r[chosen], per_year) / theirs if math.isfinite(theirs) and theirs else math.nan
-
-
-def _power(base: float, exponent: float) -> float:
-    """Return a growth as compounded over a year; infinite where minutes of a rise compound beyond a float."""
-    if base <= 0:
-        return math.nan
-    try:
-        return float(base**exponent)
-    except OverflowError:
-        return math.inf
+    theirs = annual_return(benchmark[chosen], 1.0)
+    return annual_return(r[chosen], 1.0) / theirs if math.isfinite(theirs) and theirs else math.nan
 
 
 def drawdowns(curve: Floats) -> list[Drawdown]:
@@ -187,6 +183,6 @@ def risk_figures(curve: Floats, benchmark: Floats, per_year: float) -> RiskFigur
         correlation=float(np.corrcoef(r, b)[0, 1]) if moving else math.nan,
         information_ratio=information_ratio(r, b, per_year),
         tracking_error=volatility(r - b, per_year),
-        up_capture=capture(r, b, per_year, up=True),
-        down_capture=capture(r, b, per_year, up=False),
+        up_capture=capture(r, b, up=True),
+        down_capture=capture(r, b, up=False),
     )

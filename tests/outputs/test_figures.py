@@ -52,9 +52,9 @@ def test_every_figure_equals_that_of_an_independent_library(seed):
         assert ours == pytest.approx(theirs, rel=1e-12), name
     for up in (True, False):
         theirs = (empyrical.up_capture if up else empyrical.down_capture)(
-            *series(r, b), period="daily"
+            *series(r, b), period="yearly"
         )  # fmt: skip
-        assert risk.capture(r, b, P, up=up) == pytest.approx(theirs, rel=1e-12)
+        assert risk.capture(r, b, up=up) == pytest.approx(theirs, rel=1e-9)
 
 
 def series(*columns):
@@ -62,6 +62,25 @@ def series(*columns):
 
     days = pd.date_range("2020-01-01", periods=len(columns[0]))
     return [pd.Series(column, index=days) for column in columns]
+
+
+def test_capture_is_by_the_period_however_short_periods_are():
+    rng = np.random.default_rng(5)
+    hours = rng.normal(0, 0.004, 3_000)
+    for up in (True, False):
+        assert risk.capture(0.4 * hours, hours, up=up) == pytest.approx(0.4, rel=0.01)
+    assert risk.capture(np.zeros(3_000), hours, up=True) == 0
+    assert math.isnan(risk.capture(hours, np.abs(hours), up=False)), "the benchmark never fell"
+
+
+def test_after_ruin_figures_are_undefined_and_nobody_is_warned():
+    curve = np.array([100.0, 120, -300, 200, 210])
+    figures = risk.risk_figures(curve, np.array([1.0, 1.1, 1.2, 1.1, 1.3]), 8_766)
+    undefined = ("calmar", "omega", "tail_ratio", "stability", "value_at_risk", "expected_shortfall", "alpha", "beta",
+                 "correlation", "information_ratio", "tracking_error", "up_capture", "down_capture")  # fmt: skip
+    assert {name for name in undefined if not math.isnan(getattr(figures, name))} == set()
+    assert figures.benchmark_return == pytest.approx(0.3)
+    assert figures.drawdowns == 1
 
 
 def test_drawdowns_are_listed_with_their_lengths():

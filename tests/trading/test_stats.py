@@ -51,6 +51,20 @@ def test_the_undefined_is_nan_and_no_loss_is_infinite() -> None:
     assert stats.sortino(np.ones(5), 252) == math.inf
 
 
+def test_nothing_grows_from_an_equity_of_nothing_or_less() -> None:
+    ruined = np.array([100.0, 110, -300, 200, 400])
+    assert stats.returns(ruined)[:2] == pytest.approx([0.1, -410 / 110])
+    assert np.isnan(stats.returns(ruined)[2:]).all()
+    r = stats.returns(ruined)
+    assert all(math.isnan(value) for value in (stats.sharpe(r, 252), stats.sortino(r, 252), stats.volatility(r, 252)))
+    assert math.isnan(stats.cagr(ruined[1:], 100, 1))
+    assert stats.total_return(ruined[1:], 100) == 3
+
+
+def test_a_growth_that_no_float_holds_is_undefined_and_nobody_is_warned() -> None:
+    assert math.isnan(stats.cagr(np.array([100.0, 200.0]), 100, 8 / 525_960))
+
+
 def test_annualisation_names_its_calendar() -> None:
     day, hour, minute = 86_400 * 10**9, 3600 * 10**9, 60 * 10**9
     assert stats.periods_per_year(hour) == 365.25 * 24
