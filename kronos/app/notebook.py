@@ -27,8 +27,10 @@ from kronos.trading.backtest import Backtest
 from kronos.trading.bars import Bars
 from kronos.trading.config import BacktestConfig
 from kronos.trading.journal import MemoryRecorder
+from kronos.trading.making import copied_strategy, new_strategy
 from kronos.trading.money import to_decimal
-from kronos.trading.strategy import Strategy
+from kronos.trading.strategy import Strategy, user_state
+from kronos.trading.userstate import differing_path
 
 if TYPE_CHECKING:
     from kronos.app.access import Kronos
@@ -46,7 +48,8 @@ class NotebookResult(Outcome):
         """Store the data, start a durable run of the same strategy, parameters and settings, and return its id.
 
         The run repeats every decision: its core chain is this one's.  Raises `Conflict` for a strategy that a worker
-        could not import, such as one written in a notebook's cell.
+        could not import, such as one written in a notebook's cell, and for an instance that its class and parameters
+        alone do not make.
         """
         from kronos.app.access import Kronos
 
@@ -58,12 +61,24 @@ class NotebookResult(Outcome):
                 field="strategy",
                 value=f"{kind.__module__}:{kind.__qualname__}",
             )
+        self._check_makeable(kind)
         app = to if isinstance(to, Kronos) else to.app
         app.serve("kronos.flows.backtest")
         dataset = app.catalog.add(self.prepared).dataset
         params = msgspec.to_builtins(self.run.strategy.params, enc_hook=str)
         plan = BacktestPlan(strategy=f"{kind.__module__}:{kind.__qualname__}", params=params, config=self.run.config)
         return app.start("backtest", {"dataset": f"{dataset.name}@{dataset.id}", "plan": plan})
+
+    def _check_makeable(self, kind: type[Strategy]) -> None:
+        """Refuse what is more than its class and parameters, which are all that a worker makes it from."""
+        path = differing_path(user_state(self.made), user_state(new_strategy(kind, self.made.params)))
+        if path is not None:
+            raise Conflict(
+                f"strategy: {path} is not what {kind.__name__} of these params has, and a worker makes it from them: "
+                "move it into Params, and run again",
+                field="strategy",
+                value=path,
+            )
 
 
 def backtest(
@@ -77,21 +92,23 @@ def backtest(
 ) -> NotebookResult:
     """Run `strategy` over a data frame of bars (pandas, polars or Arrow) and return what came of it.
 
-    `strategy` is a class, an instance or "module:Class"; `settings` are the fields of `ImportOptions` (such as
+    `strategy` is a class, "module:Class", or an instance, which runs as it is now and is left untouched: what ran is
+    `outcome.run.strategy`.  `settings` are the fields of `ImportOptions` (such as
     `mapping={"close": "Adj Close"}`, `gaps="accept"`, `tick=`) and of `BacktestConfig` (such as `long_only=False`).
     Raises `DataError` naming column and row of what cannot be read, `InvalidInput` for an unknown setting.
     """
     prepared, bars, config = prepared_frame(frame, cash=cash, fee_rate=fee_rate, **settings)
     recorder = MemoryRecorder()
+    made = made_strategy(strategy, params)
     run = Backtest(
         bars,
-        made_strategy(strategy, params),
+        copied_strategy(made),
         config,
         recorder=recorder,
         clock=time.perf_counter_ns,  # decides how often caches are made, nothing else
         key=secrets.token_bytes(32),
     )
-    return NotebookResult(run=run, result=run.run(), recorder=recorder, prepared=prepared)
+    return NotebookResult(run=run, result=run.run(), recorder=recorder, prepared=prepared, made=made)
 
 
 def prepared_frame(
@@ -132,14 +149,17 @@ def _sorted(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def made_strategy(given: type[Strategy] | Strategy | str, params: Any) -> Strategy:
-    """Return a fresh strategy of a class, an instance or "module:Class"; raise `InvalidInput` for anything else."""
+    """Return a strategy of a class or "module:Class", or a copy of an instance as it is.
+
+    Raises `InvalidInput` for anything else, and for what could not be executed again (see `trading.making`).
+    """
     if isinstance(given, Strategy):
         if params is not None:
             raise InvalidInput("params were given beside an instance, which has its own", field="params")
-        return type(given)(given.params)
+        return copied_strategy(given)
     kind: Any = find_strategy(given) if isinstance(given, str) else given
     if not isinstance(kind, type) or not issubclass(kind, Strategy):
         raise InvalidInput(
             f"strategy: {given!r} is no Strategy: give a subclass, an instance or 'module:Class'", field="strategy"
         )
-    return kind(params)
+    return new_strategy(kind, params)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from html import escape
+from operator import index
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 
-from kronos.errors import Unavailable
+from kronos.errors import InvalidInput, Unavailable
 from kronos.flows.artifacts import write_artifacts
 from kronos.flows.charts import Line, chart
 from kronos.flows.tables import as_floats, tables_of
@@ -25,9 +26,11 @@ from kronos.trading.analysis import Analysis, analyse
 from kronos.trading.backtest import Backtest
 from kronos.trading.journal import MemoryRecorder
 from kronos.trading.ledger import Ledger, read_ledger
+from kronos.trading.making import copied_strategy
 from kronos.trading.positions import Position
 from kronos.trading.results import Result, StateView
 from kronos.trading.stats import Statistics
+from kronos.trading.strategy import Strategy
 from kronos.trading.tracing import TradeOrigin, trace_trade
 
 __all__ = ["Outcome"]
@@ -38,8 +41,11 @@ _POINTS_MAX: Final = 1_000
 class Outcome:
     """A finished run in memory: `result` has its totals and hashes, `segments` its journal."""
 
-    def __init__(self, *, run: Backtest, result: Result, recorder: MemoryRecorder, prepared: Prepared) -> None:
-        self.run, self.result, self.prepared = run, result, prepared
+    def __init__(
+        self, *, run: Backtest, result: Result, recorder: MemoryRecorder, prepared: Prepared, made: Strategy
+    ) -> None:
+        """Show `run`, whose strategy was a copy of `made`."""
+        self.run, self.result, self.prepared, self.made = run, result, prepared, made
         self._recorder = recorder
 
     @property
@@ -93,11 +99,22 @@ class Outcome:
         return frame_of(table if exact else as_floats(table))
 
     def state(self, row: int) -> StateView:
-        """Return portfolio, open orders and strategy variables before `row`, re-executed from a checkpoint."""
+        """Return portfolio, open orders and strategy variables before `row`, re-executed from a checkpoint.
+
+        The last row is followed by the state at the end.  Raises `InvalidInput` for a row that the run has not.
+        """
+        row = _whole("row", row)
+        first, last = self.run.first_row, self.run.stop_row
+        if not first <= row <= last:
+            raise InvalidInput(
+                f"row {row} is outside the rows of this run: {first} to {last} ({last} is after the last row)",
+                field="row",
+                value=row,
+            )
         twin = self.run.twin()
         saved = self._recorder.nearest(row)
         if saved is None:
-            twin = Backtest(self.run.bars, type(self.run.strategy)(self.run.strategy.params), self.run.config)
+            twin = Backtest(self.run.bars, copied_strategy(self.made), self.run.config)
         else:
             twin.restore(saved)
         twin.run(Position(row))
@@ -123,7 +140,7 @@ class Outcome:
 
     def trace(self, trade: int) -> TradeOrigin:
         """Return a trade (by its number) with the chain of causes of its entry and of its exit."""
-        return trace_trade(self.ledger, trade)
+        return trace_trade(self.ledger, _whole("trade", trade))
 
     def tear_sheet(self) -> str:
         """Return a page of HTML that needs nothing but itself: plots, monthly returns, figures, other costs."""
@@ -160,6 +177,13 @@ class Outcome:
     def __repr__(self) -> str:
         told = ", ".join(f"{name} {value}" for name, value in self._figures())
         return f"<{type(self).__name__} {told}>"
+
+
+def _whole(field: str, value: Any) -> int:
+    """Return a whole number of any integer type; raise `InvalidInput` for anything else, booleans too."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise InvalidInput(f"{field}: {value!r} is no whole number", field=field, value=repr(value))
+    return index(value)
 
 
 _STYLE: Final = (

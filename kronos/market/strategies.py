@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kronos.errors import InvalidInput
+from kronos.trading.making import new_strategy
 from kronos.trading.strategy import Strategy, params_from_text
 
 __all__ = ["find_strategy", "load_strategy"]
@@ -56,4 +57,4 @@ def load_strategy(spec: str, settings: Mapping[str, str] | None = None, params: 
     kind = find_strategy(spec)
     if params is None:
         params = params_from_text(kind, dict(settings or {}))
-    return kind(params)
+    return new_strategy(kind, params)

@@ -106,7 +106,7 @@ def strategy_ids(strategies: Sequence[Strategy]) -> list[str]:
     """Return the ids that attribute intents; several strategies of one name are numbered: `Momentum`, `Momentum-2`."""
     found: list[str] = []
     for strategy in strategies:
-        name = type(strategy).strategy_id or type(strategy).__name__
+        name = strategy.strategy_id or type(strategy).__name__
         taken, count = name, 1
         while taken in found:
             count += 1

@@ -46,6 +46,7 @@ from kronos.trading.events import Record
 from kronos.trading.features import FeatureStore
 from kronos.trading.journal import Recorder, decode_records, encode_records
 from kronos.trading.keeper import Keeper
+from kronos.trading.making import blank_strategy
 from kronos.trading.money import to_money
 from kronos.trading.positions import BLOCK_ROWS, Position, block_end, cause_id
 from kronos.trading.results import Result
@@ -334,7 +335,7 @@ class Session(Shown):
 
     def twin(self) -> Self:
         """Return another run of the same streams, parameters and settings, whose strategies remember nothing."""
-        return self._again([_blank(strategy) for strategy in self.strategies])
+        return self._again([blank_strategy(strategy) for strategy in self.strategies])
 
     def _again(self, strategies: Sequence[Strategy]) -> Self:
         return type(self)(
@@ -350,13 +351,6 @@ class Session(Shown):
         taken = self._tape.unsealed
         self._tape.begin_segment(self.row)
         return taken
-
-
-def _blank(strategy: Strategy) -> Strategy:
-    """Return another strategy of the same parameters that remembers nothing."""
-    twin = object.__new__(type(strategy))
-    twin.params = strategy.params
-    return twin
 
 
 def session_identity(streams: Sequence[Stream], strategies: Sequence[Strategy], config: SessionConfig) -> bytes:

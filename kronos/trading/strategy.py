@@ -7,6 +7,7 @@ Rule 3: it imports nothing of an exchange, a clock or the engine.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -119,6 +120,12 @@ def _convert(strategy: type[Strategy], settings: Any, *, strict: bool) -> Any:
         raise InvalidInput(
             f"{strategy.__name__}: parameters must be {kind.__qualname__}, not {type(settings).__qualname__}",
             field="params",
+        )
+    if not isinstance(settings, Mapping):
+        raise InvalidInput(
+            f"{strategy.__name__}: params: {settings!r} is neither a mapping of parameters nor {kind.__qualname__}",
+            field="params",
+            value=repr(settings),
         )
     known = {field.name for field in msgspec.structs.fields(kind)}
     listed = ", ".join(f"{f.name} ({_type_name(f.type)})" for f in msgspec.structs.fields(kind)) or "none"
