@@ -81,9 +81,9 @@ class Desk:
         if self._calls is not None:
             for account, sub in self._calls.meet(stream, index, row, cause, self._coordinator.clock):
                 self._liquidate(account, row, cause_id(row, sub))
-            self._venue.rearm()
         if self._hears_orders:
             self.tell(row, heard)
+        self._venue.rearm()  # a fill may have been answered with orders in other instruments
 
     def filled(self, fill: OrderFilled) -> None:
         """Bring a fill to the strategy whose order it was, at once or when its report arrives."""

@@ -214,9 +214,17 @@ class Dispatch:
             else:
                 coordinator.between_ns = entry.time
                 self._desk.due(entry, step)
-                after = (entry.time, step - 1 if self._timeline.time(step) > entry.time else step)
+                after = (entry.time, self._passed_with(entry.time, step))
             coordinator.between_ns = 0
             self._look(after, end)
+
+    def _passed_with(self, time: int, step: int) -> int:
+        """Return the last row that has passed of those that happened at `time`, when something was due then: all of
+        them have met the orders before it, unless the row of this step is known at that very time.
+        """
+        if self._timeline.time(step) == time:
+            return step
+        return step - 1 if self._timeline.is_instant else _NEVER
 
     def _look(self, after: tuple[int, int], end: tuple[int, int]) -> None:
         """Look for what is due next after the moment `after`, and in which step."""

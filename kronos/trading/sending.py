@@ -159,4 +159,3 @@ class Sending:
             self._tape.write(CommandRefused, row, order.origin, (cause,), order.id, REPLACE, "quantity")
         else:
             exchange.replace(order, row, cause, command.quantity, command.terms, at=at)
-        exchange.rearm()

@@ -5,19 +5,21 @@ Rule 1: an order never meets the row that caused it, and a child never the segme
 Rule 2: at the open in the order of ids; inside the bar in the order in which the path touches their levels.
 Rule 3: the assumption that filled an order is on its fill; a limit is never filled worse than its price.
 Rule 4: what the venue keeps beside the orders (trailing extremes, wakes) follows from orders and bars: it is no state.
+Rule 5: a bar meets the orders that were there when it opened: what comes while it is met is looked at when it is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
 from kronos.trading.bars import Bars
-from kronos.trading.events import OrderTriggered
+from kronos.trading.events import OrderFilled, OrderTriggered
 from kronos.trading.instruments import Instrument
 from kronos.trading.orders import Order
+from kronos.trading.tape import Tape
 from kronos.trading.terms import Terms
 from kronos.trading.venue.answers import Answers, rests
 from kronos.trading.venue.path import path_of
@@ -39,7 +41,17 @@ class BarVenue(Answers):
         """Serve the orders of `instrument` (its number in the session)."""
         super().__init__(bars.open_time, Fraction(bars.volume_step), traded, rules, instrument=instrument)
         self._bars = bars
-        self.wakes = Wakes(bars)
+        self.wakes, self._is_meeting = Wakes(bars), False
+
+    def attach(self, tape: Tape, on_fill: Callable[[OrderFilled], None]) -> None:
+        """Write to `tape` from now on; `on_fill` hears every fill before the next thing happens."""
+        self._is_meeting = False
+        super().attach(tape, on_fill)
+
+    def rearm(self) -> None:
+        """Look at the orders again, unless nothing was written since, or a bar is being met."""
+        if not self._is_meeting:
+            super().rearm()
 
     def _look(self) -> None:
         """Find which bars could touch the orders."""
@@ -69,7 +81,7 @@ class BarVenue(Answers):
         """Let bar `index` meet the orders that were there when it opened; `cause` is its own position."""
         bars = self._bars
         self._stand(index, row, cause)
-        self._left = self._offered()
+        self._is_meeting, self._left = True, self._offered()
         there = [order for order in self._orders if order.since <= self._now]
         if len(there) < len(self._orders):
             self._orders, self._armed = there, -1
@@ -82,6 +94,7 @@ class BarVenue(Answers):
             for start, end in pairwise(path_of(opening, high, low, close, rule=self._rules.path)):
                 if start != end and self._tape.state.orders:
                     self._segment(start, end)
+        self._is_meeting = False
         self.rearm()
 
     def _offered(self) -> int:
