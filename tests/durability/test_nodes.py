@@ -23,13 +23,18 @@ def leader(scene: Scene) -> int | None:
     return None if found is None else found.pid
 
 
+def up(scene: Scene) -> set[int]:
+    """Return the pids of the nodes that are up."""
+    return {each.pid for each in scene.app.nodes.list() if each.is_up}
+
+
 def test_slots_are_fired_once_and_runs_go_on_while_leaders_workers_and_servers_are_killed(
     scene: Scene, seed: int
 ) -> None:
     dice = random.Random(seed)
     fleet = scene.fleet
     nodes: list[Node] = [fleet.node("server"), fleet.node("worker"), fleet.node("worker")]
-    until(lambda: len([each for each in scene.app.nodes.list() if each.is_up]) == 3, 30, "not all are up")
+    until(lambda: len(up(scene)) == 3, 30, "not all are up")
     scene.app.schedules.add("each-second", "* * * * * *", flows.one_nap, Order(0, pace_ms=5), catch_up="all")
     runs = scene.app.start_many(flows.storm, [Order(number, pace_ms=10) for number in range(RUNS)])
     until(lambda: leader(scene) is not None, 10, "nobody leads")
@@ -37,6 +42,8 @@ def test_slots_are_fired_once_and_runs_go_on_while_leaders_workers_and_servers_a
     for round_ in range(3):
         spare = fleet.node(dice.choice(["worker", "server"]) if round_ else "worker")
         time.sleep(dice.uniform(0.2, 1.2))
+        # a spare may still be starting; those that were there before can take over
+        until(lambda there={node.pid for node in nodes}: there <= up(scene), 30, "not all are up")
         (epoch,) = scene.sql("SELECT epoch FROM kronos.leader")[0]
         pid = leader(scene)
         doomed = next(node for node in nodes if node.pid == pid)
@@ -66,7 +73,7 @@ def test_slots_are_fired_once_and_runs_go_on_while_leaders_workers_and_servers_a
 def test_both_workers_execute_and_leave_in_order_at_sigterm(scene: Scene) -> None:
     fleet = scene.fleet
     server, first, second = fleet.node("server"), fleet.node("worker"), fleet.node("worker")
-    until(lambda: len([each for each in scene.app.nodes.list() if each.is_up]) == 3, 30, "not all are up")
+    until(lambda: len(up(scene)) == 3, 30, "not all are up")
     scene.app.start_many(flows.storm, [Order(number, pace_ms=20) for number in range(RUNS)])
     until(lambda: len({each.pid for each in read_ledger(fleet.ledger)}) == 2, 20, "only one of them executes")
     first.stop()
