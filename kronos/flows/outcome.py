@@ -18,6 +18,7 @@ import pyarrow as pa
 from kronos.errors import InvalidInput, Unavailable
 from kronos.flows.artifacts import write_artifacts
 from kronos.flows.charts import Line, chart
+from kronos.flows.lookback import state_before
 from kronos.flows.tables import as_floats, tables_of
 from kronos.flows.tearsheet import tear_sheet
 from kronos.market.frames import frame_of
@@ -26,8 +27,6 @@ from kronos.trading.analysis import Analysis, analyse
 from kronos.trading.backtest import Backtest
 from kronos.trading.journal import MemoryRecorder
 from kronos.trading.ledger import Ledger, read_ledger
-from kronos.trading.making import copied_strategy
-from kronos.trading.positions import Position
 from kronos.trading.results import Result, StateView
 from kronos.trading.stats import Statistics
 from kronos.trading.strategy import Strategy
@@ -99,9 +98,11 @@ class Outcome:
         return frame_of(table if exact else as_floats(table))
 
     def state(self, row: int) -> StateView:
-        """Return portfolio, open orders and strategy variables before `row`, re-executed from a checkpoint.
+        """Return portfolio and open orders before `row` as recorded, strategy variables re-executed from a checkpoint.
 
-        The last row is followed by the state at the end.  Raises `InvalidInput` for a row that the run has not.
+        What is made again is held against the record, at the row and at the end of every block of 4,096 rows that was
+        passed: `differs` says what a strategy does not repeat.  The last row is followed by the state at the end.
+        Raises `InvalidInput` for a row that the run has not.
         """
         row = _whole("row", row)
         first, last = self.run.first_row, self.run.stop_row
@@ -111,14 +112,7 @@ class Outcome:
                 field="row",
                 value=row,
             )
-        twin = self.run.twin()
-        saved = self._recorder.nearest(row)
-        if saved is None:
-            twin = Backtest(self.run.bars, copied_strategy(self.made), self.run.config)
-        else:
-            twin.restore(saved)
-        twin.run(Position(row))
-        return twin.state()
+        return state_before(self.run, self.made, self._recorder, row)
 
     def plot(self) -> Any:
         """Return a matplotlib figure of equity over drawdown; raise `Unavailable` naming the extra that it needs."""

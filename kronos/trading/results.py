@@ -5,7 +5,7 @@ Rule: values leave as exact Decimals and as plain JSON-ready builtins; heads of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,7 @@ from kronos.trading.money import from_money
 from kronos.trading.state import TradingState
 from kronos.trading.terms import words_of
 
-__all__ = ["OrderView", "Portfolio", "Result", "StateView", "open_orders", "portfolio", "whole_portfolio"]
+__all__ = ["OrderView", "Portfolio", "Result", "StateView", "open_orders", "portfolio", "positions", "whole_portfolio"]
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +52,7 @@ class StateView(msgspec.Struct, frozen=True, kw_only=True):
     """A run before `row` is dispatched: everything up to and including row - 1 has happened.
 
     `time_ns` is when the latest bar became known; `variables` are the strategy's attributes as JSON-ready values.
+    `differs` says what a re-execution did not repeat of the record that it was held against ("": nothing).
     """
 
     row: int
@@ -65,6 +66,7 @@ class StateView(msgspec.Struct, frozen=True, kw_only=True):
     core_chain: str
     user_chain: str
     positions: dict[str, Decimal] = {}
+    differs: str = ""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +95,15 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     positions: dict[str, Decimal] = {}
     late: dict[str, int] = {}
     dropped: dict[str, int] = {}
+
+
+def positions(state: TradingState, instruments: Mapping[str, Instrument]) -> dict[str, Decimal]:
+    """Return what all accounts together hold, by instrument."""
+    held = dict.fromkeys(range(len(instruments)), 0)
+    for account in state.accounts:
+        for number, holding in account.holdings.items():
+            held[number] += holding.quantity
+    return {name: each.quantity(held[number]) for number, (name, each) in enumerate(instruments.items())}
 
 
 def portfolio(state: TradingState, instrument: Instrument, bars: Bars, row: int) -> Portfolio:

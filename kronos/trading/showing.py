@@ -16,7 +16,7 @@ from kronos.trading.instruments import Instrument
 from kronos.trading.keeper import Keeper
 from kronos.trading.money import from_money
 from kronos.trading.pricing import Pricing
-from kronos.trading.results import Portfolio, Result, StateView, open_orders, whole_portfolio
+from kronos.trading.results import Portfolio, Result, StateView, open_orders, positions, whole_portfolio
 from kronos.trading.seats import Seat
 from kronos.trading.session_config import SessionConfig
 from kronos.trading.state import TradingState, decode_state, encode_state
@@ -87,11 +87,7 @@ class Shown:
 
     def positions(self) -> dict[str, Decimal]:
         """Return what all accounts together hold, by instrument."""
-        held = dict.fromkeys(range(len(self.instruments)), 0)
-        for account in self._tape.state.accounts:
-            for number, holding in account.holdings.items():
-                held[number] += holding.quantity
-        return {name: each.quantity(held[number]) for number, (name, each) in enumerate(self.instruments.items())}
+        return positions(self._tape.state, self.instruments)
 
     @property
     def pricing(self) -> Pricing:

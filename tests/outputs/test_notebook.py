@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 import subprocess
 import sys
 
@@ -13,7 +15,7 @@ import kronos
 from kronos import Engine
 from kronos.errors import Conflict, DataError, InvalidInput
 from kronos.kernel import canonical
-from kronos.trading import Position, SmaCross
+from kronos.trading import Position, SmaCross, Strategy
 from kronos.trading.journal import decode_segment
 
 ROWS = 6_000
@@ -72,6 +74,45 @@ def test_the_state_at_a_row_is_that_of_a_run_stopped_there(outcome):
         stopped = type(stopped)(stopped.bars, SmaCross(outcome.run.strategy.params), stopped.config)
         stopped.run(Position(row))
         assert outcome.state(row) == stopped.state()
+
+
+class Wandering(Strategy):
+    """Asks the generator that `source` names: one that goes on from run to run is outside of it."""
+
+    source = random.Random(7)
+
+    def __init__(self, params=None) -> None:
+        super().__init__(params)
+        self.bought = 0
+
+    def on_bar(self, ctx, bar) -> None:
+        if self.source.random() < 0.3:
+            self.bought += 1
+            ctx.buy(1)
+
+
+class Counting(Wandering):
+    """Decides nothing, remembers what it is given from outside."""
+
+    def on_bar(self, ctx, bar) -> None:
+        self.bought += self.source.random() < 0.5
+
+
+@pytest.mark.parametrize("row", [37, 5_000])
+def test_the_state_of_what_does_not_repeat_is_the_recorded_account_and_says_what_differs(row):
+    drawn = kronos.backtest(walk(), Wandering, cash=1_000_000)
+    equity, state = drawn.equity()["equity"], drawn.state(row)
+    assert float(state.portfolio.equity) == equity.iloc[row - 1]
+    held = drawn.fills(exact=True)
+    assert state.positions["frame"] == held[held["row"] < row]["quantity"].sum() == state.portfolio.position
+    assert re.search(r"made again, .* differs? from the record, first in rows \d+ to \d+", state.differs)
+    assert "the strategy does not repeat" in state.differs
+
+
+def test_variables_that_are_not_repeated_are_said_to_differ_where_a_block_or_the_run_ends():
+    counted = kronos.backtest(walk(), Counting, cash=1_000_000)
+    assert "made again, strategy variables differ from the record" in counted.state(ROWS).differs
+    assert counted.state(ROWS).portfolio.equity == 1_000_000
 
 
 def test_it_is_shown_inline_as_a_page_and_as_a_figure(outcome):
