@@ -11,7 +11,7 @@ import typer
 from kronos.cli.datasets import instant, pairs, read_decimal
 from kronos.cli.output import note, print_fields, print_json, print_rows, show_time
 from kronos.cli.sessions import WORKFLOW as SESSION
-from kronos.cli.sessions import latencies, print_session, session_request
+from kronos.cli.sessions import latencies, print_mishaps, print_session, session_request
 from kronos.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -174,10 +174,11 @@ def _print(found: dict[str, Any]) -> None:
     if found["workflow"] == SESSION and result is not None:
         print_session(result)
     elif result is not None:
-        hidden = ("trades", "curve", "statistics", "analysis")
+        hidden = ("trades", "curve", "statistics", "analysis", "refused")
         print_fields({key: value for key, value in result.items() if key not in hidden})
         print()
     if result is not None:
+        print_mishaps(result)
         print_fields(result["analysis"]["statistics"])
         print()
         _print_analysis(result["analysis"])

@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from kronos.market import Dataset
     from kronos.trading.session_config import SessionConfig
 
-__all__ = ["WORKFLOW", "latencies", "print_session", "session_request"]
+__all__ = ["WORKFLOW", "latencies", "print_mishaps", "print_session", "session_request"]
 
 WORKFLOW: Final = "session"
 FILLS_SHOWN: Final = 10
+_MISHAPS: Final = {
+    "stopped": ("a strategy that raised was stopped", ("strategy", "row", "handler", "error", "message", "line")),
+    "refused": ("orders refused, by reason", ("strategy", "what", "reason", "orders", "order_id", "row", "asked")),
+}
+"""What did not come to pass: its title, and the columns of its table."""
 _STATISTICS: Final = ("sharpe", "max_drawdown", "trades", "win_rate")
 
 
@@ -81,6 +86,16 @@ def print_session(result: dict[str, Any]) -> None:
     titles = list(result["fills"][0])
     print_rows(titles, [[fill[title] for title in titles] for fill in result["fills"][-FILLS_SHOWN:]])
     _print_strategies(result["analysis"]["strategies"])
+
+
+def print_mishaps(result: dict[str, Any]) -> None:
+    """Print the strategies that were stopped, and how many orders were refused for which reason."""
+    for name, (told, titles) in _MISHAPS.items():
+        rows = result.get(name)
+        if rows:
+            note(told)
+            print_rows(titles, [[row[title] for title in titles] for row in rows])
+            print()
 
 
 def _print_strategies(parts: list[dict[str, Any]]) -> None:

@@ -21,6 +21,7 @@ from kronos.market.session_plans import SessionPlan, prepare_session
 from kronos.trading.analysis import Analysis, analyse
 from kronos.trading.journal import MemoryRecorder
 from kronos.trading.ledger import FillRow, Trade, ledger_of
+from kronos.trading.refusals import Refused, Stopped, refused_of, stopped_of
 from kronos.trading.results import Result
 
 __all__ = ["SessionRequest", "SessionResult", "find_datasets", "run_session", "session"]
@@ -37,7 +38,7 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a session: totals, how many fills each strategy had, the first 1,000 fills and trades, the curve of
-    equity (at most 400 points), and all figures, of the whole and of each strategy.
+    equity (at most 400 points), all figures, of the whole and of each strategy, and what did not come to pass.
     """
 
     result: Result
@@ -48,6 +49,8 @@ class SessionResult(msgspec.Struct, frozen=True, kw_only=True):
     trades: list[Trade]
     curve: list[CurvePoint]
     analysis: Analysis
+    stopped: list[Stopped] = []
+    refused: list[Refused] = []
 
 
 @step(effect="read")
@@ -83,6 +86,8 @@ def session(ctx: StepContext, streams: list[Dataset], plan: SessionPlan) -> Sess
         trades=trades[:TRADES_SHOWN_MAX],
         curve=curve_of(ledger),
         analysis=analyse(ledger, streams[0].calendar),
+        stopped=stopped_of(ledger),
+        refused=refused_of(ledger),
     )
 
 

@@ -22,6 +22,7 @@ from kronos.market.plans import BacktestPlan, prepare
 from kronos.trading.analysis import Analysis, analyse
 from kronos.trading.journal import MemoryRecorder
 from kronos.trading.ledger import Ledger, Trade, read_ledger
+from kronos.trading.refusals import Refused, refused_of
 from kronos.trading.stats import Statistics
 
 __all__ = ["TRADES_SHOWN_MAX", "BacktestResult", "CurvePoint", "backtest", "curve_of"]
@@ -67,6 +68,8 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     user_chain: str
     analysis: Analysis | None = None
     """Risk against buying and holding, trades, implementation shortfall, the run at other costs."""
+    refused: list[Refused] = []
+    """Orders that risk or the venue refused, counted by reason."""
 
 
 @step(executor="process")
@@ -110,6 +113,7 @@ def backtest(ctx: StepContext, bars: Dataset, plan: BacktestPlan) -> BacktestRes
         core_chain=outcome.core_chain,
         user_chain=outcome.user_chain,
         analysis=analysis,
+        refused=refused_of(ledger),
     )
 
 

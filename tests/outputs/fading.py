@@ -22,3 +22,13 @@ class Fading(Strategy):
         self.falls[bar.instrument] = self.falls.get(bar.instrument, 0) + 1 if fell else 0
         if self.falls[bar.instrument] == 3:
             ctx.buy(1, instrument=bar.instrument)
+
+
+class Faltering(Strategy):
+    """Names no instrument where there are two, and raises at row 300 of the first."""
+
+    def on_bar(self, ctx, bar):
+        if bar.row < 5:
+            ctx.buy(1)
+        if bar.row == 300:
+            raise LookupError(f"no price of {bar.instrument} yesterday")

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from pathlib import Path
 
 import msgspec
 import pyarrow.parquet as pq
 import pytest
 
 from kronos import Kronos
+from kronos.cli.sessions import print_mishaps
 from kronos.market import ImportOptions
 from kronos.market.session_plans import SessionPlan, StrategyPlan, prepare_session
 from kronos.trading import Position
 from kronos.trading.session_config import AccountConfig, Latency, SessionConfig
+from tests.outputs import fading
 from tests.outputs.test_notebook import walk
 from tests.terminal import type_here
 
@@ -104,6 +107,39 @@ def test_a_session_runs_from_the_command_line_and_its_state_is_shown_at_any_row(
     assert pq.read_table(folder / "equity.parquet").num_rows == ROWS
     assert "CrossOne, Fading on ONE, TWO" in (folder / "report.html").read_text()
     assert typed("trace", run_id, "1").returncode == 0
+    recovered = typed("recover", run_id, "--checkpoints", "1", "--strict")
+    assert recovered.returncode == 0, recovered.stdout + recovered.stderr
+    assert "1 of 1 came to the recorded end" in recovered.stderr
+
+
+def test_a_strategy_that_was_stopped_and_orders_that_were_refused_are_told_with_their_reasons(typed, capsys):
+    words = ("--data", "one", "--data", "two", "--strategy", "tests.outputs.fading:Faltering")
+    result = json.loads(typed("backtest", *words, "--json").stdout)["result"]
+    (stopped,) = result["stopped"]
+    line = next(n for n, text in enumerate(Path(fading.__file__).read_text().splitlines(), 1) if "LookupError(" in text)
+    assert stopped == {
+        "strategy": "Faltering", "row": 600, "handler": "on_bar", "error": "LookupError",
+        "message": "no price of ONE yesterday", "line": line,
+    }  # fmt: skip
+    (refused,) = result["refused"]
+    assert refused == {
+        "strategy": "Faltering", "what": "denied", "reason": "terms_invalid", "orders": 10, "order_id": 1, "row": 0,
+        "asked": "instrument None: one of ONE, TWO",
+    }  # fmt: skip
+    print_mishaps(result)
+    shown = capsys.readouterr()
+    assert "a strategy that raised was stopped" in shown.err
+    told = [" ".join(text.split()) for text in shown.out.splitlines()]
+    assert f"Faltering 600 on_bar LookupError no price of ONE yesterday {line}" in told
+    assert "Faltering denied terms_invalid 10 1 0 instrument None: one of ONE, TWO" in told
+
+
+def test_a_backtest_whose_orders_are_all_refused_says_why(typed):
+    shown = typed("backtest", "--data", "one", "--strategy", "kronos.trading:SmaCross", "--set", "size=1000000")
+    assert shown.returncode == 0, shown.stderr
+    (line,) = (text.split() for text in shown.stdout.splitlines() if "cash_insufficient" in text)
+    assert line[:3] == ["SmaCross", "denied", "cash_insufficient"]
+    assert int(line[3]) > 5
 
 
 @pytest.mark.parametrize(
