@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from kronos.errors import InvalidInput
+from kronos.trading.settling import settle
 
 __all__ = ["Bucket", "Rate", "level_at", "open_bucket", "ready_at", "take"]
 
@@ -28,6 +29,7 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse rates that no bucket can keep exactly."""
+        settle(self, "rate.")
         for name, value, least in (
             ("limit", self.limit, 1),
             ("period_ns", self.period_ns, 1),

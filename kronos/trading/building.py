@@ -16,7 +16,7 @@ from kronos.trading.adapters import VenueAdapter
 from kronos.trading.bars import Bars, Split
 from kronos.trading.control import Directive, Gap, directives
 from kronos.trading.instruments import Instrument, instrument
-from kronos.trading.money import to_decimal, to_units
+from kronos.trading.money import to_units
 from kronos.trading.outbox import Route, open_route
 from kronos.trading.payments import Due, Payment, dues_of
 from kronos.trading.risk import Limits
@@ -67,7 +67,7 @@ def instruments_of(streams: Sequence[Stream], config: SessionConfig) -> dict[str
                 price_max=price_max,
                 lot=config.lot,
                 currency=config.currency,
-                fee_rate=to_decimal(config.fee_rate, field="fee_rate"),
+                fee_rate=config.fee_rate,
             )
     if known:
         raise InvalidInput(

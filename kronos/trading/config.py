@@ -14,7 +14,6 @@ from kronos.errors import InvalidInput
 from kronos.kernel import canonical
 from kronos.trading.bars import Bars, Split
 from kronos.trading.instruments import Instrument, instrument
-from kronos.trading.money import to_decimal
 from kronos.trading.payments import Payment
 from kronos.trading.reference import InstrumentConfig
 from kronos.trading.risk import RiskLimits
@@ -25,6 +24,7 @@ from kronos.trading.session_config import (
     SessionConfig,
     check_rules,
 )
+from kronos.trading.settling import settle
 from kronos.trading.strategy import Strategy
 
 __all__ = ["BacktestConfig", "identity_of", "instrument_of", "rows_of", "session_config_of"]
@@ -73,6 +73,7 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse cash and fees that no account can have."""
+        settle(self)
         if not (self.cash.is_finite() and 0 < self.cash < CASH_END):
             raise InvalidInput(
                 f"cash {self.cash} must be positive and below {CASH_END:.0e}", field="cash", value=str(self.cash)
@@ -109,7 +110,7 @@ def instrument_of(bars: Bars, config: BacktestConfig) -> Instrument:
         price_max=price_max,
         lot=config.lot,
         currency=config.currency,
-        fee_rate=to_decimal(config.fee_rate, field="fee_rate"),
+        fee_rate=config.fee_rate,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from kronos.errors import InvalidInput
+from kronos.trading.settling import settle
 
 __all__ = ["EVERY", "SCOPES", "Control", "Directive", "Gap", "Switches", "directives", "objection", "throw"]
 
@@ -40,6 +41,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse a scope that there is not, a name too many or too few, and a moment that is none."""
+        settle(self, "controls.")
         if self.scope not in SCOPES:
             raise InvalidInput(
                 f"controls: scope {self.scope!r} is none of {', '.join(SCOPES)}",

@@ -35,9 +35,10 @@ def to_decimal(value: Decimal | str | float | SupportsIndex, *, field: str) -> D
     if not number.is_finite():
         raise _refused(value, field, "is not a finite number")
     try:
-        return number if _BOUNDED.plus(number) else Decimal(0)
+        bounded = _BOUNDED.plus(number)
     except DecimalException:
         raise _refused(value, field, f"has more than {_DIGITS_MAX} digits") from None
+    return number or bounded
 
 
 def _number(value: Decimal | str | float | SupportsIndex) -> Decimal:

@@ -17,6 +17,7 @@ from kronos.errors import InvalidInput
 from kronos.trading.accounts import RATE_SCALE, Contract, value_of
 from kronos.trading.events import BorrowCharged, DividendPaid, FundingPaid
 from kronos.trading.money import round_half_up, to_money, to_units
+from kronos.trading.settling import settle
 from kronos.trading.tape import Tape
 
 __all__ = ["DAY_NS", "KINDS", "Due", "Payment", "borrow_cost", "dividend", "dues_of", "funding", "pay"]
@@ -44,6 +45,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         """Refuse a payment that there is not, and a figure that its kind does not have."""
+        settle(self, "payments.")
         if self.kind not in KINDS:
             raise InvalidInput(
                 f"payments: kind {self.kind!r} is none of {', '.join(KINDS)}", field="payments.kind", value=self.kind

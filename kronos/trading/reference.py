@@ -16,6 +16,7 @@ import msgspec
 from kronos.errors import InvalidInput, NotFound
 from kronos.kernel import canonical
 from kronos.trading.instruments import Instrument, instrument
+from kronos.trading.settling import settle
 
 __all__ = ["KINDS", "InstrumentConfig", "Reference", "Venue", "read_reference"]
 
@@ -34,6 +35,7 @@ class Venue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def __post_init__(self) -> None:
         """Refuse an id that is no name."""
+        settle(self, "venue.")
         _check_name(self.id, "venue.id")
 
 
@@ -63,7 +65,9 @@ class InstrumentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     def __post_init__(self) -> None:
         """Refuse what no price could make right: names, grids, rates and listings."""
+        settle(self, "instrument.")
         _check_name(self.id, "instrument.id")
+        _check_name(self.currency, "instrument.currency")
         if self.kind not in KINDS:
             raise InvalidInput(
                 f"{self.id}: kind {self.kind!r} is none of {', '.join(KINDS)}", field="kind", value=self.kind

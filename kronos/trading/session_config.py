@@ -20,6 +20,7 @@ from kronos.trading.control import Control
 from kronos.trading.payments import Payment
 from kronos.trading.reference import InstrumentConfig
 from kronos.trading.risk import RiskLimits
+from kronos.trading.settling import settle
 from kronos.trading.venue.path import FORWARD
 
 __all__ = ["AccountConfig", "ExecutionConfig", "Latency", "RouteConfig", "SessionConfig", "check_rules"]
@@ -38,6 +39,7 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse a method of cost that there is not."""
+        settle(self, "accounts.")
         if self.method not in METHODS:
             raise InvalidInput(
                 f"account {self.id}: method {self.method!r} is none of {', '.join(METHODS)}", field="method"
@@ -50,6 +52,10 @@ class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True):
     execution_id: str = "backtest"
     account: str = "main"
     broker_id: str = "simulated"
+
+    def __post_init__(self) -> None:
+        """Refuse what is no name."""
+        settle(self, "executions.")
 
 
 class RouteConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +71,10 @@ class RouteConfig(msgspec.Struct, frozen=True, kw_only=True):
     order_rate: Rate | None = None
     cancel_rate: Rate | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what is no name, and no rate."""
+        settle(self, "routes.")
+
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
     """How long rows take to the strategies, orders to the venue and reports back; nanoseconds."""
@@ -75,6 +85,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse a latency that would make something known before it happened."""
+        settle(self, "latency.")
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if not 0 <= value < 2**60:
@@ -128,6 +139,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse names that are used twice or lead nowhere, and rules that no venue can have."""
+        settle(self)
         check_rules(self)
         if self.late not in LATE:
             raise InvalidInput(f"late: {self.late!r} is none of {', '.join(LATE)}", field="late", value=self.late)

@@ -27,8 +27,8 @@ def config(**changes: object) -> InstrumentConfig:
     [
         ({"tick": Decimal(0)}, "tick", "tick 0 must be a positive number"),
         ({"tick": Decimal("-0.1")}, "tick", "tick -0.1 must be a positive number"),
-        ({"tick": Decimal("NaN")}, "tick", "tick NaN must be a positive number"),
-        ({"lot": Decimal("Infinity")}, "lot", "lot Infinity must be a positive number"),
+        ({"tick": Decimal("NaN")}, "instrument.tick", "instrument.tick: .* is not a finite number"),
+        ({"lot": Decimal("Infinity")}, "instrument.lot", "instrument.lot: .* is not a finite number"),
         ({"lot": Decimal("1e-8")}, "lot", "finer than 1e-8 USD; the finest lot that keeps values exact is 1E-7"),
         ({"multiplier": Decimal(0)}, "multiplier", "multiplier 0 must be a positive number"),
         ({"notional_min": Decimal(-5)}, "notional_min", "notional_min -5 must be a number of at least 0"),

@@ -17,8 +17,10 @@ from kronos.trading.buckets import Rate
 from kronos.trading.events import OrderDenied, OrderFilled, OrderSubmitted, RiskDecided, RiskMarked
 from kronos.trading.journal import records_between, state_at, verify
 from kronos.trading.positions import Position
+from kronos.trading.reference import InstrumentConfig
 from kronos.trading.risk import RULES, RiskLimits, limits_of, rules_for
 from kronos.trading.risk.judgement import SETTINGS
+from kronos.trading.session_config import AccountConfig, Latency, RouteConfig, SessionConfig
 
 HOUR_NS = 3_600_000_000_000
 ROOT = Path(__file__).resolve().parents[2]
@@ -296,7 +298,7 @@ def test_what_risk_remembers_comes_back_from_a_checkpoint_and_from_the_journal(s
     [
         ({"drawdown_max": Decimal("1.5")}, r"risk.drawdown_max: 1.5 is outside \(0, 1\]"),
         ({"rolling_loss_max": Decimal(0)}, r"risk.rolling_loss_max: 0 is outside"),
-        ({"price_band": Decimal("NaN")}, r"risk.price_band: NaN is outside"),
+        ({"price_band": Decimal("NaN")}, r"risk.price_band: .* is not a finite number"),
         ({"order_max": Decimal(-1)}, r"risk.order_max: -1 is outside"),
         ({"order_max": Decimal("0.0001")}, r"risk.order_max: 0.0001 is not a multiple of 0.001"),
         ({"position_max": Decimal("0.0001")}, r"risk.position_max: 0.0001 is not a multiple of 0.001"),
@@ -360,3 +362,36 @@ def test_the_reference_names_every_reason_setting_and_operand_in_the_order_of_th
                 if isinstance(node, ast.Dict):
                     spoken |= {key.value for key in node.keys if isinstance(key, ast.Constant)}
     assert set().union(*(operands for _, operands, _ in table)) == spoken - {"rule", "error"}
+
+
+def test_settings_take_numbers_as_people_write_them_and_are_the_same_run() -> None:
+    exact = Decimal("0.05")
+    for given in (0.05, "0.05", exact):
+        assert RiskLimits(price_band=given).price_band == exact
+        assert SessionConfig(fee_rate=given) == SessionConfig(fee_rate=exact)
+        assert BacktestConfig(risk={"price_band": given}).risk == RiskLimits(price_band=exact)
+        assert InstrumentConfig(id="A", venue="V", tick=given).tick == exact
+    assert AccountConfig(cash={"USD": 1000}).cash == AccountConfig(cash={"USD": Decimal(1000)}).cash
+    assert SessionConfig(slippage_bps=5, seed=np.int64(3), routes=[RouteConfig()]).routes == (RouteConfig(),)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: RiskLimits(order_max="abc"), "risk.order_max: 'abc' is not a number: give 0.1"),
+        (lambda: RiskLimits(drawdown_max=True), "risk.drawdown_max: True is not a number"),
+        (lambda: RiskLimits(order_max=Decimal("1e400000000")), "risk.order_max: .* has more than 400 digits"),
+        (lambda: RiskLimits(order_rate=5), "risk.order_rate: 5 does not fit: .*; give Rate or None"),
+        (lambda: RiskLimits(quotes_max="x"), "risk.quotes_max: 'x' does not fit: .*; give int or None"),
+        (lambda: SessionConfig(long_only="no"), "long_only: 'no' does not fit: .*; give bool"),
+        (lambda: SessionConfig(position_max=Decimal("NaN")), "position_max: .* is not a finite number"),
+        (lambda: BacktestConfig(payments=5), "payments: 5 does not fit: .*; give a tuple of Payment"),
+        (lambda: BacktestConfig(risk={"x": 1}), "risk: {'x': 1} does not fit: .* unknown field `x`"),
+        (lambda: AccountConfig(cash={"USD": "much"}), "accounts.cash.USD: 'much' is not a number"),
+        (lambda: Latency(feed_ns=5e6), "latency.feed_ns: 5000000.0 does not fit: .*; give int"),
+        (lambda: InstrumentConfig(id="A", venue="V", tick=1, currency=""), "instrument.currency: '' is no name"),
+    ],
+)
+def test_what_does_not_fit_a_setting_is_refused_with_field_value_and_what_fits(make, words) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        make()

@@ -18,6 +18,7 @@ from kronos.trading.buckets import Rate
 from kronos.trading.instruments import Instrument
 from kronos.trading.marks import RiskMarks, new_marks
 from kronos.trading.money import to_money, to_units
+from kronos.trading.settling import settle
 
 __all__ = ["DAY_NS", "Limits", "RiskLimits", "limits_of", "marks_of"]
 
@@ -57,6 +58,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         """Refuse limits that are no limits."""
+        settle(self, "risk.")
         for name in ("drawdown_max", "price_band"):
             _check(name, getattr(self, name), 1)
         for name in _AMOUNTS:
