@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -33,7 +33,7 @@ from kronos.market.readers import file_hash
 from kronos.trading.columns import Int64s
 from kronos.trading.streams import ASK, BID
 
-__all__ = ["FORMATS", "ArchiveOptions", "prepare_archive"]
+__all__ = ["FORMATS", "ArchiveOptions", "is_archive_header", "prepare_archive"]
 
 FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
     "aggTrades": ("id", "price", "quantity", "first_id", "last_id", "time", "buyer_maker", "best_match"),
@@ -59,6 +59,12 @@ class ArchiveOptions(msgspec.Struct, frozen=True, kw_only=True):
     interval_ns: int | None = None
     gaps: str = "refuse"
     accept: tuple[str, ...] = ()
+
+
+def is_archive_header(names: Sequence[str]) -> bool:
+    """Return whether a CSV with these columns can be one of the archive: as many, and those who made a trade named."""
+    fitting = {kind for kind, columns in FORMATS.items() if len(columns) == len(names)}
+    return "klines" in fitting or (bool(fitting) and any("maker" in name.lower() for name in names))
 
 
 def prepare_archive(path: Path, options: ArchiveOptions) -> Prepared:

@@ -1,8 +1,7 @@
 """Bringing market data in: what a file is, the reader that fits it, and the quarantine for what does not pass.
 
-Rule 1: the kind of a file is told by its content: a capture by its lines, the public archive by its name or columns,
-        everything else is a table, whose
-        columns say whether it holds bars, trades or quotes.
+Rule 1: the kind of a file is told by its content: a capture by its lines, the public archive by its name and columns;
+        everything else is a table, whose columns say whether it holds bars, trades or quotes.
 Rule 2: a file that is refused is listed with what was found in it; nothing of it becomes part of a dataset.
 """
 
@@ -21,7 +20,7 @@ import msgspec
 from kronos.errors import DataError, InvalidInput
 from kronos.kernel import canonical
 from kronos.market.actions import Action
-from kronos.market.archives import ArchiveOptions, prepare_archive
+from kronos.market.archives import ArchiveOptions, is_archive_header, prepare_archive
 from kronos.market.candles import prepare_candles
 from kronos.market.captures import CaptureOptions, prepare_capture
 from kronos.market.catalog import Catalog, Progress
@@ -37,6 +36,7 @@ __all__ = ["BringOptions", "Importer", "kind_of_file"]
 T = TypeVar("T", bound=msgspec.Struct)
 Kind: TypeAlias = Literal["bars", "archive", "capture", "trades", "quotes"]
 
+_HEAD_BYTES: Final = 4_096
 _CAPTURE: Final = re.compile(rb"^\d{16,19} \{")
 _ARCHIVE: Final = re.compile(r"(aggtrades|trades|klines|\d+(?:s|m|h|d|w|mo)-\d{4}-\d{2})", re.IGNORECASE)
 
@@ -67,19 +67,21 @@ def kind_of_file(path: Path) -> Kind:
     if not path.is_file():
         raise DataError(f"{path}: there is no such file", file=str(path))
     with path.open("rb") as file:
-        head = file.read(64)
+        head = file.read(_HEAD_BYTES)
     if head.startswith(b"\x1f\x8b"):
         try:
             with gzip.open(path) as unpacked:
-                head = unpacked.read(64)
+                head = unpacked.read(_HEAD_BYTES)
         except (OSError, EOFError) as error:
             raise DataError(f"{path.name}: cannot be unpacked: {error}", file=str(path)) from error
     if _CAPTURE.match(head):
         return "capture"
     if head.startswith(b"PK") or path.suffix == ".zip":
         return "archive"
-    headless = head[:1].isdigit() and b"," in head
-    if headless or (_ARCHIVE.search(path.name) and path.suffix == ".csv"):
+    first = head.partition(b"\n")[0].decode("utf-8-sig", "replace").strip()
+    if first[:1].isdigit() and "," in first:
+        return "archive"
+    if _ARCHIVE.search(path.name) and path.suffix == ".csv" and is_archive_header(first.split(",")):
         return "archive"
     return cast("Kind", kind_of_columns(column_names(path)))
 

@@ -2,13 +2,14 @@
 
 Rule 1: names are matched without case, spaces and underscores; two candidates are a question, not a guess.
 Rule 2: an integer time is told by its digits (13 ms, 16 µs, 19 ns); mixed units are refused.  A time without a zone
-        is UTC.  Times are int64 nanoseconds from here on.
+        is UTC.  Times are int64 nanoseconds from here on: one that does not fit (1677 to 2262) is refused.
 Rule 3: a cell that is missing or means nothing is refused with its file, row and column; rows count from 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
@@ -33,6 +34,9 @@ _ALIASES: Final[Mapping[str, frozenset[str]]] = {
     "volume": frozenset({"volume", "vol", "v", "basevolume"}),
 }
 _UNIT_NS: Final = {13: 1_000_000, 16: 1_000, 19: 1}
+_ARROW_NS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+_NS_MAX: Final = 2**63 - 1
+_DIGITS: Final = re.compile(r"\s*-?[0-9]{1,100}\s*")
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,15 +88,21 @@ def read_times(column: pa.ChunkedArray, name: str, place: Place) -> npt.NDArray[
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         try:
             return _numpy(column.cast(pa.timestamp("ns", getattr(kind, "tz", None))).cast(pa.int64()))
-        except pa.ArrowInvalid as error:
-            place.refuse(f"a time does not fit nanoseconds: {error}", column=name)
+        except pa.ArrowInvalid:
+            _refuse_far([_ns_of(each) for each in column], column, name, place)
     if pa.types.is_integer(kind):
+        if pa.types.is_uint64(kind):
+            _refuse_far(column.to_pylist(), column, name, place)
         return _from_digits(_numpy(column.cast(pa.int64())), name, place)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         texts = column.to_pylist()
-        if all(text.strip().lstrip("-").isdigit() for text in texts):
-            return _from_digits(np.array([int(text) for text in texts], dtype=np.int64), name, place)
-        return np.array([_parse_time(text, row, name, place) for row, text in enumerate(texts)], dtype=np.int64)
+        if all(_DIGITS.fullmatch(text) for text in texts):
+            numbers = [int(text) for text in texts]
+            _refuse_far(numbers, texts, name, place)
+            return _from_digits(np.array(numbers, dtype=np.int64), name, place)
+        times = [_parse_time(text, row, name, place) for row, text in enumerate(texts)]
+        _refuse_far(times, texts, name, place)
+        return np.array(times, dtype=np.int64)
     return place.refuse(
         f"{kind} is no time: give a date, a timestamp, or an integer of 13, 16 or 19 digits", column=name
     )
@@ -109,7 +119,30 @@ def _from_digits(values: npt.NDArray[np.int64], name: str, place: Place) -> npt.
         place.refuse(
             f"{values[row]} has {digits[row]} digits where row 0 has {known}: mixed units", row=row, column=name
         )
-    return values * _UNIT_NS[known]
+    unit = _UNIT_NS[known]
+    far = np.flatnonzero((values > _NS_MAX // unit) | (values < -(_NS_MAX // unit)))
+    if far.size:
+        _far(values[far[0]], int(far[0]), name, place)
+    return values * unit
+
+
+def _ns_of(cell: pa.Scalar) -> int:
+    """Return a timestamp or date of any unit as nanoseconds, however many."""
+    kind = cell.type
+    if pa.types.is_timestamp(kind):
+        return int(cell.value) * _ARROW_NS[kind.unit]
+    return int(cell.value) * (86_400 * 10**9 if pa.types.is_date32(kind) else 10**6)
+
+
+def _refuse_far(times: Sequence[int], cells: Sequence[Any] | pa.ChunkedArray, name: str, place: Place) -> None:
+    """Refuse the first of `times` (ns) that int64 does not hold, as its cell says it."""
+    row = next((row for row, time in enumerate(times) if not -_NS_MAX <= time <= _NS_MAX), None)
+    if row is not None:
+        _far(cells[row], row, name, place)
+
+
+def _far(cell: Any, row: int, name: str, place: Place) -> NoReturn:
+    place.refuse(f"{str(cell)[:40]} is too far away: times are from 1677 to 2262", row=row, column=name)
 
 
 def _parse_time(text: str, row: int, name: str, place: Place) -> int:

@@ -13,6 +13,7 @@ from kronos.app import Kronos
 from kronos.errors import CorruptHistory, DataError, InvalidInput, NotFound
 from kronos.market import BringOptions, Catalog, ImportOptions
 from kronos.market import dataset as dataset_rooms
+from kronos.market.bringing import kind_of_file
 from kronos.market.chunks import FolderBlobs
 from kronos.market.generic import RowOptions
 from kronos.market.prepared import Prepared
@@ -62,6 +63,15 @@ def test_every_format_and_a_frame_become_the_same_dataset(make, kind, database_u
         out = app.catalog.frame("frame")
         again = app.catalog.import_frame(out, RowOptions(name="again", instrument="X", kind=kind))
         assert again.dataset.id == made.dataset.id
+
+
+@pytest.mark.parametrize("name", ["trades.csv", "X-aggTrades-2024-01.csv", "quotes-1m-2024-01.csv"])
+def test_a_table_is_told_by_its_columns_whatever_its_name(name, tmp_path):
+    six = trades(5).assign(received=START)
+    for frame, kind in ((trades(5), "trades"), (trades(5)[["timestamp", "price", "size"]], "trades"), (six, "trades"),
+                        (quotes(5), "quotes")):  # fmt: skip
+        frame.to_csv(tmp_path / name, index=False)
+        assert kind_of_file(tmp_path / name) == kind
 
 
 def test_numbers_sides_and_both_times_are_kept(catalog):

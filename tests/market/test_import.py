@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from kronos.errors import DataError, InvalidInput
 from kronos.market import ImportOptions
-from kronos.market.columns import Place
+from kronos.market.columns import Place, read_times
 from kronos.market.exact import to_steps
 
 HEADER = "date,open,high,low,close,volume"
@@ -67,6 +67,17 @@ def test_a_csv_file_becomes_integer_columns_and_knows_where_it_came_from(catalog
         (changed(2, 0, "2024-01-01 01:00:00"), r"row 2 .*column date: 2024-01-01 01:00:00 is there twice"),
         (changed(2, 0, "2024-01-01 00:30:00"), r"row 2 .*00:30:00 comes after 2024-01-01 01:00:00: times must ascend"),
         (changed(3, 0, "2024-01-01 02:30:00"), r"row 3 .*opens before the bar of 2024-01-01 02:00:00 has closed"),
+        (
+            changed(2, 0, "9999-01-01 00:00:00"),
+            r"row 2 \(line 4\), column date: 9999-01-01 .* times are from 1677 to 2262",
+        ),
+        (changed(0, 0, "0001-01-01T00:00:00Z"), r"row 0 \(line 2\), column date: 0001-01-01.* is too far away"),
+        (
+            ["t,o,h,l,c", "1704067200000,1,1,1,1", "9999999999999,1,1,1,1"],
+            r"row 1 .*column t: 9999999999999 is too far",
+        ),
+        (["t,o,h,l,c", "1704067200000,1,1,1,1", f"{'9' * 30},1,1,1,1"], r"row 1 .*column t: 9{30} is too far"),
+        (["t,o,h,l,c", "²,1,1,1,1", "³,1,1,1,1"], r"row 0 .*column t: '²' is no ISO 8601"),
         (changed(1, 4, ""), r"row 1 \(line 3\), column close: the value is missing"),
         (changed(1, 4, "nan"), r"row 1 \(line 3\), column close: nan is no price or volume"),
         (changed(1, 4, "inf"), r"row 1 .*column close: inf is no price or volume"),
@@ -162,6 +173,26 @@ def test_times_are_told_by_their_digits_and_mixed_units_are_refused(catalog, tmp
         catalog.import_file(write(tmp_path, lines), OPTIONS)
     with pytest.raises(DataError, match=r"12345 has 5 digits: a time needs 13 \(ms\), 16 \(µs\) or 19 \(ns\)"):
         catalog.import_file(write(tmp_path, [HEADER, "12345,1,1,1,1,1", "12346,1,1,1,1,1"]), OPTIONS)
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.timestamp("us", "UTC"), pa.date32(), pa.date64(), pa.uint64()])
+def test_a_time_that_nanoseconds_do_not_hold_is_refused_with_its_row_in_every_type(kind) -> None:
+    units = {
+        pa.timestamp("s"): 86_400,
+        pa.timestamp("us", "UTC"): 86_400 * 10**6,
+        pa.date32(): 1,
+        pa.date64(): 86_400_000,
+    }
+    if kind == pa.uint64():
+        column = pa.chunked_array([pa.array([2**64 - 1] * 3, kind)])
+    else:
+        whole = pa.int32() if kind == pa.date32() else pa.int64()
+        column = pa.chunked_array(
+            [pa.array([day * units[kind] for day in (19_723, 19_724, 2_932_896)], whole).cast(kind)]
+        )
+    row = 0 if kind == pa.uint64() else 2
+    with pytest.raises(DataError, match=rf"x, row {row}, column t: .* is too far away: times are from 1677 to 2262"):
+        read_times(column, "t", Place(file="x"))
 
 
 def test_zones_are_honoured_and_the_same_rows_have_the_same_id_in_every_format(catalog, tmp_path) -> None:
