@@ -101,7 +101,7 @@ def backtest(ctx: StepContext, bars: Dataset, plan: BacktestPlan) -> BacktestRes
         initial_cash=outcome.initial_cash,
         final_equity=outcome.equity,
         cash=outcome.cash,
-        position=outcome.position,
+        position=outcome.positions[outcome.instrument],
         fees=outcome.fees,
         orders=outcome.orders,
         open_orders=outcome.open_orders,

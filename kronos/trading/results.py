@@ -34,12 +34,15 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
-    """Cash, holding and worth, marked at the close of the latest known bar (`price` is None before the first)."""
+    """Cash, holding and worth, marked at the close of the latest known bar (`price` is None before the first).
+
+    Of several instruments `position`, `average_price` and `price` are None: their quantities do not add up.
+    """
 
     currency: str
     cash: Decimal
     equity: Decimal
-    position: Decimal
+    position: Decimal | None
     average_price: Decimal | None
     price: Decimal | None
     cost: Decimal
@@ -70,7 +73,10 @@ class StateView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """A run's outcome; `finished` is false when it was stopped before its last row."""
+    """A run's outcome; `finished` is false when it was stopped before its last row.
+
+    `position` is None of several instruments; `positions` has each.
+    """
 
     dataset: str
     instrument: str
@@ -82,7 +88,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     initial_cash: Decimal
     cash: Decimal
     equity: Decimal
-    position: Decimal
+    position: Decimal | None
     fees: Decimal
     orders: int
     open_orders: int
@@ -113,16 +119,12 @@ def portfolio(state: TradingState, instrument: Instrument, bars: Bars, row: int)
     close = int(bars.close[row - 1]) if row > 0 else None
     value = instrument.value(close, holding.quantity) if close is not None else 0
     worth = value - holding.cost if instrument.margined else value
-    average = None
-    if holding.quantity and holding.cost:
-        ticks = Decimal(holding.cost) / Decimal(holding.quantity * instrument.unit)
-        average = ((-1 / ticks if instrument.inverse else ticks) * instrument.tick).quantize(Decimal("0.00000001"))
     return Portfolio(
         currency=instrument.currency,
         cash=from_money(cash),
         equity=from_money(cash + worth),
         position=instrument.quantity(holding.quantity),
-        average_price=average,
+        average_price=_average(instrument, [holding]),
         price=instrument.price(close) if close is not None else None,
         cost=from_money(holding.cost),
         realised=from_money(holding.realised),
@@ -136,8 +138,10 @@ def whole_portfolio(
 ) -> Portfolio:
     """Return all accounts together in one `currency`, each instrument that settles in it at its price in ticks.
 
-    Quantities of several instruments do not add up: `position`, `price` and `average_price` stay empty.
+    `average_price` is None too where one account is long and another short.
     """
+    only = traded[0] if len(traded) == 1 else None
+    holdings = [account.holdings[0] for account in state.accounts if 0 in account.holdings]
     cash = sum(account.cash.get(currency, 0) for account in state.accounts)
     worth = owed = cost = realised = fees = 0
     for account in state.accounts:
@@ -152,14 +156,23 @@ def whole_portfolio(
         currency=currency,
         cash=from_money(cash),
         equity=from_money(cash + worth),
-        position=Decimal(0),
-        average_price=None,
-        price=None,
+        position=None if only is None else only.quantity(sum(holding.quantity for holding in holdings)),
+        average_price=None if only is None else _average(only, holdings),
+        price=only.price(prices[0]) if only and prices[0] else None,
         cost=from_money(cost),
         realised=from_money(realised),
         unrealised=from_money(owed),
         fees=from_money(fees),
     )
+
+
+def _average(instrument: Instrument, holdings: Sequence[Holding]) -> Decimal | None:
+    """Return the average price (8 places) of holdings of one side; None of none, and of two sides."""
+    quantity, cost = sum(each.quantity for each in holdings), sum(each.cost for each in holdings)
+    if not quantity or not cost or len({each.quantity > 0 for each in holdings if each.quantity}) > 1:
+        return None
+    ticks = Decimal(cost) / Decimal(quantity * instrument.unit)
+    return ((-1 / ticks if instrument.inverse else ticks) * instrument.tick).quantize(Decimal("0.00000001"))
 
 
 def open_orders(state: TradingState, traded: Sequence[Instrument]) -> list[OrderView]:

@@ -116,7 +116,7 @@ class Shown:
             initial_cash=from_money(begun),
             cash=account.cash,
             equity=account.equity,
-            position=next(iter(positions.values())) if len(positions) == 1 else Decimal(0),
+            position=account.position,
             fees=account.fees,
             orders=self._tape.state.next_order_id - 1,
             open_orders=len(self._tape.state.orders),

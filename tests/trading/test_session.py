@@ -86,6 +86,28 @@ def test_rows_of_all_streams_come_in_the_order_in_which_they_are_known() -> None
     assert ties == ["A", "B", "A"]
 
 
+class TradesTwice(Strategy):
+    def on_bar(self, ctx, bar) -> None:
+        if bar.row in {0, 1} and bar.instrument == "A":
+            if bar.row:
+                ctx.sell(5, instrument="A")
+            else:
+                ctx.buy(3, instrument="A")
+
+
+def test_the_portfolio_of_a_session_has_the_position_of_its_instrument_and_none_of_several() -> None:
+    settings = {"long_only": False, "fee_rate": "0.001"}
+    alone = Backtest(made("A", 9), TradesTwice(), BacktestConfig(**settings))
+    alone.run()
+    result, _, session, _ = play([made("A", 9)], [TradesTwice()], SessionConfig(**settings))
+    assert result.position == session.portfolio().position == session.state().portfolio.position == Decimal(-2)
+    assert session.portfolio() == alone.portfolio()
+    result, _, session, _ = play([made("A", 9), made("B", 9)], [TradesTwice()], SessionConfig(**settings))
+    seen = session.portfolio()
+    assert (result.position, seen.position, seen.average_price, seen.price) == (None, None, None, None)
+    assert result.positions == {"A": Decimal(-2), "B": Decimal(0)}
+
+
 class OnlyB(Listens):
     subscribes = (bars("B"),)
 
