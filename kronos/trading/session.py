@@ -62,8 +62,7 @@ from kronos.trading.streams import Stream, kind_of_stream, on_time
 from kronos.trading.tape import Tape
 from kronos.trading.timeline import Timeline
 from kronos.trading.userstate import encode_user_state
-from kronos.trading.venue.bars import BarVenue
-from kronos.trading.venue.exchange import Exchange
+from kronos.trading.venue.exchange import MAKERS, Exchange, Makers
 
 __all__ = ["Session", "session_identity"]
 
@@ -71,7 +70,7 @@ __all__ = ["Session", "session_identity"]
 class Session(Shown):
     """One run of strategies over streams, which can be stopped before any row, shown, saved and restored."""
 
-    _on_bars: ClassVar[type[BarVenue]] = BarVenue
+    _makers: ClassVar[Makers] = MAKERS
 
     def __init__(
         self,
@@ -148,7 +147,7 @@ class Session(Shown):
         pen, limits = Pen(), [limits_of(each, self.session_config) for each in traded]
         self._coordinator = Coordinator(self.streams, self.timeline, numbers, traded)
         is_away = any(venue is not None for venue in self._venues)
-        exchange = Exchange(self.streams, {} if is_away else numbers, traded, rules, on_bars=self._on_bars)
+        exchange = Exchange(self.streams, {} if is_away else numbers, traded, rules, makers=self._makers)
         self._desk = Desk(
             self._coordinator, limits, self.routes, exchange, self._tape,
             latency=latency, isolate=self.session_config.isolate, venues=self._venues,

@@ -124,5 +124,5 @@ def test_what_is_played_is_much_and_ends_with_a_stop() -> None:
 
 def test_plain_steps_refuse_what_they_do_not_know() -> None:
     limited = SessionConfig(routes=(RouteConfig(order_rate=Rate(limit=1, period_ns=1)),))
-    with pytest.raises(InvalidInput, match="plain steps read bars, and know no limits of routes"):
+    with pytest.raises(InvalidInput, match="plain steps read bars and trades, and know no limits of routes"):
         PlainSession(streams_of(10, 1, 0), [One()], limited)

@@ -6,19 +6,22 @@ Rule: an oracle for tests: bars, and nothing travels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from kronos.errors import InvalidInput
 from kronos.trading.backtest import Backtest
 from kronos.trading.bars import Bar, Bars
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.desk import Desk
-from kronos.trading.plain.venue import PlainBarVenue
+from kronos.trading.plain.bars import PlainBarVenue
+from kronos.trading.plain.trades import PlainTradeVenue
 from kronos.trading.positions import cause_id
 from kronos.trading.seats import Seat
-from kronos.trading.venue.bars import BarVenue
+from kronos.trading.venue.exchange import Makers
 
-__all__ = ["PlainBacktest"]
+__all__ = ["PLAIN", "PlainBacktest"]
+
+PLAIN: Final = Makers(PlainBarVenue, PlainTradeVenue)
 
 
 class _PlainLoop:
@@ -58,7 +61,7 @@ class _PlainLoop:
 class PlainBacktest(Backtest):
     """A `Backtest` on the plain loop; what a strategy raises passes through."""
 
-    _on_bars: ClassVar[type[BarVenue]] = PlainBarVenue
+    _makers: ClassVar[Makers] = PLAIN
 
     def _build(self, rules: Any) -> None:
         super()._build(rules)

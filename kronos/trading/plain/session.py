@@ -1,9 +1,9 @@
-"""Several streams of bars, several strategies, and what travels between them, step by step.
+"""Several streams of bars and trades, several strategies, and what travels between them, step by step.
 
 Rule 1: all rows are put in order as one list of tuples; every moment is compared with that list, none is searched for.
 Rule 2: a step is what happens up to its row, in the order of time, a bar before what is due at the same time; then the
         row itself, for every strategy that hears it.
-Rule 3: an oracle for tests: bars, and no route with limits.
+Rule 3: an oracle for tests: bars and trades, and no route with limits.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from kronos.errors import InvalidInput
 from kronos.trading.bars import Bar, Bars
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.desk import Desk
-from kronos.trading.plain.venue import PlainBarVenue
+from kronos.trading.plain.loop import PLAIN
 from kronos.trading.positions import cause_id
 from kronos.trading.scheduled import TIMER
-from kronos.trading.seats import Seat
+from kronos.trading.seats import STOPPING, Seat
 from kronos.trading.session import Session
+from kronos.trading.streams import Trades
 from kronos.trading.tape import Tape
-from kronos.trading.venue.bars import BarVenue
-from kronos.trading.venue.exchange import Exchange
+from kronos.trading.ticks import TradeTick
+from kronos.trading.venue.exchange import Exchange, Makers
 
 __all__ = ["PlainSession"]
 
@@ -31,15 +32,17 @@ class _PlainSteps:
     """Plays steps; a row is (when it is known, when it happened, stream, its own number there)."""
 
     def __init__(
-        self, streams: Sequence[Bars], feed_ns: int, *, coordinator: Coordinator, desk: Desk, exchange: Exchange,
-        seats: Sequence[Seat], tape: Tape,
+        self, streams: Sequence[Bars | Trades], feed_ns: int, *, coordinator: Coordinator, desk: Desk,
+        exchange: Exchange, seats: Sequence[Seat], tape: Tape,
     ) -> None:  # fmt: skip
         self._streams, self._coordinator, self._desk, self._seats = streams, coordinator, desk, seats
         self._tape = tape
-        self._is_delayed = feed_ns > 0
-        closes = [(int(each) + bars.interval_ns) for bars in streams for each in bars.open_time]
-        places = [(place, index) for place, bars in enumerate(streams) for index in range(bars.rows)]
-        self._rows = sorted((at + feed_ns, at, *place) for at, place in zip(closes, places, strict=True))
+        self._rows = sorted(
+            (known + feed_ns, happened, place, index)
+            for place, stream in enumerate(streams)
+            for index, (known, happened) in enumerate(_times(stream))
+        )
+        self._is_delayed = any(known != happened for known, happened, *_ in self._rows)
         self._meets = sorted(
             (self._step_of(row, known), known[1], row, *known[2:])
             for row, known in enumerate(self._rows)
@@ -91,35 +94,59 @@ class _PlainSteps:
     def _show(self, seat: Seat, place: int, index: int, row: int) -> None:
         if seat.features is not None and seat.primary == place:
             seat.features.attach(seat.context)
-        bars = self._streams[place]
-        bar = Bar(
-            row=index,
-            time=self._rows[row][0],
-            open=int(bars.open[index]),
-            high=int(bars.high[index]),
-            low=int(bars.low[index]),
-            close=int(bars.close[index]),
-            volume=int(bars.volume[index]),
-            instrument=bars.instrument,
-            interval_ns=bars.interval_ns,
-        )
+        stream, time = self._streams[place], self._rows[row][0]
+        name = "on_bar" if isinstance(stream, Bars) else "on_trade"
+        event = _bar(stream, index, time) if isinstance(stream, Bars) else _trade(stream, index, time)
         try:
-            seat.strategy.on_bar(seat.context, bar)
-        except Exception as error:
-            self._desk.stop(seat, "on_bar", row, cause_id(row, 0), error)
+            getattr(seat.strategy, name)(seat.context, event)
+        except STOPPING as error:
+            self._desk.stop(seat, name, row, cause_id(row, 0), error)
+
+
+def _times(stream: Bars | Trades) -> list[tuple[int, int]]:
+    """Return when each row is known and when it happened, not before the row above it."""
+    if isinstance(stream, Bars):
+        return [(int(each) + stream.interval_ns,) * 2 for each in stream.open_time]
+    happened = stream.time.tolist()
+    return [(int(known), max(happened[: row + 1])) for row, known in enumerate(stream.available)]
+
+
+def _bar(bars: Bars, index: int, time: int) -> Bar:
+    return Bar(
+        row=index,
+        time=time,
+        open=int(bars.open[index]),
+        high=int(bars.high[index]),
+        low=int(bars.low[index]),
+        close=int(bars.close[index]),
+        volume=int(bars.volume[index]),
+        instrument=bars.instrument,
+        interval_ns=bars.interval_ns,
+    )
+
+
+def _trade(trades: Trades, index: int, time: int) -> TradeTick:
+    return TradeTick(
+        row=index,
+        time=time,
+        price=int(trades.price[index]),
+        quantity=int(trades.quantity[index]),
+        side=int(trades.side[index]),
+        instrument=trades.instrument,
+    )
 
 
 class PlainSession(Session):
     """A `Session` on plain steps."""
 
-    _on_bars: ClassVar[type[BarVenue]] = PlainBarVenue
+    _makers: ClassVar[Makers] = PLAIN
 
     def _build(self, rules: Any) -> None:
         super()._build(rules)
-        streams = [stream for stream in self.streams if isinstance(stream, Bars)]
+        streams = [stream for stream in self.streams if isinstance(stream, Bars | Trades)]
         limited = any(each.order_rate or each.cancel_rate for each in self.session_config.routes)
         if len(streams) != len(self.streams) or limited:
-            raise InvalidInput("plain steps read bars, and know no limits of routes", field="streams")
+            raise InvalidInput("plain steps read bars and trades, and know no limits of routes", field="streams")
         self._dispatch = _PlainSteps(  # type: ignore[assignment]
             streams, self.session_config.latency.feed_ns, coordinator=self._coordinator, desk=self._desk,
             exchange=self._exchange, seats=self._seats, tape=self._tape,

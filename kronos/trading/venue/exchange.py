@@ -7,7 +7,7 @@ trades, else its bars of the shortest interval.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 from kronos.errors import InvalidInput
 from kronos.trading.bars import Bars
@@ -23,7 +23,7 @@ from kronos.trading.venue.depth import BookVenue
 from kronos.trading.venue.rules import VenueRules
 from kronos.trading.venue.trades import TradeVenue
 
-__all__ = ["Exchange", "Matching"]
+__all__ = ["MAKERS", "Exchange", "Makers", "Matching"]
 
 
 class Matching(Protocol):
@@ -41,10 +41,20 @@ class Matching(Protocol):
     def rearm(self) -> None: ...
 
 
+class Makers(NamedTuple):
+    """What makes the venue on a stream: called with it, its instrument, the rules and `instrument`, the number."""
+
+    bars: Callable[..., Matching]
+    trades: Callable[..., Matching]
+
+
+MAKERS: Final = Makers(BarVenue, TradeVenue)
+
+
 class Exchange:
     """Matches on `streams`; `numbers` are the instruments' numbers by name, `traded` what they are.
 
-    `places` is the stream that fills the orders of each instrument; `on_bars` fills those on bars.
+    `places` is the stream that fills the orders of each instrument; `makers` make what fills them.
     """
 
     def __init__(
@@ -54,7 +64,7 @@ class Exchange:
         traded: Sequence[Instrument],
         rules: VenueRules,
         *,
-        on_bars: type[BarVenue] = BarVenue,
+        makers: Makers = MAKERS,
     ) -> None:
         self._by_stream: dict[int, Matching] = {}
         self._by_instrument: dict[int, Matching] = {}
@@ -65,9 +75,9 @@ class Exchange:
             place = min(mine, key=lambda place: _fineness(streams[place]))
             stream = streams[place]
             if isinstance(stream, Bars):
-                self._by_stream[place] = on_bars(stream, traded[number], rules, instrument=number)
+                self._by_stream[place] = makers.bars(stream, traded[number], rules, instrument=number)
             elif isinstance(stream, Trades):
-                self._by_stream[place] = TradeVenue(stream, traded[number], rules, instrument=number)
+                self._by_stream[place] = makers.trades(stream, traded[number], rules, instrument=number)
             elif isinstance(stream, Depth):
                 self._by_stream[place] = self._book(streams, place, traded[number], rules, number)
             else:
