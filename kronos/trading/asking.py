@@ -6,7 +6,7 @@ Rule 2: what is no request at all raises where it is made; what cannot be done i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, NamedTuple, Required, TypeAlias, TypedDict, Unpack, cast
@@ -17,6 +17,7 @@ from kronos.trading.instruments import Instrument
 from kronos.trading.margin import equity
 from kronos.trading.money import to_decimal
 from kronos.trading.tape import Tape
+from kronos.trading.words import told
 
 __all__ = ["WISHES_MAX", "Asked", "Asking", "Bracket", "Leg", "Pen", "Quantity", "Wish"]
 
@@ -60,15 +61,19 @@ WISHES_MAX: Final = 10_000
 """Requests that one call of a handler may make: more is a flood."""
 
 _ID_MAX: Final = 2**62
+_ENTRY: Final = '{"type": "limit", "limit": 92}'
 
 
 class Pen:
-    """How many orders were asked for in this step, by all strategies together: it makes their ids."""
+    """How many orders were asked for in this step, by all strategies together: it makes their ids.
 
-    __slots__ = ("asked",)
+    It `writes` while the session runs: what is asked for before or after that nobody would answer.
+    """
+
+    __slots__ = ("asked", "writes")
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.asked, self.writes = 0, False
 
 
 class Bracket(NamedTuple):
@@ -140,6 +145,8 @@ class Asking:
         self, side: str, quantity: Quantity, *, stop: Quantity, target: Quantity, entry: Asked | None = None
     ) -> Bracket:
         """Ask for an entry, and for a stop and a target that begin when it is filled and cancel one another."""
+        if entry is not None and not isinstance(entry, Mapping):
+            raise InvalidInput(f"bracket: entry {told(entry)}: give its terms, such as {_ENTRY}", field="entry")
         if side not in {"buy", "sell"}:
             raise InvalidInput(f"side {side!r} is neither buy nor sell", field="side")
         first = self._submit(side, quantity, entry)
@@ -236,6 +243,10 @@ class Asking:
         return order_id
 
     def _wish(self, wish: Wish) -> None:
+        if not self._pen.writes:
+            raise InvalidInput(
+                f"{wish[0]}: the session does not run: ask from a handler, such as on_bar", field=wish[0]
+            )
         if len(self.wishes) >= WISHES_MAX:
             raise InvalidInput(
                 f"more than {WISHES_MAX} orders, cancels and notes from one handler at row {self.row}", row=self.row

@@ -15,7 +15,7 @@ from kronos.trading.context import Context, Pen
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.features import FeatureRows, FeatureStore, declared
 from kronos.trading.routes import Routes
-from kronos.trading.strategy import Strategy
+from kronos.trading.strategy import Strategy, check_handlers
 from kronos.trading.streams import Stream, kind_of_stream
 from kronos.trading.tape import Tape
 from kronos.trading.unread import reads
@@ -42,6 +42,7 @@ class Seat:
         routes: Routes, store: FeatureStore,
     ) -> None:  # fmt: skip
         """Seat `strategy` before `streams` (numbers)."""
+        check_handlers(strategy)
         self.place, self.strategy = place, strategy
         origins = [origin for origin in range(len(routes.origins)) if routes.strategy(origin) == place]
         origins.sort(key=lambda origin: origin % len(routes.ids) != routes.default)

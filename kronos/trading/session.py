@@ -144,7 +144,7 @@ class Session(Shown):
         traded = list(self.instruments.values())
         numbers = {name: number for number, name in enumerate(self.instruments)}
         latency = self.session_config.latency
-        pen, limits = Pen(), [limits_of(each, self.session_config) for each in traded]
+        self._pen, limits = Pen(), [limits_of(each, self.session_config) for each in traded]
         self._coordinator = Coordinator(self.streams, self.timeline, numbers, traded)
         is_away = any(venue is not None for venue in self._venues)
         exchange = Exchange(self.streams, {} if is_away else numbers, traded, rules, makers=self._makers)
@@ -157,7 +157,7 @@ class Session(Shown):
         self._seats = [
             Seat(
                 place, strategy, subscribed(strategy, self.streams), self._coordinator,
-                pen=pen, tape=self._tape, routes=self.routes, store=self._store,
+                pen=self._pen, tape=self._tape, routes=self.routes, store=self._store,
             )
             for place, strategy in enumerate(self.strategies)
         ]  # fmt: skip
@@ -183,6 +183,14 @@ class Session(Shown):
         raises passes through.
         """
         stop = self._stop(until)
+        self._pen.writes = True
+        try:
+            self._run(stop)
+        finally:
+            self._pen.writes = False
+        return self.result()
+
+    def _run(self, stop: int) -> None:
         if not self._started:
             self._bootstrap()
         while self.row < stop:
@@ -198,7 +206,6 @@ class Session(Shown):
             self._keeper.after_chunk(end - row)
             if self._progress is not None:
                 self._progress(end - self.first_row, self.stop_row - self.first_row)
-        return self.result()
 
     def trace(self, row: int) -> list[Stage]:
         """Run to `row`, dispatch it, and return the stages of its step in the order in which they happened.

@@ -7,8 +7,9 @@ Rule 3: it imports nothing of an exchange, a clock or the engine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -18,8 +19,9 @@ from kronos.trading.context import Context
 from kronos.trading.events import OrderFilled, OrderReport, SplitApplied, TimerFired
 from kronos.trading.ticks import BookTick, QuoteTick, TradeTick
 from kronos.trading.views import Subscription
+from kronos.trading.words import told
 
-__all__ = ["NoParams", "Strategy", "params_from_text", "set_user_state", "user_state"]
+__all__ = ["NoParams", "Strategy", "check_handlers", "params_from_text", "set_user_state", "user_state"]
 
 
 class NoParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,6 +86,30 @@ class Strategy:
 
     def on_stop(self, ctx: Context) -> None:
         """Called once after the last bar; orders from here are denied."""
+
+
+def check_handlers(strategy: Strategy) -> None:
+    """Refuse handlers that calling does not run: `async def`, and those with a `yield`."""
+    for name in _HANDLERS:
+        handler = getattr(strategy, name)
+        if not callable(handler):
+            raise InvalidInput(f"{type(strategy).__name__}.{name} is {told(handler)}, no function", field=name)
+        kinds = [kind for kind, asks in _NOT_RUN.items() if asks(handler)]
+        if kinds:
+            raise InvalidInput(
+                f"{type(strategy).__name__}.{name} is {kinds[0]}: it would never run; make it a plain function that "
+                "asks with ctx.buy and the like",
+                field=name,
+                value=kinds[0],
+            )
+
+
+_HANDLERS: Final = tuple(name for name in vars(Strategy) if name.startswith("on_"))
+_NOT_RUN: Final[dict[str, Callable[[Any], bool]]] = {
+    "a coroutine function": inspect.iscoroutinefunction,
+    "an asynchronous generator": inspect.isasyncgenfunction,
+    "a generator (it yields)": inspect.isgeneratorfunction,
+}
 
 
 def user_state(strategy: Strategy) -> Any:

@@ -23,7 +23,7 @@ from kronos.trading import (
     state_at,
     verify,
 )
-from kronos.trading.events import IntentRaised, OrderDenied, OrderFilled, RiskDecided
+from kronos.trading.events import IntentRaised, OrderDenied, OrderFilled, RiskDecided, StrategyStopped
 from kronos.trading.journal import decode_segment
 from kronos.trading.state import encode_state
 from kronos.trading.views import bars
@@ -106,6 +106,55 @@ def test_the_portfolio_of_a_session_has_the_position_of_its_instrument_and_none_
     seen = session.portfolio()
     assert (result.position, seen.position, seen.average_price, seen.price) == (None, None, None, None)
     assert result.positions == {"A": Decimal(-2), "B": Decimal(0)}
+
+
+def test_handlers_that_calling_does_not_run_are_refused_when_the_session_is_made() -> None:
+    async def waits(self, ctx, bar):
+        ctx.buy(1)
+
+    def yields(self, ctx, bar):
+        yield ctx.buy(1)
+
+    async def both(self, ctx, bar):
+        yield ctx.buy(1)
+
+    for handler, words in (
+        (waits, "a coroutine"),
+        (yields, "a generator"),
+        (both, "an asynchronous gen"),
+        (5, "5, no"),
+    ):
+        for name in ("on_bar", "on_start", "on_fill"):
+            with pytest.raises(InvalidInput, match=f"Some.{name} is {words}"):
+                play([made("A", 9)], [type("Some", (Strategy,), {name: handler})()])
+
+
+def test_what_is_asked_outside_a_run_is_refused_and_leaves_no_trace() -> None:
+    class Keeps(Strategy):
+        def on_bar(self, ctx, bar) -> None:
+            kept.append(ctx)
+
+    kept = []
+    session = Session([made("A", 9)], [Keeps()], SessionConfig())
+    session.run(Position(5))
+    for ask in (lambda ctx: ctx.buy(1), lambda ctx: ctx.cancel(1), lambda ctx: ctx.note("x")):
+        with pytest.raises(InvalidInput, match="the session does not run: ask from a handler"):
+            ask(kept[0])
+    assert kept[0].position == 0
+    result = session.run()
+    assert (result.finished, result.orders) == (True, 0)
+    with pytest.raises(InvalidInput, match="buy: the session does not run"):
+        kept[0].buy(1)
+
+
+def test_a_bracket_whose_entry_is_no_terms_stops_its_strategy_alone() -> None:
+    class Asks(Strategy):
+        def on_bar(self, ctx, bar) -> None:
+            ctx.bracket("buy", 1, stop=1, target=2, entry="limit")
+
+    _, records, _, _ = play([made("A", 9)], [Asks(), Listens()])
+    (stopped,) = of(records, StrategyStopped)
+    assert stopped.message.startswith("bracket: entry 'limit': give its terms")
 
 
 class OnlyB(Listens):
