@@ -217,3 +217,16 @@ def test_queues_and_touches_equal_plain_python(seed):
         100,
     )
     assert next_touch_depth(stream.side, stream.price, stream.quantity, 10, 100, 97, 103) == found
+
+
+def test_an_order_walks_the_book_as_it_stood_though_a_fill_before_it_let_a_child_begin():
+    floor = on([*BOTH, (20, ASK, 101, 0), (20, ASK, 100, 90), (30, ASK, 101, 8), (40, BID, 90, 1)])
+    parent = floor.give(3, at=15)
+    floor.give(-3, at=15, kind="limit", limit=200, parent=parent)
+    floor.give(4, at=15)
+    floor.until(7)
+    floor.give(92, at=35)
+    floor.until(9)
+    assert floor.filled[:2] == [(1, 3, 101, "book_walk"), (3, 4, 102, "book_walk")]
+    assert floor.tape.state.taken[0][0] == (ASK, 102, 4, 5)
+    assert floor.filled[2:] == [(4, 90, 100, "book_walk"), (4, 2, 101, "book_walk")]

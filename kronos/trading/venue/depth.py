@@ -1,6 +1,7 @@
 """The simulated venue on a book: takers walk its levels, makers wait in the queue of theirs.
 
-Rule 1: an order takes from the book as it stood when it came; the fill is known with the feed's next row.
+Rule 1: an order takes from the book as it stood when it came; the fill is known with the feed's next row.  What comes
+        because of a fill looks at a book of its own: the one that is met stays where it stands.
 Rule 2: what was taken is gone for the next order, until the feed sets the level again.
 Rule 3: who rests fills at its own price: when the other side comes to it, when a trade passes it, or when what stood
         before it has been traded or, as the queue's rule has it, cancelled.
@@ -9,19 +10,24 @@ Rule 4: a stop is met by its own side of the book: a buy by a bid at its stop, a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from kronos.trading.columns import Int64s
-from kronos.trading.events import LevelsTaken, OrderRejected, OrderTriggered
+from kronos.trading.events import LevelsTaken, OrderFilled, OrderRejected, OrderTriggered
 from kronos.trading.instruments import Instrument
 from kronos.trading.orders import Order
 from kronos.trading.streams import ASK, BID, Depth, Trades
+from kronos.trading.tape import Tape
 from kronos.trading.terms import Terms
 from kronos.trading.venue.answers import Answers, exchange_times, rests, waits
 from kronos.trading.venue.rules import VenueRules
+
+if TYPE_CHECKING:
+    from kronos.trading.fast.ladder import Ladder
 
 __all__ = ["BookTrades", "BookVenue"]
 
@@ -46,7 +52,7 @@ class BookVenue(Answers):
         from kronos.trading.fast import ladder, queues
 
         self._depth, self._trades, self._kernels = depth, trades, queues
-        self._ladder = ladder.Ladder(depth)
+        self._ladder, self._aside, self._is_meeting = ladder.Ladder(depth), ladder.Ladder(depth), False
         self._trade_time = exchange_times(trades.time) if trades is not None else _NONE
         self._places: dict[int, tuple[int, Int64s]] = {}
         self.on_trades = BookTrades(self)
@@ -58,22 +64,28 @@ class BookVenue(Answers):
 
     # -- the book as orders find it
 
-    def _stand_at(self, at: int) -> None:
-        """Let the book be what it was at time `at`."""
-        self._ladder.advance(int(np.searchsorted(self._time, at, side="right")))
+    def attach(self, tape: Tape, on_fill: Callable[[OrderFilled], None]) -> None:
+        """Write to `tape` from now on; `on_fill` hears every fill before the next thing happens."""
+        self._is_meeting = False
+        super().attach(tape, on_fill)
+
+    def _book_at(self, at: int) -> Ladder:
+        """Return the book as it was at time `at`."""
+        ladder = self._aside if self._is_meeting else self._ladder
+        ladder.advance(int(np.searchsorted(self._time, at, side="right")))
+        return ladder
 
     def _crosses(self, order: Order, at: int, last: int) -> bool:
-        self._stand_at(at)
-        best = self._ladder.ask if order.quantity > 0 else self._ladder.bid
+        book = self._book_at(at)
+        best = book.ask if order.quantity > 0 else book.bid
         return best is not None and (order.terms.limit - best[0]) * order.quantity >= 0
 
     def _ahead_at(self, order: Order, terms: Terms, at: int) -> int:
         """Return the quantity that stands at an order's price, ours of before included."""
         if not terms.limit:
             return 0
-        self._stand_at(at)
         side = BID if order.quantity > 0 else ASK
-        return self._ladder.quantity(side, terms.limit) + self._own_ahead(order, terms.limit)
+        return self._book_at(at).quantity(side, terms.limit) + self._own_ahead(order, terms.limit)
 
     def accept(self, order: Order, row: int, cause: int, last: int, at: int) -> None:
         """Take a submitted order at time `at` (ns UTC), or reject one that a book cannot serve."""
@@ -142,6 +154,7 @@ class BookVenue(Answers):
     def meet(self, index: int, row: int, cause: int) -> None:
         """Let depth row `index` meet the orders that came before it; `cause` is its position."""
         self._stand(index, row, cause)
+        self._is_meeting = True
         self._expire()
         there = [order for order in self._orders if not order.held and self._first(order) <= index]
         self._ladder.advance(index)
@@ -159,6 +172,7 @@ class BookVenue(Answers):
                     self._trigger(order)
                 elif rests(order):
                     self._come_to(order)
+        self._is_meeting = False
         self.rearm()
 
     def _walk(self, order: Order, assumption: str) -> None:
@@ -200,7 +214,6 @@ class BookVenue(Answers):
             ahead = self._ahead_at(order, order.terms, self._now)
             causes = (order.cause, self._market)
             self._tape.write(OrderTriggered, self._row, order.origin, causes, order.id, "stop", self._now, ahead)
-            self._ladder.advance(self._index + 1)
 
     def _come_to(self, order: Order) -> None:
         """Fill an order that rests with what the other side brings to its price."""
