@@ -58,7 +58,7 @@ from kronos.trading.showing import Shown
 from kronos.trading.stages import Stage, watched
 from kronos.trading.state import TradingState, decode_state, encode_state
 from kronos.trading.strategy import Strategy, set_user_state
-from kronos.trading.streams import Stream, kind_of_stream, on_time
+from kronos.trading.streams import Stream, check_streams, kind_of_stream, on_time
 from kronos.trading.tape import Tape
 from kronos.trading.timeline import Timeline
 from kronos.trading.userstate import encode_user_state
@@ -97,6 +97,7 @@ class Session(Shown):
             raise InvalidInput(
                 "a session needs a stream and a strategy", field="streams" if not streams else "strategies"
             )
+        check_streams(streams)
         self._given = tuple(streams)
         streams, self.dropped = on_time(streams, config.late)
         self.streams, self.strategies, self.session_config = tuple(streams), tuple(strategies), config

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 import msgspec
 import numpy as np
 
+from kronos.errors import InvalidInput
 from kronos.trading import bars
 from kronos.trading.bars import Bars
 from kronos.trading.columns import Int64s, own_columns
@@ -28,6 +29,7 @@ __all__ = [
     "Quotes",
     "Stream",
     "Trades",
+    "check_streams",
     "kind_of_stream",
     "on_time",
 ]
@@ -127,6 +129,38 @@ def on_time(streams: Sequence[Stream], late: str) -> tuple[list[Stream], dict[st
                 dropped[f"{kind} of {stream.instrument}"] = count
         found.append(kept)
     return found, dropped
+
+
+def check_streams(streams: Sequence[Stream]) -> None:
+    """Refuse one stream given twice, trades and books with a price that is not above 0, and a quantity below 0.
+
+    Raises `InvalidInput` with the stream and its first such row.
+    """
+    known: set[tuple[str, str, str, int]] = set()
+    for stream in streams:
+        kind = kind_of_stream(stream)
+        name = f"{kind} of {stream.instrument}"
+        key = (kind, stream.instrument, stream.dataset, stream.interval_ns if isinstance(stream, Bars) else 0)
+        if key in known:
+            raise InvalidInput(f"streams: {name} ({stream.dataset}) are given twice: give each once", field="streams")
+        known.add(key)
+        for column, least in _LEAST.get(kind, {}).items():
+            values = getattr(stream, column)
+            if values.shape[0] and values.min() < least:
+                row = int((values < least).argmax())
+                raise InvalidInput(
+                    f"{name}: {column} {values[row]} at row {row} is below {least}: leave the row out or correct it",
+                    field=f"{kind}.{column}",
+                    value=str(values[row]),
+                )
+
+
+_LEAST: Final[Mapping[str, Mapping[str, int]]] = {
+    "trades": {"price": 1, "quantity": 0},
+    "quotes": {"bid": 0, "ask": 0, "bid_quantity": 0, "ask_quantity": 0},
+    "depth": {"price": 1, "quantity": 0},
+}
+"""The least that a column may hold, in ticks and steps."""
 
 
 def kind_of_stream(stream: Stream) -> str:

@@ -26,6 +26,7 @@ from kronos.trading import (
 from kronos.trading.events import IntentRaised, OrderDenied, OrderFilled, RiskDecided, StrategyStopped
 from kronos.trading.journal import decode_segment
 from kronos.trading.state import encode_state
+from kronos.trading.streams import Trades as TradesStream
 from kronos.trading.views import bars
 
 KEY = b"k" * 32
@@ -155,6 +156,27 @@ def test_a_bracket_whose_entry_is_no_terms_stops_its_strategy_alone() -> None:
     _, records, _, _ = play([made("A", 9)], [Asks(), Listens()])
     (stopped,) = of(records, StrategyStopped)
     assert stopped.message.startswith("bracket: entry 'limit': give its terms")
+
+
+def test_streams_with_values_that_no_market_has_and_streams_given_twice_are_refused() -> None:
+    def ticks(*, price: int = 100, quantity: int = 5) -> TradesStream:
+        def column(*values: int) -> np.ndarray:
+            return np.array(values, dtype=np.int64)
+
+        times = column(START_NS, START_NS + 1)
+        return TradesStream(
+            dataset="t", instrument="A", tick=Decimal("0.01"), volume_step=Decimal(1), time=times, available=times,
+            source=column(1, 2), price=column(100, price), quantity=column(5, quantity), side=column(1, 1),
+        )  # fmt: skip
+
+    Session([ticks(), made("A", 9), made("A", 9, seed=2)], [Listens()], SessionConfig())
+    for streams, words in (
+        ([ticks(price=0)], "trades of A: price 0 at row 1 is below 1"),
+        ([ticks(quantity=-5)], "trades of A: quantity -5 at row 1 is below 0"),
+        ([made("A", 9), made("A", 9)], "streams: bars of A .* are given twice"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            Session(streams, [Listens()], SessionConfig())
 
 
 class OnlyB(Listens):
