@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 from functools import cache
@@ -19,6 +20,7 @@ from kronos.core.events import Kind
 from kronos.core.options import StepOptions
 from kronos.core.state import Phase
 from kronos.engine.context import StepContext
+from tests.terminal import type_here
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").rglob("*.md")])
@@ -95,6 +97,28 @@ def test_the_example_of_the_readme_runs_as_printed(database_url, tmp_path):
     )
     assert ran.returncode == 0, ran.stderr
     assert float(ran.stdout) == pytest.approx(104 / 101.5 - 1)
+
+
+def test_the_trading_commands_of_the_readme_run_as_printed(database_url, tmp_path):
+    from kronos import Kronos
+    from kronos.market.sample import import_sample
+
+    printed = text_of("README.md").partition("### Trading")[2].partition("```sh\n")[2].partition("```")[0]
+    commands = [words for line in printed.splitlines() if (words := shlex.split(line, comments=True))]
+    assert [words[0] for words in commands] == ["kronos", "kronos", "kronos", "python"]
+    environment = {**os.environ, "DATABASE_URL": database_url, "KRONOS_DATA_DIR": str(tmp_path / "data")}
+    with Kronos.open(database_url=database_url, data_dir=tmp_path / "data") as app:
+        import_sample(app.catalog, "AAPL")
+    shown = []
+    for words in commands[:3]:
+        done = type_here(*words[1:], folder=tmp_path, environment=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        shown.append(done.stdout)
+    assert "status   completed" in shown[0]
+    assert re.search(r"^findings +0$", shown[2], re.MULTILINE)
+    alone = {**environment, "PYTHONPATH": str(ROOT), "DATABASE_URL": "postgresql://nowhere.invalid/none"}
+    subprocess.run([sys.executable, *commands[3][1:]], cwd=tmp_path, env=alone, timeout=180, check=True)
+    assert (tmp_path / "out" / "report.html").is_file()
 
 
 def test_the_workflow_of_the_tutorial_runs_as_printed(database_url, tmp_path, monkeypatch):

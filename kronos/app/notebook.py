@@ -28,7 +28,7 @@ from kronos.trading.bars import Bars
 from kronos.trading.config import BacktestConfig
 from kronos.trading.journal import MemoryRecorder
 from kronos.trading.making import copied_strategy, new_strategy
-from kronos.trading.money import to_decimal
+from kronos.trading.reference import InstrumentConfig
 from kronos.trading.strategy import Strategy, user_state
 from kronos.trading.userstate import differing_path
 
@@ -94,7 +94,8 @@ def backtest(
 
     `strategy` is a class, "module:Class", or an instance, which runs as it is now and is left untouched: what ran is
     `outcome.run.strategy`.  `settings` are the fields of `ImportOptions` (such as
-    `mapping={"close": "Adj Close"}`, `gaps="accept"`, `tick=`) and of `BacktestConfig` (such as `long_only=False`).
+    `mapping={"close": "Adj Close"}`, `gaps="accept"`, `tick=`) and of `BacktestConfig` (such as `long_only=False`);
+    `instrument` is a name or an `InstrumentConfig`.
     Raises `DataError` naming column and row of what cannot be read, `InvalidInput` for an unknown setting.
     """
     prepared, bars, config = prepared_frame(frame, cash=cash, fee_rate=fee_rate, **settings)
@@ -121,10 +122,7 @@ def prepared_frame(
     dataset = prepared.dataset(leaves_of(prepared.kind, prepared.columns))
     bars = stream_of(dataset, prepared.columns, splits=prepared.splits, price_max=prepared.price_max)
     assert isinstance(bars, Bars), "bars were prepared"
-    config = BacktestConfig(
-        cash=to_decimal(cash, field="cash"), fee_rate=to_decimal(fee_rate, field="fee_rate"), **rules
-    )
-    return prepared, bars, config
+    return prepared, bars, BacktestConfig(cash=cash, fee_rate=fee_rate, **rules)  # type: ignore[arg-type]  # settled
 
 
 def _sorted(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -134,18 +132,14 @@ def _sorted(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         if name not in _DATA | rules:
             known = ", ".join(sorted(_DATA | rules | {"params"}))
             raise InvalidInput(f"there is no setting {name!r}; there are: {known}", field=name, value=name)
-    decimals = {
-        field.name for kind in (ImportOptions, BacktestConfig) for field in msgspec.structs.fields(kind)
-        if "Decimal" in str(field.type)
-    }  # fmt: skip
-    exact = {
-        name: to_decimal(value, field=name) if name in decimals and value is not None else value
-        for name, value in settings.items()
-    }
-    return (
-        {name: value for name, value in exact.items() if name in _DATA},
-        {name: value for name, value in exact.items() if name in rules},
-    )
+    data = {name: value for name, value in settings.items() if name in _DATA}
+    own = {name: value for name, value in settings.items() if name in rules}
+    traded = settings.get("instrument")
+    if isinstance(traded, InstrumentConfig):
+        data["instrument"] = traded.id
+    else:
+        own.pop("instrument", None)  # the name of what is traded, which says nothing else of it
+    return data, own
 
 
 def made_strategy(given: type[Strategy] | Strategy | str, params: Any) -> Strategy:

@@ -21,6 +21,7 @@ from kronos.market.prepared import Prepared
 from kronos.market.quality import check_gaps, check_prices, check_times, find_gaps, find_jumps
 from kronos.trading.bars import Split
 from kronos.trading.columns import Int64s
+from kronos.trading.settling import settle
 
 __all__ = ["ImportOptions", "prepare_bars"]
 
@@ -50,6 +51,7 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse values that no import can mean."""
         if self.gaps not in {"refuse", "accept"}:
             raise InvalidInput(f"gaps: {self.gaps!r} is neither refuse nor accept", field="gaps", value=self.gaps)
+        settle(self)
         if self.calendar is not None and self.calendar not in CALENDARS:
             raise InvalidInput(
                 f"calendar: {self.calendar!r} is none of {', '.join(CALENDARS)}", field="calendar", value=self.calendar

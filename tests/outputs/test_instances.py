@@ -10,6 +10,7 @@ import kronos
 from kronos.errors import Conflict, InvalidInput
 from kronos.market.strategies import load_strategy
 from kronos.trading import SmaCross
+from kronos.trading.reference import InstrumentConfig
 from tests.outputs.sized import Constructed, Demanding, Forgetful, Named, Peeking, Sized, WithParams
 from tests.outputs.test_notebook import walk
 
@@ -119,3 +120,26 @@ def test_params_and_trades_of_a_wrong_type_are_refused_in_one_line():
         kronos.backtest(walk(50), SmaCross, params=5)
     with pytest.raises(InvalidInput, match="trade: 'x' is no whole number"):
         kronos.backtest(walk(50), Sized).trace("x")
+
+
+def test_settings_of_a_wrong_type_are_refused_in_one_line_and_numbers_are_taken_as_written():
+    for wrong, message in (
+        ({"splits": "x"}, "splits: 'x' does not fit: Expected `array`, got `str`; give a tuple of Split"),
+        ({"long_only": "no"}, "long_only: 'no' does not fit: Expected `bool`, got `str`; give bool"),
+        ({"risk": {"drawdown": 0.2}}, "risk: .* does not fit: Object contains unknown field `drawdown`"),
+        ({"mapping": "Close"}, "mapping: 'Close' does not fit"),
+        ({"instrument": 5}, "instrument: 5 does not fit"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            kronos.backtest(walk(50), Sized, **wrong)
+    limited = kronos.backtest(walk(200), with_size(Sized(), 7), risk={"position_max": 3}, slippage_bps=2.5)
+    assert limited.orders()["reason"].tolist() == ["position_limit"]
+
+
+def test_an_instrument_is_a_name_or_all_that_is_known_of_it():
+    known = InstrumentConfig(id="GOLD", venue="COMEX", tick="0.01", lot="0.5", fee_rate=0.01)
+    outcome = kronos.backtest(walk(200), with_size(Sized(), "1.5"), instrument=known)
+    assert set(outcome.orders()["instrument"]) == {"GOLD"}
+    assert outcome.fills()["quantity"].tolist() == [1.5]
+    assert outcome.result.fees > 0
+    assert kronos.backtest(walk(200), Sized, instrument="SILVER").result.instrument == "SILVER"
