@@ -27,7 +27,10 @@ from kronos.trading import (
 from kronos.trading.indicators import Atr, Rsi, Sma
 from kronos.trading.streams import ASK, BID, Trades
 from kronos.trading.views import bars as bars_of
+from kronos.trading.views import book as book_of
+from kronos.trading.views import quotes as quotes_of
 from kronos.trading.views import trades as trades_of
+from tests.trading.test_sessions_of_ticks import Maker, Taker, market
 
 ROWS = 9_000
 
@@ -180,11 +183,46 @@ def several(*, latency: Latency, streams: tuple) -> list[str]:
     return [result.core_chain, result.user_chain]
 
 
+class Looks(Taker):
+    """Takes at looks at the book, with a stop and a target behind it, and keeps the book's words by level."""
+
+    subscribes = (quotes_of("X"), book_of("X"))
+
+    def on_start(self, ctx) -> None:
+        super().on_start(ctx)
+        self.levels: dict[int, set[str]] = {}
+
+    def on_quote(self, ctx, quote) -> None:
+        super().on_quote(ctx, quote)
+        if self.looks % 70 == 0:
+            price, far = ctx.instrument.price, 3 + self.looks % 4
+            ctx.bracket("buy", "0.02", stop=price(quote.bid - far), target=price(quote.ask + far))
+
+    def on_book(self, ctx, update) -> None:
+        if update.row % 50 == 0:
+            self.levels.setdefault(update.row % 7, set()).add(f"{update.row % 11} deep")
+
+
+def booked(*, latency: Latency) -> list[str]:
+    """Play a maker and a taker on a book whose queues trades and cancels move, the latter by a drawn part."""
+    recorder = MemoryRecorder()
+    config = SessionConfig(
+        long_only=False, check_cash=False, fee_rate=Decimal("0.001"), queue="probable", latency=latency
+    )
+    run = Session(market(6_000), [Maker(), Looks()], config, recorder=recorder, clock=time.monotonic_ns, key=b"k" * 32)
+    result = run.run()
+    assert result.orders > 50
+    assert verify([segment.data for segment in recorder.segments]).hex() == result.core_chain
+    return [result.core_chain, result.user_chain]
+
+
 TRAVEL = Latency(feed_ns=3_000_000, order_ns=70_000_000_000, report_ns=1_000_000)
 SESSIONS = {
     "two strategies": lambda: several(latency=Latency(), streams=(walk(),)),
     "two strategies, latency": lambda: several(latency=TRAVEL, streams=(walk(),)),
     "two strategies, trades and bars, latency": lambda: several(latency=TRAVEL, streams=(walk(), ticks())),
+    "a book and its trades": lambda: booked(latency=Latency()),
+    "a book and its trades, latency": lambda: booked(latency=Latency(feed_ns=1, order_ns=9_000, report_ns=4_000)),
 }
 
 UNSTABLE = {"a set's order": (Unstable, {}, ())}
