@@ -86,6 +86,6 @@ class Corporate:
         self._desk.sending.drop("instrument", number, row, gone, "delisted")
         for order in list(tape.state.orders.values()):
             if order.instrument == number and order.id in tape.state.orders:
-                self._venue.cancel(order, row, gone, "delisted")
+                self._venue.cancel(order, row, gone, "delisted", at=at)
         self._desk.tell(row, heard)
         self._venue.rearm()

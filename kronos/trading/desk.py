@@ -171,7 +171,7 @@ class Desk:
         state, tape = self._tape.state, self._tape
         for order in list(state.orders.values()):
             if state.owners[order.origin] == account and order.id in state.orders and order.phase in _WORKING:
-                self._venue.cancel(order, row, cause, "margin_called")
+                self._venue.cancel(order, row, cause, "margin_called", at=self._coordinator.now_ns)
         origin = state.owners.index(account)
         seat = self.seats[self._routes.strategy(origin)]
         for number, holding in sorted(state.accounts[account].holdings.items()):

@@ -159,7 +159,7 @@ class Intents:
             return
         order = tape.state.orders[order_id]
         if action == "cancel":
-            self._venue.cancel(order, row, cause, reason)
+            self._venue.cancel(order, row, cause, reason, at=at)
         elif action == "modify":
             self._venue.replace(order, row, cause, quantity, terms or order.terms, at=at)
         elif terms is None:
@@ -175,7 +175,7 @@ class Intents:
             kind = REPLACE if entry.action == "modify" else entry.action
             self._tape.write(CommandRefused, row, entry.origin, (cause,), entry.order_id, kind, words)
         elif entry.action == "cancel":
-            self._venue.cancel(order, row, cause, entry.name)
+            self._venue.cancel(order, row, cause, entry.name, at=at)
         elif entry.action == "modify":
             self._venue.replace(order, row, cause, entry.quantity, entry.terms or order.terms, at=at)
         else:

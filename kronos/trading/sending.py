@@ -152,7 +152,7 @@ class Sending:
             )  # fmt: skip
             return
         if command.kind == CANCEL:
-            exchange.cancel(order, row, cause, "requested")
+            exchange.cancel(order, row, cause, "requested", at=at)
         elif command.kind == NEW:
             exchange.accept(order, row, cause, self._coordinator.price(order.instrument), at)
         elif abs(command.quantity) <= abs(order.filled):

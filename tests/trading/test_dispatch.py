@@ -190,3 +190,27 @@ def test_a_strategy_that_raises_inside_a_bar_does_not_let_the_orders_of_another_
     sold = {fill.order_id: fill.causes[1] for fill in of(records, OrderFilled) if fill.quantity < 0}
     assert set(sold.values()) == {cause_id(2, 0)}
     assert len(sold) == 2
+
+
+class TakesBack(Strategy):
+    """Buys more than trades, with a stop and a target behind it, and takes back what is left at the eighth trade."""
+
+    subscribes = (trades("X"),)
+
+    def on_trade(self, ctx, trade) -> None:
+        if trade.row == 0:
+            ctx.bracket("buy", 5, stop=90, target=110, entry={"type": "limit", "limit": 100})
+        if trade.row == 7:
+            ctx.cancel(1)
+
+
+@pytest.mark.parametrize("order_ns", [0, 1])
+def test_children_begin_when_their_parent_is_taken_back_not_when_a_row_was_last_looked_at(order_ns) -> None:
+    price = np.array([100, 99, 105, 105, 105, 105, 105, 105, 105, 105])
+    stream = msgspec.structs.replace(traded(range(1, 11)), price=price)
+    begun = [
+        each for each in of(played([stream], TakesBack(), latency=Latency(order_ns=order_ns)), OrderTriggered)
+        if each.by == "parent"
+    ]  # fmt: skip
+    assert [each.order_id for each in begun] == [2, 3]
+    assert {each.at for each in begun} == {START_NS + 8 * SECOND_NS + order_ns}

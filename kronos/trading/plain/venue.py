@@ -106,17 +106,17 @@ class PlainVenue:
         """Take an order at time `at` (ns UTC), or say why not."""
         if order.terms.post_only and self._would_take(order, at, last):
             self._tape.write(OrderRejected, row, order.origin, (cause,), order.id, "post_only_would_cross")
-            self._release(order, row, cause)
+            self._release(order, row, cause, at)
             return
         queue = self._queue(order, order.terms, at)
         self._tape.write(OrderAccepted, row, order.origin, (cause,), order.id, at, queue)
         if self._rules.prevents_self_trade and self._meets_own(order):
-            self.cancel(order, row, order.cause, "self_trade")
+            self.cancel(order, row, order.cause, "self_trade", at=at)
 
-    def cancel(self, order: Order, row: int, cause: int, reason: str) -> None:
-        """Take an order off, and its children."""
+    def cancel(self, order: Order, row: int, cause: int, reason: str, *, at: int | None = None) -> None:
+        """Take an order off at time `at`, or that of the row that is met, and its children."""
         self._tape.write(OrderCancelled, row, order.origin, (cause,), order.id, reason)
-        self._release(order, row, cause)
+        self._release(order, row, cause, self._now if at is None else at)
 
     def replace(self, order: Order, row: int, cause: int, quantity: int, terms: Terms, *, at: int) -> None:
         """Change an order: for less at the same price it keeps its place."""
@@ -136,16 +136,16 @@ class PlainVenue:
                 return True
         return False
 
-    def _release(self, order: Order, row: int, cause: int) -> None:
-        """Let the children of an order that has ended begin with as much as it filled, or end with it."""
+    def _release(self, order: Order, row: int, cause: int, at: int) -> None:
+        """Let the children of an order that ended at time `at` begin with as much as it filled, or end with it."""
         for child in [each for each in self._tape.state.orders.values() if each.held and each.terms.parent == order.id]:
             if order.filled == 0:
-                self.cancel(child, row, cause, "parent")
+                self.cancel(child, row, cause, "parent", at=at)
                 continue
             most = abs(order.filled)
             if abs(child.left) > most:
                 self._tape.write(OrderAdjusted, row, child.origin, (cause,), child.id, sign(child) * most)
-            place = self._place(child, child.terms, self._now)
+            place = self._place(child, child.terms, at)
             self._tape.write(OrderTriggered, row, child.origin, (cause,), child.id, "parent", *place)
 
     # -- a row
@@ -159,7 +159,7 @@ class PlainVenue:
             end = {"GTD": order.terms.until, "DAY": day - day % DAY_NS + DAY_NS}.get(tif)
             if end is not None and end <= self._now and self._is_there(order):
                 self._tape.write(OrderExpired, self._row, order.origin, (self._market,), order.id, tif)
-                self._release(order, self._row, self._market)
+                self._release(order, self._row, self._market, self._now)
 
     def _end_immediate(self, orders: list[Order]) -> None:
         for order in orders:
@@ -196,7 +196,7 @@ class PlainVenue:
         cause = cause_id(self._row, fill.sub)
         self._reduce_group(order, cause)
         if order.left == 0:
-            self._release(order, self._row, cause)
+            self._release(order, self._row, cause, self._now)
         self._on_fill(fill)
         return lots
 

@@ -97,17 +97,17 @@ class Answers:
         """Take a submitted order at time `at` (ns UTC), or reject one that must not take liquidity and would."""
         if order.terms.post_only and self._crosses(order, at, last):
             self._tape.write(OrderRejected, row, order.origin, (cause,), order.id, "post_only_would_cross")
-            self._ended(order, row, cause)
+            self._ended(order, row, cause, at)
             return
         ahead = self._ahead_at(order, order.terms, at)
         self._tape.write(OrderAccepted, row, order.origin, (cause,), order.id, at, ahead)
         if self._rules.prevents_self_trade and self._meets_own(order):
-            self.cancel(order, row, order.cause, "self_trade")
+            self.cancel(order, row, order.cause, "self_trade", at=at)
 
-    def cancel(self, order: Order, row: int, cause: int, reason: str) -> None:
-        """Take an order off, and what hangs on it."""
+    def cancel(self, order: Order, row: int, cause: int, reason: str, *, at: int | None = None) -> None:
+        """Take an order off at time `at` (None: that of the row that is met), and what hangs on it."""
         self._tape.write(OrderCancelled, row, order.origin, (cause,), order.id, reason)
-        self._ended(order, row, cause)
+        self._ended(order, row, cause, self._now if at is None else at)
 
     def replace(self, order: Order, row: int, cause: int, quantity: int, terms: Terms, *, at: int) -> None:
         """Put an order on other terms at time `at`: it keeps its place only at the same price and for no more."""
@@ -177,7 +177,7 @@ class Answers:
         for order in list(self._orders):
             if self._is_there(order) and self._expiry(order) <= self._now:
                 self._tape.write(OrderExpired, self._row, order.origin, (self._market,), order.id, order.terms.tif)
-                self._ended(order, self._row, self._market)
+                self._ended(order, self._row, self._market, self._now)
 
     def _end_immediate(self, there: list[Order]) -> None:
         """Cancel what has met its first liquidity and must not wait for more."""
@@ -213,7 +213,7 @@ class Answers:
         cause = cause_id(self._row, fill.sub)
         self._peers(self._row, order, cause)
         if not order.left:
-            self._ended(order, self._row, cause)
+            self._ended(order, self._row, cause, self._now)
         self._on_fill(fill)
         return lots
 
@@ -245,16 +245,16 @@ class Answers:
                 left = abs(order.left) * (1 if peer.quantity > 0 else -1)
                 self._tape.write(OrderAdjusted, row, peer.origin, (cause,), peer.id, left)
 
-    def _ended(self, order: Order, row: int, cause: int) -> None:
-        """Let the children of a finished order begin, as far as it was filled, or end with it."""
+    def _ended(self, order: Order, row: int, cause: int, at: int) -> None:
+        """Let the children of an order that is finished at time `at` begin, as far as it was filled, or end with it."""
         for child in list(self._tape.state.orders.values()):
             if child.terms.parent != order.id or not child.held:
                 continue
             if not order.filled:
-                self.cancel(child, row, cause, "parent")
+                self.cancel(child, row, cause, "parent", at=at)
                 continue
             if abs(child.left) > abs(order.filled):
                 left = abs(order.filled) * (1 if child.quantity > 0 else -1)
                 self._tape.write(OrderAdjusted, row, child.origin, (cause,), child.id, left)
-            place = self._place(child, child.terms, self._now)
+            place = self._place(child, child.terms, at)
             self._tape.write(OrderTriggered, row, child.origin, (cause,), child.id, "parent", *place)

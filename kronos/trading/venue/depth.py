@@ -91,7 +91,7 @@ class BookVenue(Answers):
         """Take a submitted order at time `at` (ns UTC), or reject one that a book cannot serve."""
         if order.terms.kind == "trailing":
             self._tape.write(OrderRejected, row, order.origin, (cause,), order.id, "trailing_needs_trades_or_bars")
-            self._ended(order, row, cause)
+            self._ended(order, row, cause, at)
         else:
             super().accept(order, row, cause, last, at)
 
