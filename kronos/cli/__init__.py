@@ -1,7 +1,8 @@
 """The command line: the same services as everywhere, from a terminal.
 
 Rule 1: data goes to standard output, everything else to standard error; `--json` prints one JSON document.
-Rule 2: a mistake of the user's is one clear line, never a traceback.  Exit codes: 0 done, 1 failed, 2 usage.
+Rule 2: a mistake of the user's is one clear line, never a traceback, and so is a file that cannot be read or written.
+        Exit codes: 0 done, 1 failed, 2 usage.
 Rule 3: nothing heavy is imported before a command needs it: `kronos --help` answers at once.
 """
 
@@ -27,6 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KronosError as error:
         print_error(error.message)
         sys.exit(exit_code_of(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print_error(f"{error.filename}: {error.strerror}; name another file or folder")
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)

@@ -94,10 +94,12 @@ def table_of_stream(stream: Stream, *, start_row: int = 0, stop_row: int | None 
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write a table as Parquet or CSV, as the name ends; raise `InvalidInput` for another ending."""
+    """Write a table as Parquet or CSV, as the name ends; raise `InvalidInput` for another ending or no such folder."""
     writers = {".parquet": pyarrow.parquet.write_table, ".csv": pyarrow.csv.write_csv}
     if path.suffix not in writers:
         raise InvalidInput(f"{path}: write .parquet or .csv", field="out", value=str(path))
+    if not path.parent.is_dir():
+        raise InvalidInput(f"{path}: there is no folder {path.parent}", field="out", value=str(path))
     writers[path.suffix](table, path)
 
 

@@ -66,6 +66,7 @@ def test_importing_the_facade_imports_nothing_heavy():
         (["data", "import", "absent.csv"], "absent.csv"),
         (["data", "import", __file__, "--map", "close"], "--map close: write it as name=value"),
         (["data", "import", __file__, "--tick", "fine"], "--tick fine: give a decimal number"),
+        (["fsck", "--write-anchor", "none/heads"], "none/heads: No such file or directory; name another file"),
         (["start", "sma_research", "--input", "@absent.json"], "--input @absent.json: the file cannot be read"),
     ],
 )
