@@ -44,6 +44,8 @@ class Both(Random):
 
     def on_fill(self, ctx, fill) -> None:
         self.seen += ctx.time + int(ctx.features.latest if ctx.now >= 0 else 0)
+        if fill.order_id % 4 == 0:
+            ctx.buy(1, instrument="B" if fill.instrument == 0 else "A")
 
     def on_timer(self, ctx, timer) -> None:
         self.seen += ctx.time

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kronos.trading import Bars, Latency, NoParams, Session, SessionConfig, Strategy
+from kronos.trading.dispatch import Dispatch
 from kronos.trading.instruments import Instrument
 from kronos.trading.plain import PlainSession
 from kronos.trading.streams import ASK, BID, Trades
@@ -143,8 +144,8 @@ def test_what_is_played_is_all_that_trades_do_to_orders() -> None:
     assert {type(record).__name__ for record in records} >= {"OrderExpired", "OrderAdjusted", "OrderReplaced"}
 
 
-AHEAD, AHEAD_AT, TOUCH, EXPIRY, FEE = (
-    TradeVenue._ahead, TradeVenue._ahead_at, TradeVenue.next_touch, Answers._expiry, Instrument.fee,
+AHEAD, TOUCH, EXPIRY, PLACE, FEE = (
+    TradeVenue._ahead, TradeVenue.next_touch, Answers._expiry, Answers._place, Instrument.fee,
 )  # fmt: skip
 
 FAULTS = {
@@ -171,16 +172,23 @@ FAULTS = {
     "the group of an order lives on": (Answers, "_peers", lambda self, row, order, cause: None),
     "own orders may meet": (Answers, "_meets_own", lambda self, order: False),
     "a fee is a unit less": (Instrument, "fee", lambda self, value, maker=False: FEE(self, value, maker=maker) - 1),
+    "a row at the time of what was due is met twice": (
+        Dispatch, "_passed_with", lambda self, time, step: step - (self._timeline.time(step) > time)
+    ),
+    "a bracket begins when the last row was looked at": (
+        Answers, "_place", lambda self, order, terms, at: PLACE(self, order, terms, self._now)
+    ),
     "touches stay as they were after a request": (Exchange, "rearm", lambda self: None),
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def examples() -> list[tuple]:
-    given_ = {"slippage_bps": Decimal(7)}
+    there = {"slippage_bps": Decimal(7)}
+    travels = {**there, "latency": Latency(feed_ns=SECOND_NS, order_ns=SECOND_NS, report_ns=SECOND_NS)}
     return [
         (streams, seed, every, given_, played(PlainSession, streams, seed, every, **given_))
-        for seed, every in ((1, 1), (2, 2), (3, 1))
+        for seed, every, given_ in ((1, 1, there), (2, 2, there), (3, 1, travels))
         for streams in [market(140, seed)]
     ]
 
