@@ -15,7 +15,7 @@ from kronos.storage.database import Connection, connect
 
 __all__ = ["CODE_VERSION", "check_schema", "migrate"]
 
-CODE_VERSION: Final = 2
+CODE_VERSION: Final = 3
 """The newest schema that this code knows."""
 
 _LOCK: Final = 7306
