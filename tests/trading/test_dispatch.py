@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from kronos.trading import Bars, Latency, Rate, RouteConfig, Session, SessionConfig, Strategy
+from kronos.trading import Bars, Latency, Position, Rate, RouteConfig, Session, SessionConfig, Strategy
 from kronos.trading.events import OrderFilled, OrderTriggered, StrategyStopped, TimerFired
 from kronos.trading.positions import cause_id
 from kronos.trading.streams import ASK, Stream, Trades
@@ -204,13 +204,27 @@ class TakesBack(Strategy):
             ctx.cancel(1)
 
 
+def fallen_once() -> Trades:
+    price = np.array([100, 99, 105, 105, 105, 105, 105, 105, 105, 105])
+    return msgspec.structs.replace(traded(range(1, 11)), price=price)
+
+
 @pytest.mark.parametrize("order_ns", [0, 1])
 def test_children_begin_when_their_parent_is_taken_back_not_when_a_row_was_last_looked_at(order_ns) -> None:
-    price = np.array([100, 99, 105, 105, 105, 105, 105, 105, 105, 105])
-    stream = msgspec.structs.replace(traded(range(1, 11)), price=price)
+    records = played([fallen_once()], TakesBack(), latency=Latency(order_ns=order_ns))
     begun = [
-        each for each in of(played([stream], TakesBack(), latency=Latency(order_ns=order_ns)), OrderTriggered)
+        each for each in of(records, OrderTriggered)
         if each.by == "parent"
     ]  # fmt: skip
     assert [each.order_id for each in begun] == [2, 3]
     assert {each.at for each in begun} == {START_NS + 8 * SECOND_NS + order_ns}
+
+
+def test_children_begin_alike_in_a_run_that_was_cut_before_their_parent_is_taken_back() -> None:
+    config = SessionConfig(long_only=False, check_cash=False)
+    whole = Session([fallen_once()], [TakesBack()], config, key=b"k" * 32).run()
+    for cut in range(1, whole.rows):
+        first, rest = (Session([fallen_once()], [TakesBack()], config, key=b"k" * 32) for _ in range(2))
+        first.run(Position(cut))
+        rest.restore(first.checkpoint())
+        assert rest.run().core_chain == whole.core_chain

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kronos.trading import Bars, Latency, NoParams, Session, SessionConfig, Strategy
+from kronos.trading import Bars, Latency, NoParams, Position, Session, SessionConfig, Strategy
 from kronos.trading.dispatch import Dispatch
 from kronos.trading.instruments import Instrument
 from kronos.trading.plain import PlainSession
@@ -133,6 +133,21 @@ def test_a_trailing_stop_that_was_changed_is_measured_from_its_change_on() -> No
     streams = market(69, 155_417, late=True)
     given_ = {"latency": Latency(order_ns=SECOND_NS, report_ns=1), "volume_share": Decimal("0.5")}
     assert played(Session, streams, 155_417, 3, **given_) == played(PlainSession, streams, 155_417, 3, **given_)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_run_on_trades_that_is_cut_anywhere_goes_on_to_the_same_chains(seed) -> None:
+    draw = np.random.default_rng(seed)
+    latency = Latency(**{name: int(draw.integers(4)) * SECOND_NS for name in ("feed_ns", "order_ns", "report_ns")})
+    config = SessionConfig(long_only=False, check_cash=False, latency=latency, slippage_ticks=1)
+    streams = market(120, seed, late=bool(seed % 2))
+    made = [Session(streams, [Random({"seed": seed, "every": 1 + seed % 3})], config, key=b"k" * 32) for _ in range(9)]
+    whole = made[0].run()
+    for first, rest in zip(made[1::2], made[2::2], strict=True):
+        first.run(Position(int(draw.integers(1, whole.rows))))
+        rest.restore(first.checkpoint())
+        ended = rest.run()
+        assert (ended.core_chain, ended.user_chain) == (whole.core_chain, whole.user_chain)
 
 
 def test_what_is_played_is_all_that_trades_do_to_orders() -> None:
