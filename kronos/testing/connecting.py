@@ -180,6 +180,10 @@ class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
 
     @contextmanager
     def transaction(self, *_: Any, **__: Any) -> Iterator[Any]:
+        if self.in_transaction:
+            with self._savepoint():
+                yield None
+            return
         self.begin()
         try:
             yield None
@@ -189,9 +193,23 @@ class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
             raise
         self.leave(COMMIT, None)
 
+    @contextmanager
+    def _savepoint(self) -> Iterator[None]:
+        """Be a transaction inside another: no boundary, as nothing of it is known to others before COMMIT."""
+        self.network.tell_time(self)
+        self.network.raw(self, "SAVEPOINT nested")
+        try:
+            yield
+        except BaseException:
+            if not self.severed:
+                self.said_now = None
+                self.network.raw(self, "ROLLBACK TO SAVEPOINT nested; RELEASE SAVEPOINT nested")
+            raise
+        if not self.severed:
+            self.network.raw(self, "RELEASE SAVEPOINT nested")
+
     def begin(self) -> None:
         """Begin a transaction."""
-        assert not self.in_transaction, "the engine nests no transactions"
         if self.severed:
             raise lost()
         self.in_transaction = True
