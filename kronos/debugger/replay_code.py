@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kronos.core.definition import StepDefinition, WorkflowDefinition
-from kronos.engine.code import code_identity
+from kronos.engine.code import CodeReader
 from kronos.engine.targets import load_module, load_step
 from kronos.errors import NotFound
 from kronos.ports.history import Definition
@@ -28,6 +28,7 @@ class CheckedOutCode:
         self._definition = definition
         self._root = root
         self._known = known or {}
+        self._reader = CodeReader()
 
     def step(self, target: str) -> Step:
         """Return the step at `target`; raise `NotFound`, or whatever importing its module raises."""
@@ -52,7 +53,7 @@ class CheckedOutCode:
 
     def has_changed(self, step: str, definition: Step, recorded: str | None) -> bool:
         """Whether the code of a step is not what the run was made with."""
-        return code_identity(definition).hash != (recorded or self._definition.codes.get(step))
+        return self._reader.identity(definition).hash != (recorded or self._definition.codes.get(step))
 
     def _file(self, module: str) -> str | None:
         for path, (name, _) in self._definition.sources.items():

@@ -22,14 +22,13 @@ import msgspec
 
 from kronos.core.definition import StepDefinition, WorkflowDefinition
 from kronos.core.graph import encode_graph
-from kronos.engine.imports import Project, project_of, reached
-from kronos.engine.targets import load_module
+from kronos.engine.imports import Imports, Project, project_of
 from kronos.errors import WorkflowDefinitionError
 from kronos.kernel import canonical
 from kronos.kernel.hashing import content_hash
 from kronos.kernel.ids import DefinitionId
 
-__all__ = ["CodeIdentity", "Source", "capture", "code_identity", "definition_id", "target_identity", "token_hash"]
+__all__ = ["CodeIdentity", "CodeReader", "Source", "token_hash"]
 
 LOCK_FILES: Final = ("uv.lock", "poetry.lock", "constraints.txt", "requirements.txt")
 _SKIPPED: Final = frozenset({token.ENCODING, token.COMMENT, token.NL, token.ENDMARKER})
@@ -53,72 +52,78 @@ class CodeIdentity(msgspec.Struct, frozen=True):
     sources: tuple[Source, ...]
 
 
-def code_identity(definition: StepDefinition[Any, Any]) -> CodeIdentity:
-    """Return the identity of one step's code, read from disk now (unchanged files come from a cache)."""
-    file = definition.function.__globals__.get("__file__")
-    if file is None or not Path(file).is_file():
-        return _typed_in(definition.function)
-    module, _, _ = definition.target.partition(":")
-    return _of_module(module, Path(file).resolve(), definition.depends)
+class CodeReader:
+    """One look at the code behind steps and workflows: a file that many of them reach is found and read once.
 
+    What changes on disk after that is not seen: make one for each look.
+    """
 
-def target_identity(target: str) -> CodeIdentity:
-    """Return the identity of what `module:qualname` names: a strategy that a step is given by name."""
-    module_name, _, _ = target.partition(":")
-    module = load_module(module_name)
-    if module.__file__ is None:
-        raise WorkflowDefinitionError(f"{target}: {module_name} has no file", field=target)
-    return _of_module(module_name, Path(module.__file__).resolve(), ())
+    def __init__(self) -> None:
+        self._imports = Imports()
+        self._identities: dict[tuple[str, Path, tuple[str, ...]], CodeIdentity] = {}
 
+    def identity(self, step: StepDefinition[Any, Any]) -> CodeIdentity:
+        """Return the identity of one step's code."""
+        file = step.function.__globals__.get("__file__")
+        if file is None or not Path(file).is_file():
+            return _typed_in(step.function)
+        return self._of_module(step.target, file, step.depends)
 
-def definition_id(workflow: WorkflowDefinition[Any, Any]) -> DefinitionId:
-    """Return the hash of everything that decides what a run of `workflow` does."""
-    facts = {
-        "name": workflow.name,
-        "version": workflow.version,
-        "graph": content_hash(encode_graph(workflow.graph)),
-        "code": {name: code_identity(step).hash for name, step in workflow.steps.items()}
-        | {name: definition_id(child) for name, child in workflow.children.items()},
-    }
-    return DefinitionId(content_hash(canonical.encode(facts)))
+    def definition_id(self, workflow: WorkflowDefinition[Any, Any]) -> DefinitionId:
+        """Return the hash of everything that decides what a run of `workflow` does."""
+        facts = {
+            "name": workflow.name,
+            "version": workflow.version,
+            "graph": content_hash(encode_graph(workflow.graph)),
+            "code": self.codes(workflow),
+        }
+        return DefinitionId(content_hash(canonical.encode(facts)))
 
+    def codes(self, workflow: WorkflowDefinition[Any, Any]) -> dict[str, str]:
+        """Return the hash of each step's code, and of each child's definition, by name."""
+        return {name: self.identity(step).hash for name, step in workflow.steps.items()} | {
+            name: self.definition_id(child) for name, child in workflow.children.items()
+        }
 
-def capture(workflow: WorkflowDefinition[Any, Any]) -> list[Source]:
-    """Return every file that a later re-execution needs, by path: of each step, and of the workflow itself."""
-    found = {source.path: source for step in workflow.steps.values() for source in code_identity(step).sources}
-    file = workflow.function.__globals__.get("__file__")
-    if file is not None and Path(file).is_file():
-        module, _, _ = workflow.target.partition(":")
-        found |= {source.path: source for source in _of_module(module, Path(file).resolve(), ()).sources}
-    return [found[path] for path in sorted(found)]
+    def capture(self, workflow: WorkflowDefinition[Any, Any]) -> list[Source]:
+        """Return every file that a later re-execution needs, by path: of each step, and of the workflow itself."""
+        found = {source.path: source for step in workflow.steps.values() for source in self.identity(step).sources}
+        file = workflow.function.__globals__.get("__file__")
+        if file is not None and Path(file).is_file():
+            found |= {source.path: source for source in self._of_module(workflow.target, file, ()).sources}
+        return [found[path] for path in sorted(found)]
 
+    def _of_module(self, target: str, file: str, depends: tuple[str, ...]) -> CodeIdentity:
+        key = target.partition(":")[0], Path(file).resolve(), depends
+        if key not in self._identities:
+            self._identities[key] = self._read(*key)
+        return self._identities[key]
 
-def _of_module(module: str, file: Path, depends: tuple[str, ...]) -> CodeIdentity:
-    project = project_of(module, file)
-    modules = reached(module, file, project)
-    others: list[Path] = []
-    for declared in depends:
-        _add_declared(declared, project, modules, others)
-    sources = [Source(name, _relative(path, project), path.read_bytes()) for name, path in modules.items()]
-    sources += [Source("", _relative(path, project), path.read_bytes()) for path in [*others, *_lock_file(project)]]
-    parts = {source.path: token_hash(source.data) if source.module else content_hash(source.data) for source in sources}
-    ordered = sorted(sources, key=lambda source: source.path)
-    return CodeIdentity(content_hash(canonical.encode(parts)), tuple(ordered))
+    def _read(self, module: str, file: Path, depends: tuple[str, ...]) -> CodeIdentity:
+        project = project_of(module, file)
+        modules = self._imports.reached(module, file, project)
+        others: list[Path] = []
+        for declared in depends:
+            self._add_declared(declared, project, modules, others)
+        sources = [Source(name, _relative(path, project), path.read_bytes()) for name, path in modules.items()]
+        sources += [Source("", _relative(path, project), path.read_bytes()) for path in [*others, *_lock_file(project)]]
+        parts = {each.path: token_hash(each.data) if each.module else content_hash(each.data) for each in sources}
+        ordered = sorted(sources, key=lambda source: source.path)
+        return CodeIdentity(content_hash(canonical.encode(parts)), tuple(ordered))
 
-
-def _add_declared(declared: str, project: Project, modules: dict[str, Path], others: list[Path]) -> None:
-    path = (project.root / declared).resolve()
-    if path.is_file():
-        others.append(path)
-        return
-    module_file = project.import_root.joinpath(*declared.split("."))
-    for candidate in (module_file.with_suffix(".py"), module_file / "__init__.py"):
-        if candidate.is_file():
-            modules |= reached(declared, candidate.resolve(), project)
+    def _add_declared(self, declared: str, project: Project, modules: dict[str, Path], others: list[Path]) -> None:
+        path = (project.root / declared).resolve()
+        if path.is_file():
+            others.append(path)
             return
-    raise WorkflowDefinitionError(
-        f"depends={declared!r}: there is no such file below {project.root} and no such module", field="depends"
-    )
+        module_file = project.import_root.joinpath(*declared.split("."))
+        for candidate in (module_file.with_suffix(".py"), module_file / "__init__.py"):
+            if candidate.is_file():
+                modules |= self._imports.reached(declared, candidate.resolve(), project)
+                return
+        raise WorkflowDefinitionError(
+            f"depends={declared!r}: there is no such file below {project.root} and no such module", field="depends"
+        )
 
 
 def _lock_file(project: Project) -> list[Path]:

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from kronos.errors import DataError
 
-__all__ = ["Project", "project_of", "reached"]
+__all__ = ["Imports", "Project", "project_of"]
 
 MODULES_MAX: Final = 5_000
 ROOT_MARKS: Final = ("pyproject.toml", ".git")
@@ -54,24 +54,59 @@ def project_of(module: str, file: Path) -> Project:
     return Project(import_root, import_root)
 
 
-def reached(module: str, file: Path, project: Project) -> dict[str, Path]:
-    """Return every first-party module that `module` reaches, itself included, by name."""
-    found: dict[str, Path] = {module: file}
-    ahead = [(module, file)]
-    while ahead:
-        importer, path = ahead.pop()
-        stat = path.stat()
-        for name in _imported(str(path), stat.st_mtime_ns, stat.st_size, importer):
-            for each in _with_packages(name):
-                if each in found or not _counts(each):
-                    continue
-                where = _locate(each, project)
-                if where is not None:
-                    found[each] = where
-                    ahead.append((each, where))
-        if len(found) > MODULES_MAX:
-            raise DataError(f"{module} reaches more than {MODULES_MAX} modules below {project.root}", file=str(file))
-    return found
+class Imports:
+    """One look at what modules import: where a module lies is found once, and a change after that is not seen."""
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[str, Project], Path | None] = {}
+        self._specs: dict[tuple[str, str], ModuleSpec | None] = {}
+
+    def reached(self, module: str, file: Path, project: Project) -> dict[str, Path]:
+        """Return every first-party module that `module` reaches, itself included, by name."""
+        found: dict[str, Path] = {module: file}
+        ahead = [(module, file)]
+        while ahead:
+            importer, path = ahead.pop()
+            stat = path.stat()
+            for name in _imported(str(path), stat.st_mtime_ns, stat.st_size, importer):
+                for each in _with_packages(name):
+                    if each in found or not _counts(each):
+                        continue
+                    where = self._locate(each, project)
+                    if where is not None:
+                        found[each] = where
+                        ahead.append((each, where))
+            if len(found) > MODULES_MAX:
+                raise DataError(
+                    f"{module} reaches more than {MODULES_MAX} modules below {project.root}", file=str(file)
+                )
+        return found
+
+    def _locate(self, module: str, project: Project) -> Path | None:
+        """Return the first-party file of `module`, or None where it is somebody else's, or no module."""
+        if (module, project) not in self._files:
+            spec = self._spec(module, str(project.import_root))
+            self._files[module, project] = None if spec is None else _first_party(spec, project)
+        return self._files[module, project]
+
+    def _spec(self, module: str, import_root: str) -> ModuleSpec | None:
+        if (module, import_root) not in self._specs:
+            self._specs[module, import_root] = self._find(module, import_root)
+        return self._specs[module, import_root]
+
+    def _find(self, module: str, import_root: str) -> ModuleSpec | None:
+        """Find a module without importing anything; its package is searched first."""
+        parent, _, _ = module.rpartition(".")
+        if parent:
+            package = self._spec(parent, import_root)
+            if package is None or package.submodule_search_locations is None:
+                return None
+            return PathFinder.find_spec(module, list(package.submodule_search_locations))
+        try:
+            spec = importlib.util.find_spec(module)
+        except (ImportError, ValueError):
+            spec = None
+        return spec or PathFinder.find_spec(module, [import_root])
 
 
 @lru_cache(maxsize=4 * MODULES_MAX)
@@ -118,30 +153,13 @@ def _counts(module: str) -> bool:
     return not (module == "kronos" or module.startswith("kronos.")) or module.startswith(COUNTED)
 
 
-def _locate(module: str, project: Project) -> Path | None:
-    """Return the first-party file of `module`, or None where it is somebody else's, or no module."""
-    spec = _spec(module, str(project.import_root))
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+def _first_party(spec: ModuleSpec, project: Project) -> Path | None:
+    if spec.origin is None or not spec.origin.endswith(".py"):
         return None
     path = Path(spec.origin).resolve()
     if not path.is_relative_to(project.root):
         return None
     return None if _is_library(path) and not _is_library(project.root) else path
-
-
-def _spec(module: str, import_root: str) -> ModuleSpec | None:
-    """Find a module without importing anything; its package is searched first."""
-    parent, _, _ = module.rpartition(".")
-    if parent:
-        package = _spec(parent, import_root)
-        if package is None or package.submodule_search_locations is None:
-            return None
-        return PathFinder.find_spec(module, list(package.submodule_search_locations))
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        spec = None
-    return spec or PathFinder.find_spec(module, [import_root])
 
 
 def _is_library(path: Path) -> bool:

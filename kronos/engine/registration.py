@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from kronos.core.definition import StepDefinition, WorkflowDefinition
-from kronos.engine.code import capture, code_identity, definition_id
+from kronos.engine.code import CodeReader
 from kronos.engine.targets import load_module
 from kronos.errors import InvalidInput, KronosError, NotFound
 from kronos.kernel.hashing import content_hash
@@ -24,15 +24,15 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 def define(workflow: Workflow) -> tuple[Definition, dict[str, bytes]]:
     """Return the definition of `workflow` as it stands, and its captured source files by blob hash."""
-    captured = capture(workflow)
+    code = CodeReader()
+    captured = code.capture(workflow)
     definition = Definition(
-        id=definition_id(workflow),
+        id=code.definition_id(workflow),
         workflow=workflow.name,
         version=workflow.version,
         graph=workflow.graph,
         input_schema=_encode(workflow.graph.input_schema),
-        codes={name: code_identity(step).hash for name, step in workflow.steps.items()}
-        | {name: definition_id(child) for name, child in workflow.children.items()},
+        codes=code.codes(workflow),
         sources={source.path: (source.module, content_hash(source.data)) for source in captured},
         environment={"python": platform.python_version(), "machine": platform.machine()},
     )

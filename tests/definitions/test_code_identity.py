@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kronos.core.definition import StepDefinition, WorkflowDefinition
-from kronos.engine.code import capture, code_identity, definition_id, token_hash
+from kronos.engine.code import CodeReader, token_hash
 from kronos.errors import WorkflowDefinitionError
 
 FLOW = """
@@ -65,7 +65,7 @@ class Shop:
 
     @property
     def hash(self) -> str:
-        return code_identity(self.step).hash
+        return CodeReader().identity(self.step).hash
 
 
 @pytest.fixture
@@ -78,12 +78,12 @@ def make_shop(tmp_path, monkeypatch):
 
 def test_every_first_party_module_that_is_reached_is_captured_and_no_other(make_shop):
     shop = make_shop()
-    found = {source.path for source in code_identity(shop.step).sources}
+    found = {source.path for source in CodeReader().identity(shop.step).sources}
     assert found == {
         f"{shop.package}/{name}"
         for name in ("__init__.py", "flow.py", "fees.py", "costs.py", "deep/__init__.py", "deep/rounding.py")
     } | {"constraints.txt"}
-    assert [source.path for source in capture(shop.workflow)] == sorted(found)
+    assert [source.path for source in CodeReader().capture(shop.workflow)] == sorted(found)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_every_first_party_module_that_is_reached_is_captured_and_no_other(make_
 )
 def test_comments_spaces_and_unreached_modules_do_not_change_it(make_shop, file, text):
     shop = make_shop()
-    before = (shop.hash, definition_id(shop.workflow))
+    before = (shop.hash, CodeReader().definition_id(shop.workflow))
     shop.write(file, text)
-    assert (shop.hash, definition_id(shop.workflow)) == before
+    assert (shop.hash, CodeReader().definition_id(shop.workflow)) == before
 
 
 @pytest.mark.parametrize(
@@ -114,10 +114,10 @@ def test_comments_spaces_and_unreached_modules_do_not_change_it(make_shop, file,
 )
 def test_a_constant_in_a_reached_module_or_another_lock_changes_it(make_shop, file, text):
     shop = make_shop()
-    before = (shop.hash, definition_id(shop.workflow))
+    before = (shop.hash, CodeReader().definition_id(shop.workflow))
     shop.write(file, text)
     assert shop.hash != before[0]
-    assert definition_id(shop.workflow) != before[1]
+    assert CodeReader().definition_id(shop.workflow) != before[1]
 
 
 def test_what_is_declared_counts(make_shop):
@@ -156,7 +156,7 @@ def test_a_function_typed_into_a_prompt_is_known_by_its_bytecode():
     def typed(text: str) -> str:
         cell: dict = {}
         exec(f"from kronos.core.decorators import step\n@step\ndef f(x: int) -> int:\n    return {text}", cell)
-        return code_identity(cell["f"]).hash
+        return CodeReader().identity(cell["f"]).hash
 
     assert typed("x + 1") == typed("x + 1")
     assert typed("x + 1") != typed("x + 2")
