@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Self
 
 import pytest
 
@@ -80,6 +81,14 @@ SERVED = [small, wide, parent, patient, asked, failing, shaky, hopeless]
 class Watchman(threading.Thread):
     """Judges until it is told to stop, and keeps whatever it finds."""
 
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.join(60)
+
     def __init__(self, app: Kronos) -> None:
         super().__init__(daemon=True)
         self.app = app
@@ -102,33 +111,32 @@ def engine(database_url, tmp_path):
 
 def test_no_moment_of_an_ordinary_life_is_a_fault(engine):
     app = engine.app
-    watchman = Watchman(app)
-    watchman.start()
-    app.schedules.add("often", "*/1 * * * * *", small, {"number": 1}, jitter="200ms")
-    heard, forever = app.start(patient, {"number": 1}), app.start(patient, {"number": 2}, attributes={"desk": "fx"})
-    waits, dead = app.start(asked, {"number": 3}), app.start(failing, {"number": 4})
-    ends = [app.start(parent, {"number": 5}), app.start(wide, {"count": 30})]
-    jobs = [app.jobs.submit(shaky, {"number": each}) for each in range(3)]
-    lost = app.jobs.submit(hopeless, {"number": 1})
-    late = app.jobs.submit(shaky, {"number": 9}, delay="1h")
-    app.pause(forever, by="me")
-    app.signal(heard, "go", 7, by="desk")
-    app.approve(waits, by="me")
-    for run in (*ends, heard, waits, dead):
-        app.wait(run, 60)
-    fork = app.fork(ends[1], at="numbers")
-    app.fork(ends[0], at="doubled", changes=Changes(inputs={"doubled": {"number": 8}}))
-    for job in (*jobs, lost):
-        app.jobs.wait(job, 60)
-    app.jobs.cancel(late, reason="no")
-    app.dead_letters.requeue([lost])
-    app.resume(forever, by="me")
-    app.wait(fork, 60)
-    app.cancel(forever, reason="enough")
-    app.wait(forever, 60)
-    app.schedules.delete("often")
-    watchman.over.set()
-    watchman.join(120)
+    with Watchman(app) as watchman:
+        app.schedules.add("often", "*/1 * * * * *", small, {"number": 1}, jitter="200ms")
+        heard, forever = app.start(patient, {"number": 1}), app.start(patient, {"number": 2}, attributes={"desk": "fx"})
+        waits, dead = app.start(asked, {"number": 3}), app.start(failing, {"number": 4})
+        ends = [app.start(parent, {"number": 5}), app.start(wide, {"count": 30})]
+        jobs = [app.jobs.submit(shaky, {"number": each}) for each in range(3)]
+        lost = app.jobs.submit(hopeless, {"number": 1})
+        late = app.jobs.submit(shaky, {"number": 9}, delay="1h")
+        app.pause(forever, by="me")
+        app.signal(heard, "go", 7, by="desk")
+        while not app.approvals(waits):
+            time.sleep(0.01)
+        app.approve(waits, by="me")
+        for run in (*ends, heard, waits, dead):
+            app.wait(run, 60)
+        fork = app.fork(ends[1], at="numbers")
+        app.fork(ends[0], at="doubled", changes=Changes(inputs={"doubled": {"number": 8}}))
+        for job in (*jobs, lost):
+            app.jobs.wait(job, 60)
+        app.jobs.cancel(late, reason="no")
+        app.dead_letters.requeue([lost])
+        app.resume(forever, by="me")
+        app.wait(fork, 60)
+        app.cancel(forever, reason="enough")
+        app.wait(forever, 60)
+        app.schedules.delete("often")
     assert not watchman.is_alive()
     assert watchman.rounds >= LEAST_ROUNDS
     assert watchman.found == []
