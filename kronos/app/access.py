@@ -1,17 +1,21 @@
 """The composition root: one process's access to a Kronos database, and the only place where its adapters are chosen.
 
-Rule: nothing is done here; each topic has a room of its own (`starting`, `waiting`, `messages`, …, `app.jobs`, …).
+Rule 1: nothing is done here; each topic has a room of its own (`starting`, `waiting`, `messages`, …, `app.jobs`, …).
+Rule 2: what most commands do not touch (market data, the debugger, a worker) is imported when it is asked for: half of
+        the time of a command was imports.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from kronos.app.changes import Changes
+from kronos.app.data_folder import checkpoint_key, dataset_cache
 from kronos.app.doctor import Doctor, FullRights
 from kronos.app.forks import Forks
 from kronos.app.jobs import Jobs
@@ -26,14 +30,9 @@ from kronos.app.starting import Starting
 from kronos.app.upkeep import Upkeep
 from kronos.app.waiting import News, Waiting
 from kronos.app.workflows import Workflows
-from kronos.app.working import WorkerProcess, checkpoint_key, dataset_cache
-from kronos.debugger.machine import Machine
 from kronos.engine.serving import Serving
 from kronos.errors import InvalidInput
 from kronos.kernel.ids import RunId
-from kronos.market.bringing import Importer
-from kronos.market.catalog import Catalog
-from kronos.market.chunks import FolderBlobs
 from kronos.ports.blobs import Blobs
 from kronos.ports.leading import Presence
 from kronos.settings import Settings, read_settings
@@ -50,6 +49,12 @@ from kronos.storage.readers import Readers
 from kronos.storage.recordings import PostgresRecordings
 from kronos.storage.schedules import PostgresSchedules
 from kronos.storage.submission import Submission
+
+if TYPE_CHECKING:
+    from kronos.app.working import WorkerProcess
+    from kronos.debugger.machine import Machine
+    from kronos.market.bringing import Importer
+    from kronos.market.catalog import Catalog
 
 __all__ = ["Kronos", "Step", "Workflow"]
 
@@ -68,11 +73,7 @@ class Kronos(Starting, Waiting, Messages, Queries):
         self._submission = Submission(self._session)
         self.blobs: Final = PostgresBlobs(self._readers, kind="dataset", owner="catalog")
         self.datasets: Final = PostgresDatasets(self._readers)
-        self.chunks: Final[Blobs] = (
-            self.blobs if settings.chunks is None else FolderBlobs(settings.chunks, behind=self.blobs)
-        )
-        self.catalog: Final = Catalog(self.chunks, self.datasets, dataset_cache(settings))
-        self.importer: Final = Importer(self.catalog, PostgresQuarantine(self._session))
+        self.chunks: Final = _chunks(settings, self.blobs)
         self.history: PostgresHistory = PostgresHistory(self._readers, self.blobs)
         self.recordings: Final = PostgresRecordings(self._readers)
         self.forks: Final = Forks(self, PostgresLineage(self._session, self.history.head_at))
@@ -131,8 +132,24 @@ class Kronos(Starting, Waiting, Messages, Queries):
         """Fork a run before the step `at` began, or after the fact at `at_seq`; see `Forks.fork`."""
         return self.forks.fork(run_id, at=at, at_seq=at_seq, changes=changes)
 
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The market data that is stored here."""
+        from kronos.market.catalog import Catalog
+
+        return Catalog(self.chunks, self.datasets, dataset_cache(self.settings))
+
+    @cached_property
+    def importer(self) -> Importer:
+        """What brings market data in, and holds back what is wrong with it."""
+        from kronos.market.bringing import Importer
+
+        return Importer(self.catalog, PostgresQuarantine(self._session))
+
     def worker(self, *, name: str | None = None) -> WorkerProcess:
         """Return a worker over the workflows that are served here; `start()` it."""
+        from kronos.app.working import WorkerProcess
+
         return WorkerProcess(
             self.url,
             settings=self.settings,
@@ -140,7 +157,7 @@ class Kronos(Starting, Waiting, Messages, Queries):
             blobs=self.blobs,
             chunks=self.chunks,
             index=self.datasets,
-            catalog=self.catalog,
+            open_datasets=lambda: self.catalog,
             name=name or node_name(),
             heard=self._news.tell,
         )
@@ -162,6 +179,8 @@ class Kronos(Starting, Waiting, Messages, Queries):
 
     def machine(self) -> Machine:
         """Return a time machine over what is recorded here; `close()` it, and keep one where many questions come."""
+        from kronos.debugger.machine import Machine
+
         return Machine(
             history=self.history,
             recordings=self.recordings,
@@ -191,3 +210,11 @@ class Kronos(Starting, Waiting, Messages, Queries):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _chunks(settings: Settings, blobs: Blobs) -> Blobs:
+    if settings.chunks is None:
+        return blobs
+    from kronos.market.chunks import FolderBlobs
+
+    return FolderBlobs(settings.chunks, behind=blobs)

@@ -6,9 +6,9 @@ import gc
 import os
 import secrets
 from collections.abc import Callable, Collection
-from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
+from kronos.app.data_folder import checkpoint_key, dataset_cache
 from kronos.app.leading import Leading
 from kronos.engine.clock import RunClock
 from kronos.engine.context import Services
@@ -16,7 +16,6 @@ from kronos.engine.serving import Serving
 from kronos.engine.tasks import Task
 from kronos.engine.worker import Worker, WorkerOptions
 from kronos.kernel.ids import IncarnationId
-from kronos.market.catalog import Catalog
 from kronos.ports.blobs import Blobs
 from kronos.ports.datasets import DatasetIndex
 from kronos.ports.leading import Presence
@@ -28,7 +27,10 @@ from kronos.storage.queue import PostgresQueue
 from kronos.storage.recordings import PostgresRecorder
 from kronos.storage.transactions import PostgresDatabaseSteps, TransactionPool
 
-__all__ = ["WorkerProcess", "checkpoint_key", "dataset_cache"]
+if TYPE_CHECKING:
+    from kronos.market.catalog import Catalog
+
+__all__ = ["WorkerProcess"]
 
 
 class WorkerProcess:
@@ -43,7 +45,7 @@ class WorkerProcess:
         blobs: Blobs,
         chunks: Blobs,
         index: DatasetIndex,
-        catalog: Catalog,
+        open_datasets: Callable[[], Catalog],
         name: str,
         heard: Callable[[frozenset[str]], None],
     ) -> None:
@@ -51,7 +53,7 @@ class WorkerProcess:
         self._heard = heard
         self._chunks = chunks
         self._index = index
-        self._catalog = catalog
+        self._open_datasets = open_datasets
         self._store = PostgresQueue(url)
         self._jobs = PostgresJobs(url)
         self._notifier = Notifier(url)
@@ -127,7 +129,7 @@ class WorkerProcess:
             recorder=recorder,
             blobs=self._chunks,
             index=self._index,
-            open_datasets=lambda: self._catalog,
+            open_datasets=self._open_datasets,
             checkpoint_key=checkpoint_key(self._settings),
             database_steps=PostgresDatabaseSteps(self._transactions, incarnation, self.worker.hint),
             datasets_in_child=(
@@ -135,22 +137,3 @@ class WorkerProcess:
                 {"cache_dir": str(dataset_cache(self._settings))},
             ),
         )
-
-
-def dataset_cache(settings: Settings) -> Path:
-    """Return the folder of mapped dataset files; it may be deleted at any time."""
-    return settings.data_dir / "cache" / "datasets"
-
-
-def checkpoint_key(settings: Settings) -> bytes:
-    """Return the secret that authenticates checkpoints made in this data folder; made on first use, mode 0600."""
-    path = settings.data_dir / "checkpoint.key"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    key = secrets.token_bytes(32)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key)
-    return key

@@ -66,7 +66,7 @@ def replay(
 
     run_id = parse_run_id(run)
     from kronos.app import Kronos
-    from kronos.app.working import dataset_cache
+    from kronos.app.data_folder import dataset_cache
     from kronos.debugger.replay import Replay
     from kronos.debugger.replay_fork import ForkedReplay
     from kronos.debugger.replay_verdict import exit_code

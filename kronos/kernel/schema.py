@@ -9,9 +9,6 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-
 from kronos.errors import InvalidInput
 from kronos.kernel import canonical
 
@@ -22,6 +19,9 @@ _REFERENCE: Final = "#/$defs/"
 
 def check_against(schema: bytes, data: bytes) -> bytes:
     """Return the canonical bytes of `data` with the defaults of `schema`; raise `InvalidInput` naming a mismatch."""
+    from jsonschema import Draft202012Validator  # 0.04 s of every process that holds nothing against a schema
+    from jsonschema.exceptions import best_match
+
     value = canonical.decode(data)
     document = json.loads(schema)
     error = best_match(Draft202012Validator(document).iter_errors(value))
@@ -62,6 +62,8 @@ def _parts(value: Any, schema: dict[str, Any], definitions: dict[str, Any]) -> l
         parts.append(definitions.get(reference.removeprefix(_REFERENCE), {}))
     alternatives = schema.get("anyOf") or schema.get("oneOf") or []
     for one in alternatives:
+        from jsonschema import Draft202012Validator
+
         if Draft202012Validator({**one, "$defs": definitions}).is_valid(value):
             return [*parts, one]
     return parts

@@ -1,6 +1,7 @@
 """Runs as lines: one, a page of them, how many there are.
 
-Rule: the filters combine, so this is SQLAlchemy Core; everything else that reads is a named statement.
+Rule: where filters combine, the question is made by SQLAlchemy Core (`listing_queries`); everything else that reads is
+      a named statement.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ import uuid
 from typing import Any, Final, cast
 
 import msgspec
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from kronos.core.costs import Spent
 from kronos.core.events import Failure
@@ -24,56 +23,30 @@ __all__ = ["PAGE_MAX", "Listing"]
 
 PAGE_MAX: Final = 1_000
 
-_runs = sa.Table(
-    "runs",
-    sa.MetaData(schema="kronos"),
-    *(sa.Column(name) for name in ("definition", "workflow", "version", "input", "output", "failure", "failed_step")),
-    *(sa.Column(name) for name in ("head_seq", "owner", "takeovers", "parent_seq", "spent")),
-    *(
-        sa.Column(name, sa.DateTime(timezone=True))
-        for name in ("created_at", "started_at", "finished_at", "expired_at")
-    ),
-    sa.Column("id", sa.Uuid),
-    *(sa.Column(name, sa.Uuid) for name in ("parent_run", "child_of", "continues", "continued_by")),
-    sa.Column("child_step", sa.Text),
-    sa.Column("phase", sa.Text),
-    sa.Column("attributes", postgresql.JSONB),
+
+def _ns(name: str) -> str:
+    return f"(extract(epoch FROM kronos.runs.{name}) * 1e9)::bigint"
+
+
+def _of(*names: str) -> list[str]:
+    return [f"kronos.runs.{name}" for name in names]
+
+
+_HEAD: Final = (
+    "greatest(kronos.runs.head_seq, coalesce((SELECT max(e.seq) FROM kronos.events e"
+    " WHERE e.retention_class = kronos.runs.retention_class AND e.run_id = kronos.runs.id), 0))"
 )
-
-
-def _ns(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    return sa.literal_column(f"(extract(epoch FROM kronos.runs.{column.name}) * 1e9)::bigint").label(column.name)
-
-
-_LINE: Final = sa.select(
-    _runs.c.id,
-    _runs.c.workflow,
-    _runs.c.version,
-    _runs.c.definition,
-    _runs.c.phase,
-    _ns(_runs.c.created_at),
-    _ns(_runs.c.started_at),
-    _ns(_runs.c.finished_at),
-    sa.literal_column(
-        "greatest(kronos.runs.head_seq, coalesce((SELECT max(e.seq) FROM kronos.events e"
-        " WHERE e.retention_class = kronos.runs.retention_class AND e.run_id = kronos.runs.id), 0))"
-    ).label("head_seq"),
-    _runs.c.owner,
-    _runs.c.takeovers,
-    _runs.c.input,
-    _runs.c.output,
-    _runs.c.failure,
-    _runs.c.failed_step,
-    _runs.c.parent_run,
-    _runs.c.parent_seq,
-    _runs.c.attributes,
-    _runs.c.spent,
-    _runs.c.child_of,
-    _runs.c.child_step,
-    _runs.c.continues,
-    _runs.c.continued_by,
-    _ns(_runs.c.expired_at),
+_COLUMNS: Final = (
+    *_of("id", "workflow", "version", "definition", "phase"),
+    *map(_ns, ("created_at", "started_at", "finished_at")),
+    _HEAD,
+    *_of("owner", "takeovers", "input", "output", "failure", "failed_step", "parent_run", "parent_seq"),
+    *_of("attributes", "spent", "child_of", "child_step", "continues", "continued_by"),
+    _ns("expired_at"),
 )
+"""Of a line, in the order of `_summary`."""
+
+_ONE: Final = f"SELECT {', '.join(_COLUMNS)} FROM kronos.runs WHERE kronos.runs.id = %(run)s"  # noqa: S608 - of the names above
 
 
 class Listing:
@@ -95,58 +68,23 @@ class Listing:
         """Return a page of runs, newest first."""
         if not 1 <= chosen.limit <= PAGE_MAX:
             raise InvalidInput(f"limit {chosen.limit} is outside 1..{PAGE_MAX}", field="limit", value=chosen.limit)
-        query = _LINE.where(*_conditions(chosen)).order_by(_runs.c.id.desc()).limit(chosen.limit + 1)
-        if chosen.before is not None:
-            query = query.where(_runs.c.id < uuid.UUID(chosen.before))
-        found = self._lines(query)
+        from kronos.storage.listing_queries import page
+
+        found = [_summary(row) for row in self._rows(page(_COLUMNS, chosen))]
         more = len(found) > chosen.limit
-        page = found[: chosen.limit]
-        return RunPage(runs=page, next_before=page[-1].id if more else None)
+        lines = found[: chosen.limit]
+        return RunPage(runs=lines, next_before=lines[-1].id if more else None)
 
     def count(self, chosen: RunFilter) -> int:
         """Return how many runs there are, whatever `before` and `limit` say."""
-        query = sa.select(sa.func.count()).select_from(_runs).where(*_conditions(chosen))
-        (row,) = self._rows(query)
+        from kronos.storage.listing_queries import count
+
+        (row,) = self._rows(count(chosen))
         return cast("int", row[0])
 
-    def _lines(self, query: sa.Select[Any]) -> list[RunSummary]:
-        return [_summary(row) for row in self._rows(query)]
-
-    def _rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
-        compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    def _rows(self, asked: tuple[str, dict[str, Any]]) -> list[tuple[Any, ...]]:
         with self._session.connection() as connection:
-            return cast("list[tuple[Any, ...]]", connection.execute(str(compiled), compiled.params).fetchall())
-
-
-_DIALECT: Final = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
-_ONE: Final = str(_LINE.where(_runs.c.id == sa.bindparam("run")).compile(dialect=_DIALECT))
-"""Compiled once: every waiter asks for it, and compiling costs more than the answer."""
-
-
-def _conditions(chosen: RunFilter) -> list[sa.ColumnElement[bool]]:
-    found: list[sa.ColumnElement[bool]] = []
-    if chosen.phases:
-        # literals of the column's own type: neither a cast column nor a parameter finds the partial index
-        found.append(_runs.c.phase.in_([sa.literal_column(f"'{Phase(phase).value}'") for phase in chosen.phases]))
-    if chosen.workflow is not None:
-        found.append(_runs.c.workflow == chosen.workflow)
-    if chosen.is_forked is not None:
-        fork = _runs.alias("fork")
-        has_fork = sa.exists().where(fork.c.parent_run == _runs.c.id)
-        found.append(has_fork if chosen.is_forked else ~has_fork)
-    for name, text in chosen.where.items():
-        meant = [msgspec.json.encode({name: value}).decode() for value in _values_of(text)]
-        found.append(sa.or_(*(_runs.c.attributes.op("@>")(sa.cast(each, postgresql.JSONB)) for each in meant)))
-    return found
-
-
-def _values_of(text: str) -> list[str | int | float | bool]:
-    """Return what an attribute's value may be when it is written as `text`."""
-    try:
-        value = msgspec.json.decode(text)
-    except msgspec.MsgspecError:
-        return [text]
-    return [text, value] if isinstance(value, bool | int | float) else [text]
+            return cast("list[tuple[Any, ...]]", connection.execute(*asked).fetchall())
 
 
 def _run_id(value: uuid.UUID | None) -> RunId | None:

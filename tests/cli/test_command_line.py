@@ -54,6 +54,15 @@ def test_importing_the_facade_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_command_that_only_asks_imports_neither_arrays_nor_the_trading_runtime():
+    program = "import sys, kronos.app; print([m for m in sys.modules if m in {heavy}])"
+    heavy = ["numpy", "pyarrow", "sqlalchemy", "jsonschema", "kronos.trading", "kronos.engine.worker"]
+    done = subprocess.run(
+        [sys.executable, "-c", program.format(heavy=heavy)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
