@@ -38,7 +38,13 @@ _DIALECT: Final = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-u
 def page(columns: Sequence[str], chosen: RunFilter) -> Question:
     """Ask for `columns` of one run more than `chosen.limit`, newest first."""
     line: list[Any] = [sa.literal_column(each) for each in columns]
-    query = sa.select(*line).select_from(_runs).where(*_conditions(chosen)).order_by(_runs.c.id.desc()).limit(chosen.limit + 1)
+    query = (
+        sa.select(*line)
+        .select_from(_runs)
+        .where(*_conditions(chosen))
+        .order_by(_runs.c.id.desc())
+        .limit(chosen.limit + 1)
+    )
     if chosen.before is not None:
         query = query.where(_runs.c.id < uuid.UUID(chosen.before))
     return _compiled(query)
