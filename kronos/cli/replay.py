@@ -1,7 +1,7 @@
 """`kronos replay`: a recorded run against the checked-out code, and a debugger in the middle of it.
 
 Exit codes: 0 every outcome equal, recorded failures included; 3 a step failed where the recording did not; 4 diverged,
-or an effect that was not recorded; 5 no debugger came; 2 unknown run or step.
+or an effect that was not recorded; 5 no debugger came; 6 nothing was compared; 2 unknown run or step.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from kronos.errors import InvalidInput
 if TYPE_CHECKING:
     from kronos.debugger.compare import Difference
     from kronos.debugger.replay import Replay
+    from kronos.debugger.replay_fork import ForkedReplay
     from kronos.debugger.replay_verdict import Verdict
 
 __all__ = ["replay"]
@@ -69,7 +70,6 @@ def replay(
     from kronos.app.data_folder import dataset_cache
     from kronos.debugger.replay import Replay
     from kronos.debugger.replay_fork import ForkedReplay
-    from kronos.debugger.replay_verdict import exit_code
 
     with ExitStack() as stack:
         opened = stack.enter_context(Kronos.open())
@@ -86,7 +86,7 @@ def replay(
             if name is not None:
                 ready.check_step(name)
         forked = None if fork_from is None else ForkedReplay(ready, fork_from, outputs)
-        _introduce(ready, json=json)
+        _introduce(ready)
         if break_at is not None and not _bring_debugger(stack, listen, wait_s, use_pdb=use_pdb):
             stack.close()
             sys.exit(NO_DEBUGGER)
@@ -98,12 +98,7 @@ def replay(
             verdicts.append(verdict)
             if not json:
                 _print_line(ready, verdict)
-    code = exit_code(verdicts)
-    if forked is not None and not json:
-        _summarise(verdicts, forked.result)
-    if json:
-        print_json(_report(ready, verdicts, code, None if forked is None else forked.result))
-    sys.exit(code)
+    sys.exit(_conclude(ready, verdicts, forked, json=json))
 
 
 def _check_options(break_at: str | None, *, use_pdb: bool, json: bool, listen: str) -> None:
@@ -115,7 +110,8 @@ def _check_options(break_at: str | None, *, use_pdb: bool, json: bool, listen: s
         raise InvalidInput("--pdb talks on standard output, where --json prints data: use one of them", field="json")
     if "@" in break_at:
         raise InvalidInput(
-            f"--break-at {break_at}: stopping at a market event comes with a later release; give the step alone",
+            f"--break-at {break_at}: a debugger stops where a step begins, not at a market event: `kronos state RUN "
+            f"{break_at}` shows portfolio and variables there; to stop, give the step alone",
             field="break_at",
             value=break_at,
         )
@@ -137,11 +133,9 @@ def _read_outputs(fork_from: str | None, given: list[str] | None, step: str | No
     return found
 
 
-def _introduce(ready: Replay, *, json: bool) -> None:
+def _introduce(ready: Replay) -> None:
     recorded = ready.recording
     note(f"replay of {recorded.run.workflow} {recorded.run.id}, {recorded.run.phase}, against the code in {Path.cwd()}")
-    if not recorded.attempts and not json:
-        note("no step of it has ended yet: there is nothing to compare")
 
 
 def _bring_debugger(stack: ExitStack, listen: str, wait_s: float, *, use_pdb: bool) -> bool:
@@ -187,6 +181,21 @@ def _print_line(ready: Replay, verdict: Verdict) -> None:
 def _changed(verdict: Verdict) -> str:
     changed = [what for what, is_so in (("input", verdict.input_changed), ("code", verdict.code_changed)) if is_so]
     return f"  ({' and '.join(changed)} {'have' if changed[1:] else 'has'} changed since the run)" if changed else ""
+
+
+def _conclude(ready: Replay, verdicts: list[Verdict], forked: ForkedReplay | None, *, json: bool) -> int:
+    """Say what it all came to, and return the exit code."""
+    from kronos.debugger.replay_verdict import NOTHING_COMPARED, exit_code
+
+    result = None if forked is None else forked.result
+    code = exit_code(verdicts, result=result)
+    if code == NOTHING_COMPARED:
+        note("nothing was compared: no step that could be executed here has an outcome on record")
+    elif forked is not None and not json:
+        _summarise(verdicts, result)
+    if json:
+        print_json(_report(ready, verdicts, code, result))
+    return code
 
 
 def _summarise(verdicts: list[Verdict], result: list[Difference] | None) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import wraps
 from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from kronos.core.costs import Budget
-from kronos.core.definition import StepDefinition, WorkflowDefinition, step_names
+from kronos.core.definition import StepDefinition, WorkflowDefinition, check_list, step_names
+from kronos.core.fields import closest
 from kronos.core.functions import (
     AnyFunction,
     check_executor,
@@ -24,12 +26,36 @@ from kronos.core.options import Duration, StepOptions, parse_duration, parse_err
 from kronos.core.proxies import refuse
 from kronos.core.queries import Query
 from kronos.core.signature import Injected, read_signature
+from kronos.errors import InvalidInput
+from kronos.kernel.texts import check_text
 
 __all__ = ["step", "workflow"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 C = TypeVar("C", bound=Injected)
+
+
+def _in_words(declare: Callable[P, R]) -> Callable[P, R]:
+    """Refuse in the words of a declaration what Python would as a call: options that there are not, or that miss."""
+    kind, known = declare.__name__, inspect.signature(declare).parameters
+    taken = sum(each.kind is each.POSITIONAL_ONLY for each in known.values())
+    required = [name for name, each in known.items() if each.kind is each.KEYWORD_ONLY and each.default is each.empty]
+
+    @wraps(declare)
+    def declared(*given: P.args, **options: P.kwargs) -> R:
+        for name in options:
+            if name not in known:
+                names = ", ".join(name for name, each in known.items() if each.kind is each.KEYWORD_ONLY)
+                refuse(f"@{kind} has no option {name!r}{closest(name, known)}; it has {names}", field=name)
+        for name in required:
+            if name not in options:
+                refuse(f'@{kind} needs a {name}: write @{kind}({name}="1")', field=name)
+        if len(given) > taken:
+            refuse(f"@{kind} takes options by name: {given[taken]!r} has none", value=given[taken])
+        return declare(*given, **options)
+
+    return declared
 
 
 class _StepDecorator(Protocol):
@@ -69,6 +95,7 @@ def step(
     after: Sequence[object] = (),
     depends: Sequence[str] = (),
 ) -> _StepDecorator: ...
+@_in_words
 def step(
     fn: AnyFunction | None = None,
     /,
@@ -118,7 +145,9 @@ def step(
         check_executor(function, options)
         if compensate is not None and not isinstance(compensate, StepDefinition):
             refuse(f"compensate={compensate!r}: expected a function decorated with @step", field="compensate")
-        if name is None and function.__name__ == "<lambda>":
+        if name is not None:
+            _check_text(name, "name")
+        elif function.__name__ == "<lambda>":
             refuse("a lambda has no name: give the step one with name=")
         signature = read_signature(function, local_names(function))
         check_types(function, signature)
@@ -128,7 +157,7 @@ def step(
             name=name or function.__name__,
             options=options,
             after=step_names(after),
-            depends=depends,
+            depends=check_list(depends, "depends"),
             signature=signature,
             compensate=compensate,
         )
@@ -140,6 +169,7 @@ class _WorkflowDecorator(Protocol):
     def __call__(self, fn: Callable[P, R], /) -> WorkflowDefinition[P, R]: ...
 
 
+@_in_words
 def workflow(
     *,
     version: str,
@@ -157,8 +187,13 @@ def workflow(
     Raises `WorkflowDefinitionError` naming the line for a cycle, a missing dependency, a duplicate step, a type
     mismatch, or a decision that needs a value which is known only in a run.
     """
-    if not isinstance(version, str) or not version:  # type: ignore[redundant-expr]
-        refuse(f'version={version!r}: expected a text such as "1"', field="version")
+    for field, given in (("version", version), ("name", name), ("retention", retention)):
+        if given is not None or field != "name":
+            _check_text(given, field)
+    if not _are_named_functions(queries):
+        refuse(f"queries={queries!r}: expected functions by name, as in queries={{'left': left}}", field="queries")
+    if budget is not None and not isinstance(budget, Budget):
+        refuse(f"budget={budget!r}: expected a Budget, as in budget=Budget(usd=5)", field="budget")
 
     def declare(function: Callable[P, R], /) -> WorkflowDefinition[P, R]:
         check_function(function, "workflow")
@@ -174,6 +209,17 @@ def workflow(
         )
 
     return declare
+
+
+def _are_named_functions(given: object) -> bool:
+    return isinstance(given, Mapping) and all(isinstance(name, str) and callable(one) for name, one in given.items())
+
+
+def _check_text(value: object, field: str) -> None:
+    try:
+        check_text(value, field, least=1)
+    except InvalidInput as error:
+        refuse(error.message, **error.facts)
 
 
 def _seconds(limit: Duration | None, field: str) -> float | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
 from kronos.core.binding import Reference
@@ -34,7 +34,7 @@ from kronos.errors import InvalidInput, KronosError, WorkflowDefinitionError
 from kronos.kernel import canonical
 from kronos.kernel.schema import check_against
 
-__all__ = ["StepDefinition", "WorkflowDefinition", "step_names"]
+__all__ = ["StepDefinition", "WorkflowDefinition", "check_list", "step_names"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -227,9 +227,14 @@ class WorkflowDefinition(Generic[P, R]):
 
 def step_names(steps: Sequence[object]) -> list[str]:
     """Return the names of what `after=` was given: names, steps, or results of steps."""
-    if isinstance(steps, str):
-        refuse(f"after={steps!r}: expected a list of step names, as in after=[{steps!r}]", field="after")
-    return [_step_name(one) for one in steps]
+    return [_step_name(one) for one in check_list(steps, "after")]
+
+
+def check_list(given: Sequence[T], field: str) -> Sequence[T]:
+    """Return what an option was given that takes a list; a text is none, though it has items."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        refuse(f"{field}={given!r}: expected a list, as in {field}=[{given!r}]", field=field)
+    return given
 
 
 def _step_name(one: object) -> str:

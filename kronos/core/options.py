@@ -6,8 +6,9 @@ Rule 2: a duration is said once, in words ("10m", "1.5s", "250ms"), and kept as 
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -76,7 +77,7 @@ class StepOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 def parse_errors(given: Sequence[type[BaseException] | str], *, field: str) -> tuple[str, ...]:
     """Return the names of exception classes, given as classes or names."""
-    if isinstance(given, str | type):
+    if isinstance(given, str | type) or not isinstance(given, Iterable):
         raise _refused(field, given, f"a list of exceptions, as in {field}=[ConnectionError]")
     return tuple(_error_name(each, field) for each in given)
 
@@ -121,7 +122,7 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return float(value)
+        return float(value) if abs(value) <= DURATION_S_MAX else math.inf  # an int may be larger than any float
     return seconds_of(value) if isinstance(value, str) else None
 
 

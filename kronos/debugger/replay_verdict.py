@@ -15,7 +15,16 @@ from kronos.debugger.replay_journal import JournalDifference, ReplayedJournal
 from kronos.debugger.replay_recording import RecordedAttempt
 from kronos.engine.tasks import Outcome
 
-__all__ = ["Status", "Verdict", "compare_outcomes", "exit_code", "show", "verdict_of", "with_journal"]
+__all__ = [
+    "NOTHING_COMPARED",
+    "Status",
+    "Verdict",
+    "compare_outcomes",
+    "exit_code",
+    "show",
+    "verdict_of",
+    "with_journal",
+]
 
 
 class Status(StrEnum):
@@ -31,6 +40,8 @@ class Status(StrEnum):
 
 EXIT_CODES: Final = {Status.FAILED: 3, Status.DIVERGED: 4, Status.BLOCKED: 4}
 """A status that is not here is no reason to complain."""
+NOTHING_COMPARED: Final = 6
+_UNCOMPARED: Final = frozenset({Status.SERVED, Status.SKIPPED})
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,8 +62,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-def exit_code(verdicts: Collection[Verdict]) -> int:
-    """Return 0 when every outcome is equal, else what the first unequal one means (3 failed, 4 diverged, blocked)."""
+def exit_code(verdicts: Collection[Verdict], *, result: object = None) -> int:
+    """Return 0 when every outcome is equal, else what the first unequal one means (3 failed, 4 diverged, blocked).
+
+    Where no outcome was compared, and no `result` of the run either, that is `NOTHING_COMPARED`: no word that it fits.
+    """
+    if result is None and all(verdict.status in _UNCOMPARED for verdict in verdicts):
+        return NOTHING_COMPARED
     return next((EXIT_CODES[verdict.status] for verdict in verdicts if verdict.status in EXIT_CODES), 0)
 
 

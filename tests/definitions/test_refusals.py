@@ -279,7 +279,7 @@ def declare(options: dict[str, Any], function: Callable[..., Any]) -> None:
         ({"timeout": 0}, "a positive duration"),
         ({"timeout": True}, "a positive duration"),
         ({"backoff": "10m", "backoff_max": "1m"}, "at most backoff_max"),
-        ({"after": "load"}, "a list of step names"),
+        ({"after": "load"}, "expected a list, as in after="),
         ({"name": "a step!"}, None),
     ],
 )
@@ -375,3 +375,30 @@ def test_a_type_that_holds_itself_is_recordable():
         return node
 
     assert walks(Node(), 1, {}) == Node()
+
+
+def one() -> int:
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("declare", "said"),
+    [
+        (lambda: workflow(one), '@workflow needs a version: write @workflow(version="1")'),
+        (lambda: workflow()(one), '@workflow needs a version: write @workflow(version="1")'),
+        (lambda: workflow(versoin="1"), "@workflow has no option 'versoin' (did you mean 'version'?)"),
+        (lambda: workflow(version="1", queries=[len])(one), "expected functions by name"),
+        (lambda: workflow(version="1", budget=5)(one), "budget=5: expected a Budget"),
+        (lambda: workflow(version="1", name="")(one), "name '' has 0 characters"),
+        (lambda: step(retrys=3), "@step has no option 'retrys' (did you mean 'retries'?)"),
+        (lambda: step(one, 3), "@step takes options by name: 3 has none"),
+        (lambda: step(after="load")(one), "after='load': expected a list"),
+        (lambda: step(depends="data.csv")(one), "depends='data.csv': expected a list"),
+        (lambda: step(retry_on=3)(one), "a list of exceptions"),
+        (lambda: step(timeout=10**400)(one), "expected a positive duration"),
+    ],
+)
+def test_a_declaration_with_wrong_arguments_is_refused_in_words(declare, said):
+    with pytest.raises(WorkflowDefinitionError) as caught:
+        declare()
+    assert said in caught.value.message

@@ -111,6 +111,13 @@ def test_from_a_second_checkout_every_outcome_is_equal_and_no_mail_is_sent(run, 
     assert len(list(mailbox.iterdir())) == 1
 
 
+def test_a_replay_that_compares_nothing_says_so_and_does_not_pass_for_equal(run, second):
+    done = second.replay(run, "--step", "mail", "--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["exit_code"], report["equal"]) == (6, 6, False)
+    assert "nothing was compared" in done.stderr
+
+
 def test_one_changed_constant_diverges_and_names_the_field_and_only_there(run, second):
     second.change("FACTOR = 1.10", "FACTOR = 1.14")
     done = second.replay(run)
@@ -201,6 +208,7 @@ def test_code_that_is_gone_fails_in_one_line(run, second):
         (["RUN", "--break-at", "mesure"], "no step 'mesure'"),
         ([UNKNOWN_RUN], f"no run {UNKNOWN_RUN}: `kronos runs list` shows those on record"),
         (["not-a-run"], "run id 'not-a-run' is not a UUID"),
+        (["RUN", "--break-at", "measure@row=3"], "`kronos state RUN measure@row=3` shows portfolio and variables"),
         (["RUN", "--pdb"], "say where with --break-at STEP"),
         (["RUN", "--break-at", "load", "--listen", "0.0.0.0:0"], "loopback only"),
         (["RUN", "--break-at", "load", "--listen", "nowhere"], "write it as host:port"),
