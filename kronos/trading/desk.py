@@ -130,11 +130,14 @@ class Desk:
     # -- strategies
 
     def call(self, seat: Seat, name: str, row: int, cause: int, *arguments: Any) -> bool:
-        """Call a handler; return whether it returned.  One that raises stops its strategy, where they are isolated."""
+        """Call a handler; return whether it returned.  One that raises, or returns something, stops its strategy, where
+        they are isolated.
+        """
         if seat.is_stopped:
             return False
         try:
-            getattr(seat.strategy, name)(seat.context, *arguments)
+            if (given := getattr(seat.strategy, name)(seat.context, *arguments)) is not None:
+                seat.refuse(name, given)
         except STOPPING as error:
             self.stop(seat, name, row, cause, error)
             return False
@@ -219,11 +222,11 @@ class Desk:
         self.tell(row, heard)
         self._venue.rearm()
 
-    def decide(self, row: int, cause: int, *, session: bool = True) -> None:
+    def decide(self, row: int, cause: int, *, session: bool = True, heard: int | None = None) -> None:
         """Turn what the strategies asked for at `cause` into records, strategy by strategy; without `session` every
-        order is denied.
+        order is denied.  They hear what became of their orders since record `heard` (None: of what they asked for).
         """
-        heard, seen = len(self._tape.unsealed), self._tape.state.records
+        heard, seen = len(self._tape.unsealed) if heard is None else heard, self._tape.state.records
         asked = [(seat, seat.context.take()) for seat in self.seats if seat.context.wishes]
         for seat, wishes in asked:
             self.intents.answer(seat, wishes, row, cause, seen=seen, session=session)

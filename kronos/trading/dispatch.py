@@ -105,7 +105,8 @@ class Dispatch:
             for event, _ in zip(islice(events, max(touch - row, 1)), shown, strict=False):
                 coordinator.row = cursor.now = row
                 try:
-                    handler(context, event)
+                    if (given := handler(context, event)) is not None:
+                        seat.refuse(name, given)
                 except STOPPING as error:
                     desk.stop(seat, name, row, cause_id(row, 0), error)
                     return row + 1
@@ -124,6 +125,7 @@ class Dispatch:
         """Dispatch rows of several streams to several strategies; `met`: the first one has met the orders already."""
         coordinator, desk, timeline, sending = self._coordinator, self._desk, self._timeline, self._desk.sending
         cursors, handlers = coordinator.cursors, self._handlers(start, stop)
+        names = [HANDLERS[kind_of_stream(stream)] for stream in coordinator.streams]
         contexts = [seat.context for seat in self._seats]
         end = (timeline.time(stop - 1), stop - 1)
         self._look((timeline.time(start), start) if met else (timeline.known_at(start), start - 1), end)
@@ -140,10 +142,11 @@ class Dispatch:
                 if seat.is_stopped:
                     continue
                 try:
-                    handler(seat.context, event)
+                    if (given := handler(seat.context, event)) is not None:
+                        seat.refuse(names[stream], given)
                 except STOPPING as error:
                     self._catch_up(row + 1)
-                    desk.stop(seat, HANDLERS[kind_of_stream(coordinator.streams[stream])], row, cause_id(row, 0), error)
+                    desk.stop(seat, names[stream], row, cause_id(row, 0), error)
                     self._look((event.time, row), end)
             for context in contexts:
                 if context.wishes:

@@ -15,7 +15,7 @@ from kronos.trading.context import Context, Pen
 from kronos.trading.coordinator import Coordinator
 from kronos.trading.features import FeatureRows, FeatureStore, declared
 from kronos.trading.routes import Routes
-from kronos.trading.strategy import Strategy, check_handlers
+from kronos.trading.strategy import Strategy, check_handlers, check_returned
 from kronos.trading.streams import Stream, kind_of_stream
 from kronos.trading.tape import Tape
 from kronos.trading.unread import reads
@@ -59,6 +59,11 @@ class Seat:
     def is_stopped(self) -> bool:
         """Whether the strategy raised and hears nothing any more."""
         return self.origin in self._tape.state.stopped
+
+    def refuse(self, handler: str, given: object) -> None:
+        """Raise `InvalidInput` for what a handler returned, unless it is the ids of what it asked for."""
+        asked = [number for action, number, _, _ in self.context.wishes if action in ("buy", "sell")]
+        check_returned(self.strategy, handler, given, asked)
 
     def reads_event(self, handler: str) -> bool:
         """Return whether a handler's code looks at the event that it is handed."""
@@ -117,9 +122,11 @@ def strategy_ids(strategies: Sequence[Strategy]) -> list[str]:
 
 
 def words_of_error(error: BaseException, handler: Any) -> tuple[str, int]:
-    """Return an error's message without addresses of memory, and the line of the `handler`'s file that it came from."""
-    line, trace = 0, error.__traceback__
+    """Return an error's message without addresses of memory, and the line of the `handler`'s file that it came from:
+    that of the handler itself for what no line of it raised.
+    """
     code = getattr(handler, "__code__", None)
+    line, trace = 0 if code is None else code.co_firstlineno, error.__traceback__
     while trace is not None:
         if code is None or trace.tb_frame.f_code.co_filename == code.co_filename:
             line = trace.tb_lineno

@@ -8,7 +8,7 @@ Rule 3: it imports nothing of an exchange, a clock or the engine.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -21,7 +21,15 @@ from kronos.trading.ticks import BookTick, QuoteTick, TradeTick
 from kronos.trading.views import Subscription
 from kronos.trading.words import told
 
-__all__ = ["NoParams", "Strategy", "check_handlers", "params_from_text", "set_user_state", "user_state"]
+__all__ = [
+    "NoParams",
+    "Strategy",
+    "check_handlers",
+    "check_returned",
+    "params_from_text",
+    "set_user_state",
+    "user_state",
+]
 
 
 class NoParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,7 +37,8 @@ class NoParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Strategy:
-    """Subclass it, name the parameters in a nested struct, and override the handlers that you need.
+    """Subclass it, name the parameters in a nested struct, and override the handlers that you need; they ask with
+    `ctx` and return nothing.
 
         class Momentum(Strategy):
             class Params(NoParams, frozen=True):
@@ -89,7 +98,18 @@ class Strategy:
 
 
 def check_handlers(strategy: Strategy) -> None:
-    """Refuse handlers that calling does not run: `async def`, and those with a `yield`."""
+    """Refuse a strategy without a handler, and handlers that calling does not run: `async def`, those that `yield`."""
+    kind = type(strategy)
+    if all(getattr(kind, name) is getattr(Strategy, name) for name in _HANDLERS):
+        others = sorted(name for name in dir(kind) if name.startswith("on") and callable(getattr(kind, name)))
+        unheard = ", ".join(name for name in others if name not in _HANDLERS)
+        raise InvalidInput(
+            f"{kind.__name__} has no handler, so it would never act: "
+            + (f"nobody calls {unheard}; " if unheard else "")
+            + f"write one of {', '.join(_HANDLERS)} in the class",
+            field="strategy",
+            value=kind.__qualname__,
+        )
     for name in _HANDLERS:
         handler = getattr(strategy, name)
         if not callable(handler):
@@ -102,6 +122,21 @@ def check_handlers(strategy: Strategy) -> None:
                 field=name,
                 value=kinds[0],
             )
+
+
+def check_returned(strategy: Strategy, handler: str, given: object, asked: Iterable[int]) -> None:
+    """Refuse what a handler returned, which nobody reads; the ids of the orders that it `asked` for say nothing new."""
+    ids = given if isinstance(given, tuple | list) and given else (given,)
+    known = {*asked}
+    if all(type(each) is int and each in known for each in ids):
+        return
+    kind = type(given).__name__
+    raise InvalidInput(
+        f"{type(strategy).__name__}.{handler} returned {kind}, and what a handler returns nobody reads: ask inside it, "
+        "with ctx.buy, ctx.sell, ctx.modify and ctx.cancel, and return nothing",
+        field=handler,
+        value=kind,
+    )
 
 
 _HANDLERS: Final = tuple(name for name in vars(Strategy) if name.startswith("on_"))

@@ -84,6 +84,8 @@ def test_a_feature_is_computed_once_a_stream_and_shared_between_strategies(walk)
     class Other(Strategy):
         same = feature(counted, period=5)
 
+        def on_bar(self, ctx, bar) -> None: ...
+
     Backtest(bars, One(), CONFIG, features=store).run()
     assert calls.count(300) == 2, "once for each of two periods"
     assert len(calls) == 2 * (1 + PREFIXES)

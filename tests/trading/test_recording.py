@@ -118,6 +118,8 @@ class Locked(Strategy):
         self.inner = {"model": [1]}
         self.lock = threading.Lock()
 
+    def on_bar(self, ctx, bar) -> None: ...
+
 
 class Generator(Strategy):
     def on_bar(self, ctx, bar) -> None:

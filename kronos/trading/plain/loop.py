@@ -39,7 +39,9 @@ class _PlainLoop:
             for seat in self._seats:
                 if seat.features is not None:
                     seat.features.attach(seat.context)
-                seat.strategy.on_bar(seat.context, self._bar(row))
+                given: object = seat.strategy.on_bar(seat.context, self._bar(row))  # type: ignore[func-returns-value]
+                if given is not None:
+                    seat.refuse("on_bar", given)
             self._desk.decide(row, cause_id(row, 0))
         return stop
 

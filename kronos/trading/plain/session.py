@@ -98,7 +98,9 @@ class _PlainSteps:
         name = "on_bar" if isinstance(stream, Bars) else "on_trade"
         event = _bar(stream, index, time) if isinstance(stream, Bars) else _trade(stream, index, time)
         try:
-            getattr(seat.strategy, name)(seat.context, event)
+            given = getattr(seat.strategy, name)(seat.context, event)
+            if given is not None:
+                seat.refuse(name, given)
         except STOPPING as error:
             self._desk.stop(seat, name, row, cause_id(row, 0), error)
 
