@@ -2,6 +2,8 @@
 
 Rule 1: each comes before the first row at or after its time is dispatched, as records, in the order of that time.
 Rule 2: what it does to orders is told to the strategies before they see the row.
+Rule 3: a split changes the quantity of orders that have no price, also of those that travel; what has one, with what
+        hangs together with it, and what still waits in the outbox, ends.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from kronos.trading.payments import Due, pay
 from kronos.trading.positions import cause_id
 from kronos.trading.splits import split_cash, split_lots
 from kronos.trading.tape import Tape
-from kronos.trading.terms import MARKET
 from kronos.trading.venue.exchange import Exchange
 
 __all__ = ["Corporate"]
@@ -30,7 +31,7 @@ class Corporate:
     def split(self, split: Split, number: int, row: int) -> None:
         """Apply a split before its row opens: to what is held, then to resting orders, then tell the strategies."""
         tape, state, traded = self._tape, self._tape.state, self._coordinator.traded[number]
-        self._coordinator.row = row
+        self._coordinator.row, heard = row, len(tape.unsealed)
         self._desk.intents.look(row, cause_id(row, 0))
         price = self._coordinator.price(number)
         causes, applied = (cause_id(row, 0),), {}
@@ -44,24 +45,38 @@ class Corporate:
             )
         for account, told in applied.items():
             self._desk.intents.booked(account, number, row, cause_id(row, told.sub))
+        last = cause_id(row, next(iter(applied.values())).sub)
+        self._desk.sending.drop("instrument", number, row, last, "split")
+        ends = self._ended_by(split, number)
         for order in list(state.orders.values()):
-            if order.instrument == number:
-                told = applied[state.owners[order.origin]]
-                self._split_order(order, split, row, (cause_id(row, told.sub),))
+            told = applied[state.owners[order.origin]]
+            head, lots = (row, order.origin, (cause_id(row, told.sub),), order.id), _lots(order, split)
+            if order.id in ends:
+                tape.write(OrderCancelled, *head, "split" if lots else "split_fraction")
+            elif order.instrument == number:
+                tape.write(OrderAdjusted, *head, lots)
         for seat in self._desk.seats:
             if number in seat.context.numbers:
                 told = applied[state.owners[seat.origin]]
                 self._desk.call(seat, "on_split", row, cause_id(row, told.sub), told)
-        self._desk.decide(row, cause_id(row, next(iter(applied.values())).sub))
+        self._desk.decide(row, last, heard=heard)
 
-    def _split_order(self, order: Order, split: Split, row: int, causes: tuple[int, ...]) -> None:
-        lots, _ = split_lots(order.left, split.numerator, split.denominator)
-        if not lots:
-            self._tape.write(OrderCancelled, row, order.origin, causes, order.id, "split_fraction")
-        elif order.terms == MARKET:
-            self._tape.write(OrderAdjusted, row, order.origin, causes, order.id, lots)
-        else:  # a price of before the split means nothing after it
-            self._tape.write(OrderCancelled, row, order.origin, causes, order.id, "split")
+    def _ended_by(self, split: Split, number: int) -> set[int]:
+        """Return the ids of the orders that a split ends: a price of before it means nothing after it, and an entry
+        and what is held back for it are one request.
+        """
+        orders = self._tape.state.orders
+        ends = {
+            order.id
+            for order in orders.values()
+            if order.instrument == number and (_has_price(order) or not _lots(order, split))
+        }
+        held = [order for order in orders.values() if order.held]
+        for _ in held:  # each may be held back for one that is held back itself
+            for order in held:
+                if {order.id, order.terms.parent} & ends:
+                    ends |= {order.id, order.terms.parent}
+        return ends
 
     def pay(self, due: Due, row: int) -> None:
         """Let every account that holds the instrument pay or receive what is due, before `row`."""
@@ -89,3 +104,13 @@ class Corporate:
                 self._venue.cancel(order, row, gone, "delisted", at=at)
         self._desk.tell(row, heard)
         self._venue.rearm()
+
+
+def _lots(order: Order, split: Split) -> int:
+    """Return the signed lots that are left of an order after a split."""
+    return split_lots(order.left, split.numerator, split.denominator)[0]
+
+
+def _has_price(order: Order) -> bool:
+    """Return whether an order waits for a price; a stop that has met its own waits for none."""
+    return order.terms.kind != "market" and not (order.triggered and order.terms.kind != "stop_limit")

@@ -57,10 +57,15 @@ _RESTING: Final[Mapping[type[Record], frozenset[Phase]]] = {
 }
 
 
+def _linked(phase: Phase) -> Mapping[type[Record], frozenset[Phase]]:
+    """What may happen to an order wherever it is: by its parent, by another of its group, by a split."""
+    same = frozenset({phase})
+    return {OrderAdjusted: same, OrderTriggered: same}
+
+
 def _resting(phase: Phase) -> Mapping[type[Record], frozenset[Phase]]:
     """What may happen to an order that the venue has: it ends, or goes on under other terms."""
-    same = frozenset({phase})
-    return {**_RESTING, OrderAdjusted: same, OrderReplaced: same, OrderTriggered: same}
+    return {**_RESTING, **_linked(phase), OrderReplaced: frozenset({phase})}
 
 
 ALLOWED: Final[Mapping[Phase, Mapping[type[Record], frozenset[Phase]]]] = {
@@ -73,9 +78,11 @@ ALLOWED: Final[Mapping[Phase, Mapping[type[Record], frozenset[Phase]]]] = {
         OutboxQueued: frozenset({Phase.QUEUED}),
         OrderSubmitted: frozenset({Phase.SUBMITTED}),
         OrderCancelled: frozenset({Phase.CANCELLED}),
+        **_linked(Phase.QUEUED),
     },
     Phase.SUBMITTED: {
         **_RESTING,
+        **_linked(Phase.SUBMITTED),
         OrderAccepted: frozenset({Phase.ACCEPTED}),
         OrderRejected: frozenset({Phase.REJECTED}),
     },

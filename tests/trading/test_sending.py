@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -261,3 +262,33 @@ def test_a_run_without_limits_has_no_record_of_an_outbox_and_one_with_ample_limi
 def test_a_switch_that_can_never_be_thrown_is_refused_when_the_session_is_built(control, said) -> None:
     with pytest.raises(InvalidInput, match=said):
         play([Burst()], controls=(control,))
+
+
+class Brackets(Strategy):
+    """Asks for a bracket at row 8, and at row 10, while its entry is at the venue, for one more stop behind it."""
+
+    def on_bar(self, ctx, bar):
+        if bar.row == 8:
+            self.ids = ctx.bracket("buy", 10, stop=Decimal(9), target=Decimal("10.04"))
+        elif bar.row == 10 and self.ids.entry in ctx.open_orders:
+            ctx.sell(10, type="stop", stop=Decimal(8), parent=self.ids.entry, reduce_only=True)
+
+
+@pytest.mark.parametrize(
+    ("way", "begun", "phases"),
+    [
+        ({"routes": (RouteConfig(order_rate=Rate(limit=1, period_ns=3 * MINUTE_NS)),)}, 9, {2: "queued", 3: "queued"}),
+        ({"latency": Latency(order_ns=MINUTE_NS + 1)}, 11, {4: "submitted"}),
+    ],
+    ids=["waits in the outbox", "travels"],
+)
+def test_what_hangs_on_an_entry_that_fills_begins_wherever_it_is(way, begun, phases) -> None:
+    columns = {name: np.full(30, 1_000 + far) for name, far in (("open", 0), ("high", 5), ("low", -5), ("close", 0))}
+    calm = msgspec.structs.replace(made("A", 30), **columns)
+    session, _, _ = play([Brackets()], streams=[calm], long_only=False, until=Position(begun + 1), **way)
+    orders = session._tape.state.orders
+    assert {each: (order.phase, order.held) for each, order in orders.items()} == {
+        each: (phase, False) for each, phase in phases.items()
+    }
+    session.run()
+    assert session.result().position == 0
