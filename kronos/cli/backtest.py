@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -39,8 +40,10 @@ def backtest(
     ] = None,
     cash: Annotated[str, typer.Option(help="At the start.")] = "1000000",
     fee: Annotated[str, typer.Option(help="A side, as a fraction: 0.001 is 0.1 %.")] = "0",
-    since: Annotated[str | None, typer.Option("--from", metavar="DATE", help="First bar, ISO 8601 in UTC.")] = None,
-    until: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Before this bar, ISO 8601.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="First bar of all, ISO 8601 in UTC.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Before this bar of all, ISO 8601.")] = None,
     mapping: Annotated[list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="For a file.")] = None,
     tick: Annotated[str | None, typer.Option(help="Price step of a file.")] = None,
     gaps: Annotated[str, typer.Option(help="For a file: refuse or accept.")] = "refuse",
@@ -76,21 +79,13 @@ def backtest(
             "long_only": not short,
             "check_cash": not overdraw,
         }
+        common["first_row"], common["stop_row"] = _rows(opened, datasets, since, until)
         if len(datasets) + len(strategy) > 2 or delays:
-            if since is not None or until is not None:
-                raise InvalidInput("--from and --to cut one dataset: import a range for a session", field="--from")
             config = SessionConfig(accounts=(AccountConfig(cash={"USD": money}),), latency=Latency(**delays), **common)
             request = session_request(datasets, strategy, chosen, config, sinks=_sinks(sink))
             found = _run(opened, SESSION, request)
         else:
-            first, stop = _rows(opened, datasets[0], since, until)
-            if first >= (datasets[0].rows if stop is None else stop):
-                raise InvalidInput(
-                    f"--from {since} --to {until}: no bar of {datasets[0].name} lies between them",
-                    field="--from",
-                    value=since,
-                )
-            single = BacktestConfig(cash=money, first_row=first, stop_row=stop, **common)
+            single = BacktestConfig(cash=money, **common)
             plan = plan_from_text(strategy[0], chosen, single, sinks=_sinks(sink))
             found = _run(opened, WORKFLOW, {"dataset": f"{datasets[0].name}@{datasets[0].id}", "plan": plan})
     print_json(found) if json else _print(found)
@@ -130,13 +125,18 @@ def _dataset(opened: Kronos, data: str, options: Any) -> Dataset:
         return opened.catalog.import_file(path, options, progress=advance).dataset
 
 
-def _rows(opened: Kronos, dataset: Dataset, since: str | None, until: str | None) -> tuple[int, int | None]:
-    if since is None and until is None:
-        return 0, None
-    bars = opened.catalog.open(dataset)
-    first = 0 if since is None else bars.row_at(instant(since, "--from"))
-    stop = None if until is None else bars.row_at(instant(until, "--to"))
-    return first, stop
+def _rows(opened: Kronos, datasets: list[Dataset], since: str | None, until: str | None) -> tuple[int, int | None]:
+    """Return the rows of all datasets together that lie between two dates."""
+    from kronos.market.session_plans import rows_between
+
+    begin = None if since is None else instant(since, "--from")
+    end = None if until is None else instant(until, "--to")
+    found = rows_between([opened.catalog.stream(each) for each in datasets], begin, end)
+    if found == (0, 0):
+        names = ", ".join(each.name for each in datasets)
+        given = " ".join(f"{name} {text}" for name, text in (("--from", since), ("--to", until)) if text is not None)
+        raise InvalidInput(f"{given}: no bar of {names} lies there", field="--from", value=since)
+    return found
 
 
 def _run(opened: Kronos, workflow: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -192,9 +192,18 @@ def _print_analysis(analysis: dict[str, Any]) -> None:
         print_fields(analysis[part])
         print()
     titles = list(analysis["costs"][0])
-    note(f"the run at other costs; fees of {analysis['break_even_bps']:.2f} bps a side would eat it up")
+    note(f"the run at other costs; {break_even(analysis['break_even_bps'])}")
     print_rows(titles, [[level[title] for title in titles] for level in analysis["costs"]])
     print()
+
+
+def break_even(bps: float) -> str:
+    """Return what fees would make of a run that earns `bps` a side of what it traded (nan: it traded nothing)."""
+    if isnan(bps):
+        return "nothing was traded, so they change nothing"
+    if bps < 0:
+        return f"without any it loses {-bps:.2f} bps a side"
+    return f"fees of {bps:.2f} bps a side would eat it up"
 
 
 def _print_trades(trades: list[dict[str, Any]]) -> None:

@@ -98,9 +98,15 @@ def _cards(ledger: Ledger, analysis: Analysis) -> str:
         ("deepest drawdown", _share(found.max_drawdown)),
         ("trades", f"{found.trades:,}"),
         ("won", _share(found.win_rate)),
-        ("fees that eat it up", f"{_number(analysis.break_even_bps)} bps"),
+        ("fees that eat it up", _break_even(analysis.break_even_bps)),
     )
     return '<div class="cards">' + "".join(f"<div><b>{b}</b><span>{a}</span></div>" for a, b in shown) + "</div>"
+
+
+def _break_even(bps: float) -> str:
+    if math.isnan(bps):
+        return "no trades"
+    return f"{_number(bps)} bps" if bps >= 0 else "loses without"
 
 
 def _points(times: Any, values: Any) -> list[tuple[int, float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kronos import Kronos
+from kronos.cli.backtest import break_even
 from kronos.cli.sessions import print_mishaps
 from kronos.market import ImportOptions
 from kronos.market.session_plans import SessionPlan, StrategyPlan, prepare_session
@@ -112,9 +114,12 @@ def test_a_session_runs_from_the_command_line_and_its_state_is_shown_at_any_row(
     assert "1 of 1 came to the recorded end" in recovered.stderr
 
 
-def test_a_strategy_that_was_stopped_and_orders_that_were_refused_are_told_with_their_reasons(typed, capsys):
+def test_a_session_up_to_a_date_tells_who_was_stopped_and_which_orders_were_refused_with_their_reasons(typed, capsys):
+    with typed.app() as app:
+        until = datetime.fromtimestamp(app.catalog.open("one").open_time[500] / 10**9, UTC)
     words = ("--data", "one", "--data", "two", "--strategy", "tests.outputs.fading:Faltering")
-    result = json.loads(typed("backtest", *words, "--json").stdout)["result"]
+    result = json.loads(typed("backtest", *words, "--to", until.isoformat(), "--json").stdout)["result"]
+    assert result["result"]["rows"] == 2 * 500
     (stopped,) = result["stopped"]
     line = next(n for n, text in enumerate(Path(fading.__file__).read_text().splitlines(), 1) if "LookupError(" in text)
     assert stopped == {
@@ -140,6 +145,12 @@ def test_a_backtest_whose_orders_are_all_refused_says_why(typed):
     (line,) = (text.split() for text in shown.stdout.splitlines() if "cash_insufficient" in text)
     assert line[:3] == ["SmaCross", "denied", "cash_insufficient"]
     assert int(line[3]) > 5
+    assert "the run at other costs; nothing was traded, so they change nothing" in shown.stderr
+
+
+def test_what_fees_make_of_a_run_is_said_as_it_is():
+    assert break_even(1.234) == "fees of 1.23 bps a side would eat it up"
+    assert break_even(-1.234) == "without any it loses 1.23 bps a side"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +159,7 @@ def test_a_backtest_whose_orders_are_all_refused_says_why(typed):
         (("--set", "speed=3"), "--set speed: no strategy has it"),
         (("--latency", "up=3ms"), "--latency up: one of feed, order, report"),
         (("--latency", "order=soon"), "--latency order=soon: write it as"),
-        (("--from", "2024-01-01"), "--from and --to cut one dataset"),
+        (("--from", "2999-01-01"), "--from 2999-01-01: no bar of one, two lies there"),
     ],
 )
 def test_what_a_session_cannot_mean_is_refused(typed, words, message):
