@@ -8,6 +8,7 @@ from typing import Any, Final
 from kronos.app.jobs import LIST_MAX, check_queue, parse_job_id
 from kronos.core.options import Duration, duration_s
 from kronos.errors import Conflict, InvalidInput, NotFound
+from kronos.kernel.texts import check_text
 from kronos.ports.jobbook import DeadGroup, DeadItem, KeyState, QueueState
 from kronos.storage.jobbook import JobBook
 
@@ -40,7 +41,7 @@ class Queues:
 
     def pause(self, queue: str, *, by: str = "") -> QueueState:
         """Let nothing more begin; what runs goes on.  A queue of which nothing is known yet is paused ahead."""
-        self._book.change("pause", {"queue": check_queue(queue), "by": by})
+        self._book.change("pause", {"queue": check_queue(queue), "by": check_text(by, "by")})
         return self.get(queue)
 
     def resume(self, queue: str) -> QueueState:
@@ -92,6 +93,9 @@ class DeadLetters:
         """Return dead letters, newest first: of one `error` (the type), one `what` (target or workflow), one queue."""
         if not 1 <= limit <= LIST_MAX:
             raise InvalidInput(f"limit {limit}: give 1 to {LIST_MAX}", field="limit", value=limit)
+        for field, given in (("error", error), ("what", what), ("queue", queue)):
+            if given is not None:
+                check_text(given, field)
         return self._book.dead({"error": error, "what": what, "queue": queue, "limit": limit})
 
     def groups(self) -> Sequence[DeadGroup]:
@@ -119,7 +123,7 @@ class DeadLetters:
         self, letters: Sequence[str] = (), *, reason: str, error: str | None = None, what: str | None = None
     ) -> Sequence[str]:
         """Give up for good, with a reason that is kept; return the ids."""
-        if not reason.strip():
+        if not check_text(reason, "reason").strip():
             raise InvalidInput("say why: a discarded dead letter keeps its reason", field="reason", value=reason)
         return self._book.discard(self._chosen(letters, error, what), reason)
 

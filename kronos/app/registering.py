@@ -69,7 +69,7 @@ class Registering:
             )
         for each in found:
             if version in (None, each.version):
-                return each
+                return each.sound
         versions = ", ".join(dict.fromkeys(each.version for each in found))
         raise NotFound(
             f"workflow {name!r} has no version {version!r}; known: {versions}", field="version", value=version

@@ -106,6 +106,6 @@ class Workflows:
         found = self._history.definitions(run.workflow)
         for each in found:
             if each.version == to or (len(to) >= 8 and each.id.startswith(to)):
-                return each
+                return each.sound
         known = ", ".join(dict.fromkeys(each.version for each in found))
         raise NotFound(f"workflow {run.workflow!r} has no version {to!r}; known: {known}", field="to", value=to)

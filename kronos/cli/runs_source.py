@@ -18,6 +18,7 @@ from kronos.core.state import Phase
 from kronos.errors import InvalidInput
 from kronos.kernel import canonical
 from kronos.kernel.ids import parse_run_id
+from kronos.kernel.unreadable import readable
 from kronos.ports.history import RunFilter, RunSummary
 
 __all__ = ["DatabaseSource", "ServerSource", "Source", "phase_of", "run_fields", "source"]
@@ -93,8 +94,10 @@ class DatabaseSource:
     def cancel(self, run: str, reason: str) -> None:
         self._app.cancel(parse_run_id(run), reason=reason, by=getpass.getuser())
 
+    def _value(self, value: bytes) -> Any:
+        return canonical.decode(readable(lambda: self._app.history.payload(value)))
+
     def _record(self, run: RunSummary) -> RunRecord:
-        payload = self._app.history.payload
         failure = run.failure
         return RunRecord(
             run_id=run.id,
@@ -105,8 +108,8 @@ class DatabaseSource:
             started_at_ns=run.started_at,
             finished_at_ns=run.finished_at,
             head_seq=run.head_seq,
-            input=canonical.decode(payload(run.input)),
-            output=None if run.output is None else canonical.decode(payload(run.output)),
+            input=self._value(run.input),
+            output=None if run.output is None else self._value(run.output),
             failure=None
             if failure is None
             else FailureRecord(

@@ -20,18 +20,13 @@ from kronos.engine.forked import ForkedRun
 from kronos.engine.forking import Ground
 from kronos.engine.owned import OwnedRun
 from kronos.engine.serving import Served, Serving
-from kronos.errors import CorruptHistory, KronosError, LeaseLost, NotFound, Unavailable
+from kronos.errors import CorruptHistory, NotFound
 from kronos.kernel.ids import BlobHash, RunId
+from kronos.kernel.unreadable import DAMAGE, OURS
 from kronos.ports.blobs import Blobs
 from kronos.ports.queue import ClaimedRun, Command, LoadedRun, Queue
 
-__all__ = ["DAMAGE", "OURS", "Fetching", "Record"]
-
-OURS: Final = (Unavailable, LeaseLost)
-"""What says nothing about a run: the link is broken, or this incarnation is over."""
-DAMAGE: Final = (KronosError, *UNREADABLE, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError)
-"""What reading a damaged record may raise; what the machine or the store lacks is not among it."""
-
+__all__ = ["Fetching", "Record"]
 
 _OUTCOMES: Final = frozenset({Kind.STEP_COMPLETED, Kind.STEP_FAILED, Kind.STEP_RETRIED})
 

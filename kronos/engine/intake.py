@@ -23,7 +23,7 @@ from kronos.core.events import Failure
 from kronos.core.options import Executor
 from kronos.engine.clock import RunClock
 from kronos.engine.commands import COMMANDS
-from kronos.engine.fetching import DAMAGE, OURS, Fetching, Record
+from kronos.engine.fetching import Fetching, Record
 from kronos.engine.inbox import Inbox
 from kronos.engine.owned import DEATHS_MAX, OwnedRun
 from kronos.engine.reports import Reports
@@ -32,6 +32,7 @@ from kronos.engine.tasks import Task
 from kronos.errors import Unavailable
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import IncarnationId, RunId
+from kronos.kernel.unreadable import DAMAGE, OURS
 from kronos.ports.blobs import Blobs
 from kronos.ports.queue import ClaimedRun, Command, LoadedRun, Progress, Queue, Takeover
 

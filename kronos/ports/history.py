@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -10,11 +11,11 @@ from kronos.core.costs import Spent
 from kronos.core.events import Attribute, Event, Failure
 from kronos.core.graph import Graph
 from kronos.core.state import Phase, Run
-from kronos.errors import NotFound
+from kronos.errors import CorruptHistory, NotFound
 from kronos.kernel.ids import DefinitionId, RunId
 from kronos.ports.lineage import Scope
 
-__all__ = ["Definition", "History", "RunFilter", "RunPage", "RunSummary", "unknown_run"]
+__all__ = ["DamagedDefinition", "Definition", "History", "RunFilter", "RunPage", "RunSummary", "unknown_run"]
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +34,29 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, tuple[str, str]]
     environment: dict[str, str]
     created_at_ns: int = 0
+
+    @property
+    def sound(self) -> Definition:
+        """Itself."""
+        return self
+
+
+class DamagedDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """A definition on record that cannot be read, and `why`: it costs those who ask for it, and no list."""
+
+    id: DefinitionId
+    workflow: str
+    version: str
+    why: str
+
+    @property
+    def sound(self) -> Definition:
+        """Raise `CorruptHistory`: who needs what it says cannot go on."""
+        raise CorruptHistory(
+            f"definition {self.id[:12]} of workflow {self.workflow!r}, version {self.version!r}, cannot be read: "
+            f"{self.why}; restore its row, or register the workflow under another version",
+            definition=self.id,
+        )
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,8 +154,8 @@ class History(Protocol):
         """Return a registered definition."""
         ...
 
-    def definitions(self) -> list[Definition]:
-        """Return the registered definitions, newest first."""
+    def definitions(self) -> Sequence[Definition | DamagedDefinition]:
+        """Return the registered definitions, newest first, those that cannot be read as what they are."""
         ...
 
     def verify(self, run_id: RunId) -> int:

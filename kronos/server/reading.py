@@ -21,7 +21,8 @@ from kronos.core.inputs import steps_in_order
 from kronos.core.state import Phase, StepStatus
 from kronos.errors import InvalidInput
 from kronos.kernel.ids import RunId
-from kronos.ports.history import History, RunFilter, RunSummary
+from kronos.kernel.unreadable import DAMAGE, OURS, readable
+from kronos.ports.history import Definition, History, RunFilter, RunSummary
 from kronos.server import shapes
 from kronos.server.glance import cut, glance_of_failure, glance_of_output
 
@@ -63,7 +64,7 @@ class Reading:
 
     def line(self, run: RunSummary) -> shapes.RunLine:
         """Return a run's line with its progress."""
-        total = len(_drawn(self.history.definition(run.definition).graph))
+        total, done, trouble = self._progress(run)
         return shapes.RunLine(
             id=run.id,
             workflow=run.workflow,
@@ -74,8 +75,8 @@ class Reading:
             finished_at=ns(run.finished_at),
             head_seq=run.head_seq,
             steps_total=total,
-            steps_done=total if run.phase is Phase.COMPLETED else self._steps_done(run),
-            glance=self._glance(run),
+            steps_done=done,
+            glance=trouble or self._glance(run),
             failed_step=run.failed_step,
         )
 
@@ -129,9 +130,24 @@ class Reading:
         """Return the registered workflows, by name."""
         newest: dict[str, shapes.WorkflowLine] = {}
         for each in self.history.definitions():
-            line = shapes.WorkflowLine(workflow=each.workflow, version=each.version, steps=len(_drawn(each.graph)))
+            line = shapes.WorkflowLine(
+                workflow=each.workflow,
+                version=each.version,
+                steps=len(_drawn(each.graph)) if isinstance(each, Definition) else 0,
+                trouble=None if isinstance(each, Definition) else each.why,
+            )
             newest.setdefault(each.workflow, line)
         return shapes.WorkflowList(workflows=[newest[name] for name in sorted(newest)])
+
+    def _progress(self, run: RunSummary) -> tuple[int, int, str]:
+        """Return how many steps a run has, how many are done, and why that cannot be read, "" otherwise."""
+        try:
+            total = len(_drawn(self.history.definition(run.definition).graph))
+            return total, total if run.phase is Phase.COMPLETED else self._steps_done(run), ""
+        except OURS:
+            raise
+        except DAMAGE as error:
+            return 0, 0, cut(str(error))
 
     def _steps_done(self, run: RunSummary) -> int:
         key = (run.id, run.head_seq)
@@ -150,7 +166,8 @@ class Reading:
     def _glance(self, run: RunSummary) -> str:
         if run.failure is not None:
             return glance_of_failure(run.failure)
-        return "" if run.output is None else glance_of_output(self.history.payload(run.output))
+        output = run.output
+        return "" if output is None else glance_of_output(readable(lambda: self.history.payload(output)))
 
 
 def _drawn(graph: Graph) -> list[str]:

@@ -19,6 +19,7 @@ from kronos.app import Kronos
 from kronos.core.events import Attribute, Event, encode_facts, expand
 from kronos.core.options import duration_s
 from kronos.errors import InvalidInput
+from kronos.kernel.unreadable import readable
 from kronos.ports.history import RunFilter, RunSummary
 from kronos.server.reading import Reading
 from kronos.server.rpc_answers import abort, answer, failure_message, read_phase, read_run_id
@@ -129,6 +130,9 @@ class KronosServicer(
         stored = self._app.events_since(run.id, after, wait_s=0.0 if run.phase.is_final else WAIT_S)
         return [fact for event in stored for fact in expand(event) if fact.seq > after]
 
+    def _json(self, value: bytes) -> str:
+        return readable(lambda: self._app.history.payload(value)).decode()
+
     def _run(self, run: RunSummary) -> pb.Run:
         return pb.Run(
             run_id=run.id,
@@ -139,8 +143,8 @@ class KronosServicer(
             started_at_ns=run.started_at or 0,
             finished_at_ns=run.finished_at or 0,
             head_seq=run.head_seq,
-            input=self._app.history.payload(run.input).decode(),
-            output="" if run.output is None else self._app.history.payload(run.output).decode(),
+            input=self._json(run.input),
+            output="" if run.output is None else self._json(run.output),
             failure=failure_message(run.failure),
             failed_step=run.failed_step or "",
             definition_id=run.definition,

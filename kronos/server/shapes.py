@@ -264,11 +264,12 @@ class Update(_Shape, frozen=True, kw_only=True):
 
 
 class WorkflowLine(_Shape, frozen=True, kw_only=True):
-    """A registered workflow, in its newest version."""
+    """A registered workflow, in its newest version; `trouble` is why its definition cannot be read, null otherwise."""
 
     workflow: str
     version: str
     steps: Count
+    trouble: str | None
 
 
 class WorkflowList(_Shape, frozen=True, kw_only=True):

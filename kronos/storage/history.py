@@ -18,8 +18,9 @@ from kronos.core.state import Phase, Run, apply
 from kronos.errors import InvalidInput, NotFound
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import BlobHash, DefinitionId, RunId, parse_run_id
+from kronos.kernel.unreadable import DAMAGE
 from kronos.ports.blobs import Blobs
-from kronos.ports.history import Definition, unknown_run
+from kronos.ports.history import DamagedDefinition, Definition, unknown_run
 from kronos.ports.lineage import Scope
 from kronos.storage.archives import EventPages
 from kronos.storage.database import Connections
@@ -137,17 +138,17 @@ class PostgresHistory(Listing):
         return self._blobs.get(BlobHash(msgspec.json.decode(data)["$blob"]))
 
     def definition(self, definition_id: DefinitionId) -> Definition:
-        """Return a registered definition; raise `NotFound`."""
+        """Return a registered definition; raise `NotFound`, and `CorruptHistory` where it cannot be read."""
         found = self._definitions.get(definition_id)
         if found is None:
             rows = self._find(definition_id, None)
             if not rows:
                 raise NotFound(f"no definition {definition_id}", definition=definition_id)
-            found = self._definitions[definition_id] = rows[0]
+            found = self._definitions[definition_id] = rows[0].sound
         return found
 
-    def definitions(self, workflow: str | None = None) -> list[Definition]:
-        """Return the registered definitions, newest first."""
+    def definitions(self, workflow: str | None = None) -> list[Definition | DamagedDefinition]:
+        """Return the registered definitions, newest first, those that cannot be read as what they are."""
         return self._find(None, workflow)
 
     def verify(self, run_id: RunId) -> int:
@@ -185,21 +186,25 @@ class PostgresHistory(Listing):
                 return
             after = page[-1].event.seq
 
-    def _find(self, definition_id: str | None, workflow: str | None) -> list[Definition]:
+    def _find(self, definition_id: str | None, workflow: str | None) -> list[Definition | DamagedDefinition]:
         at = {"id": definition_id, "workflow": workflow}
         with self._session.connection() as connection:
             rows = cast("list[tuple[Any, ...]]", connection.execute(statement("find_definitions"), at).fetchall())
-        return [
-            Definition(
-                id=DefinitionId(row[0]),
-                workflow=row[1],
-                version=row[2],
-                graph=decode_graph(row[3]),
-                input_schema=row[4],
-                codes=msgspec.json.decode(row[5], type=dict[str, str]),
-                sources=msgspec.json.decode(row[6], type=dict[str, tuple[str, str]]),
-                environment=msgspec.json.decode(row[7], type=dict[str, str]),
-                created_at_ns=row[8],
-            )
-            for row in rows
-        ]
+        return [_definition(row) for row in rows]
+
+
+def _definition(row: tuple[Any, ...]) -> Definition | DamagedDefinition:
+    try:
+        return Definition(
+            id=DefinitionId(row[0]),
+            workflow=row[1],
+            version=row[2],
+            graph=decode_graph(row[3]),
+            input_schema=row[4],
+            codes=msgspec.json.decode(row[5], type=dict[str, str]),
+            sources=msgspec.json.decode(row[6], type=dict[str, tuple[str, str]]),
+            environment=msgspec.json.decode(row[7], type=dict[str, str]),
+            created_at_ns=row[8],
+        )
+    except DAMAGE as error:
+        return DamagedDefinition(id=DefinitionId(row[0]), workflow=row[1], version=row[2], why=str(error))

@@ -12,20 +12,19 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from kronos.core.events import Failure
 from kronos.core.jobs import JobState
 from kronos.errors import Conflict
 from kronos.kernel.ids import JobId
 from kronos.ports.jobbook import DeadGroup, DeadItem, FailedAttempt, JobFilter, JobRecord, KeyState, NewJob, QueueState
 from kronos.storage.asking import asking
 from kronos.storage.database import Session
+from kronos.storage.failures import bytes_of_type, failure_in, read_failure, type_of_bytes
 from kronos.storage.notices import announce
 from kronos.storage.statements import statement
 
 __all__ = ["JobBook"]
 
 KEY_ATTEMPTS: Final = 10
-_failure: Final = msgspec.json.Decoder(Failure).decode
 
 
 class JobBook:
@@ -104,7 +103,7 @@ class JobBook:
         with self._session.connection() as connection:
             rows = connection.execute(statement("list_job_failures"), {"job": job}).fetchall()
         return [
-            FailedAttempt(attempt=a, worker=w, started_at=s, finished_at=f, failure=_failure(why))  # type: ignore[arg-type]
+            FailedAttempt(attempt=a, worker=w, started_at=s, finished_at=f, failure=read_failure(why))  # type: ignore[arg-type]
             for a, w, s, f, why in rows
         ]
 
@@ -133,16 +132,17 @@ class JobBook:
 
     def dead(self, at: dict[str, Any]) -> list[DeadItem]:
         """Return what waits for a decision."""
-        everything = dict.fromkeys(("ids", "error", "what", "queue"))
+        everything = dict.fromkeys(("ids", "what", "queue"))
+        error = None if at.get("error") is None else bytes_of_type(at["error"])
         with self._session.connection() as connection:
-            rows = connection.execute(statement("list_dead"), {**everything, **at}).fetchall()
+            rows = connection.execute(statement("list_dead"), {**everything, **at, "error": error}).fetchall()
         return [_dead(*row) for row in rows]
 
     def dead_groups(self) -> list[DeadGroup]:
         """Return what waits for a decision, counted by error."""
         with self._session.connection() as connection:
             rows = connection.execute(statement("group_dead")).fetchall()
-        return [DeadGroup(kind=k, what=w, error=e, count=n, last=at) for k, w, e, n, at in rows]  # type: ignore[arg-type]
+        return [DeadGroup(kind=k, what=w, error=type_of_bytes(e), count=n, last=at) for k, w, e, n, at in rows]  # type: ignore[arg-type]
 
     def requeue(self, ids: Sequence[str]) -> dict[str, str]:
         """Try these again; return for each the id under which it goes on: a job's own, a run's successor."""
@@ -196,7 +196,7 @@ _FIELDS: Final = JobRecord.__struct_fields__
 def _record(*row: Any) -> JobRecord:
     values = dict(zip(_FIELDS, row, strict=True))
     values["state"] = JobState(values["state"])
-    values["failure"] = None if values["failure"] is None else _failure(values["failure"])
+    values["failure"] = failure_in(values["failure"])
     return JobRecord(**values)
 
 
@@ -209,5 +209,5 @@ def _queue(*row: Any) -> QueueState:
 def _dead(*row: Any) -> DeadItem:
     kind, name, what, queue, step, attempt, failure, _, at = row
     return DeadItem(
-        kind=kind, id=name, what=what, queue=queue, step=step, attempt=attempt, failure=_failure(failure), at=at
+        kind=kind, id=name, what=what, queue=queue, step=step, attempt=attempt, failure=read_failure(failure), at=at
     )

@@ -16,8 +16,10 @@ from kronos.core.events import Failure
 from kronos.core.state import Phase
 from kronos.errors import InvalidInput
 from kronos.kernel.ids import DefinitionId, RunId, parse_run_id
+from kronos.kernel.unreadable import DAMAGE
 from kronos.ports.history import RunFilter, RunPage, RunSummary, unknown_run
 from kronos.storage.database import Connections
+from kronos.storage.failures import failure_in, unreadable
 
 __all__ = ["PAGE_MAX", "Listing"]
 
@@ -91,7 +93,18 @@ def _run_id(value: uuid.UUID | None) -> RunId | None:
     return None if value is None else RunId(str(value))
 
 
+def _spent(data: Any) -> tuple[Spent | None, Failure | None]:
+    """Return what a run has used up; where that cannot be read, the failure that says so."""
+    if data is None:
+        return None, None
+    try:
+        return msgspec.json.decode(data, type=Spent), None
+    except DAMAGE as error:
+        return None, unreadable("costs", error)
+
+
 def _summary(row: tuple[Any, ...]) -> RunSummary:
+    spent, trouble = _spent(row[18])
     return RunSummary(
         id=RunId(str(row[0])),
         workflow=row[1],
@@ -106,12 +119,12 @@ def _summary(row: tuple[Any, ...]) -> RunSummary:
         takeovers=row[10],
         input=row[11],
         output=row[12],
-        failure=None if row[13] is None else msgspec.json.decode(row[13], type=Failure),
+        failure=failure_in(row[13]) or trouble,
         failed_step=row[14],
         parent=None if row[15] is None else RunId(str(row[15])),
         parent_seq=row[16] or 0,
         attributes=row[17] or {},
-        spent=None if row[18] is None else msgspec.json.decode(row[18], type=Spent),
+        spent=spent,
         child_of=_run_id(row[19]),
         child_step=row[20],
         continues=_run_id(row[21]),

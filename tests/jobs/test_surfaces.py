@@ -71,6 +71,11 @@ def test_what_is_wrong_is_named_over_the_wire(client):
             client.jobs.submit(work.echo.target, {"number": 1}, **{field: "a\0"})
     with pytest.raises(InvalidInput, match=r"target .* has a NUL"):
         client.jobs.submit("a\0", {})
+    with pytest.raises(InvalidInput, match=r"by .* has a NUL"):
+        client.queues.pause("narrow", by="a\0")
+    for field in ("reason", "error", "what"):
+        with pytest.raises(InvalidInput, match=f"{field} .* has a NUL"):
+            client.dead_letters.discard(**{"reason": "why", "error": "E", field: "a\0"})
     with pytest.raises(InvalidInput, match="state 'lost' is unknown; known: pending"):
         client.jobs.list(states=["lost"])
     with pytest.raises(NotFound, match="nothing is known of queue 'void'"):
@@ -141,3 +146,9 @@ def test_jobs_by_queue_and_state_are_in_the_metrics(server, engine):
     engine.submit(work.echo, {"number": 1}, queue="watched")
     text = httpx.get(f"http://{server.metrics_address}/metrics", timeout=10).text
     assert 'kronos_jobs{queue="watched",state="pending"} 1.0' in text
+
+
+def test_a_value_that_json_does_not_know_is_printed_as_every_record_writes_it(kronos, engine):
+    handle = engine.submit(work.share, {"whole": 0})
+    engine.app.jobs.wait(handle.job_id, 10)
+    assert json.loads(kronos("jobs", "show", handle.job_id, "--json"))["output"] == {"$float": "nan"}

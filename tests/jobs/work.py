@@ -30,6 +30,11 @@ def other(number: int = 0) -> int:
 
 
 @step
+def share(whole: float) -> float:
+    return 1 / whole if whole else float("nan")
+
+
+@step
 async def echo_later(number: int) -> int:
     await asyncio.sleep(0)
     return number
