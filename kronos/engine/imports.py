@@ -14,7 +14,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -27,6 +27,8 @@ __all__ = ["Imports", "Project", "project_of"]
 MODULES_MAX: Final = 5_000
 ROOT_MARKS: Final = ("pyproject.toml", ".git")
 COUNTED: Final = ("kronos.flows", "kronos.trading", "kronos.market")
+_BODIES: Final = ("body", "orelse", "handlers", "finalbody", "cases")
+"""Where statements have statements, and what holds some."""
 _LIBRARIES: Final = tuple(
     str(Path(path).resolve())
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
@@ -114,15 +116,32 @@ def _imported(path: str, mtime_ns: int, size: int, module: str) -> tuple[str, ..
     """Return the absolute names that the file may import (some are no modules); cached until the file changes."""
     source = Path(path)
     try:
-        tree = ast.parse(source.read_bytes(), filename=path)
+        data = source.read_bytes()
+        tree = ast.parse(data, filename=path)
     except SyntaxError:
         return ()  # reached only on a branch that this interpreter does not take
     package = module if source.name == "__init__.py" else module.rpartition(".")[0]
-    return tuple(dict.fromkeys(_names(tree, package)))
+    return tuple(dict.fromkeys(_names(_parts(tree, data), package)))
 
 
-def _names(tree: ast.AST, package: str) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _parts(tree: ast.Module, data: bytes) -> Iterator[ast.AST]:
+    """Give what may import: every statement, and where the text has `import_module` every expression too.
+
+    Expressions are nine in ten, and looking through them was a third of the time in which a worker starts.
+    """
+    if b"import_module" in data:
+        yield from ast.walk(tree)
+        return
+    ahead: list[ast.AST] = [tree]
+    while ahead:
+        node = ahead.pop(0)
+        yield node
+        for name in _BODIES:
+            ahead += getattr(node, name, ())
+
+
+def _names(nodes: Iterable[ast.AST], package: str) -> Iterator[str]:
+    for node in nodes:
         match node:
             case ast.Import():
                 yield from (alias.name for alias in node.names)

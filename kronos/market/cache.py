@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import pyarrow as pa
 
+from kronos.market.vectors import array_of, values_of
 from kronos.trading.columns import Int64s
 
 __all__ = ["Laid", "lay_columns", "map_columns", "write_columns"]
@@ -28,7 +29,7 @@ _HOLE: Final = 1 << 16
 def write_columns(path: Path, columns: dict[str, Int64s], names: Sequence[str]) -> None:
     """Write the columns `names` to `path` as one Arrow record batch, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    batch = pa.record_batch([pa.array(columns[name]) for name in names], names=list(names))
+    batch = pa.record_batch([array_of(columns[name]) for name in names], names=list(names))
     with (
         _appearing(path) as (_, handle),
         os.fdopen(handle, "wb") as file,
@@ -45,7 +46,7 @@ def lay_columns(path: Path, names: Sequence[str], rows: int) -> Iterator[Laid]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     nothing = np.zeros(rows, dtype=np.int64)  # never read: its pages are never made
-    batch = pa.record_batch([pa.array(nothing) for _ in names], names=list(names))
+    batch = pa.record_batch([array_of(nothing) for _ in names], names=list(names))
     with _appearing(path) as (temporary, handle):
         with os.fdopen(handle, "wb") as file:
             with pa.ipc.new_file(pa.PythonFile(_Holes(file), "w"), batch.schema) as writer:
@@ -120,6 +121,10 @@ def _offsets(path: Path) -> list[int]:
         return [column.buffers()[1].address - start for column in batch.columns]
 
 
+def _is_ours(column: pa.ChunkedArray) -> bool:
+    return bool(column.type == pa.int64() and not column.null_count)
+
+
 def map_columns(path: Path, names: Sequence[str]) -> dict[str, Int64s] | None:
     """Return the columns `names` of `path` without copying (read-only), or None when it is absent or no such file."""
     try:
@@ -127,12 +132,6 @@ def map_columns(path: Path, names: Sequence[str]) -> dict[str, Int64s] | None:
             table = pa.ipc.open_file(source).read_all()
     except (OSError, pa.ArrowException):
         return None
-    if table.column_names != list(names) or any(field.type != pa.int64() for field in table.schema):
+    if table.column_names != list(names) or not all(map(_is_ours, table.columns)):
         return None
-    return {name: _column(table[name]) for name in names}
-
-
-def _column(column: pa.ChunkedArray) -> Int64s:
-    if column.num_chunks != 1:
-        return np.asarray(column.to_numpy())
-    return np.asarray(column.chunk(0).to_numpy(zero_copy_only=True))
+    return {name: values_of(table[name]) for name in names}

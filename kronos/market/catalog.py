@@ -31,6 +31,7 @@ from kronos.market.prepared import Prepared
 from kronos.market.quality import GAPS_LISTED_MAX
 from kronos.market.readers import CSV, file_hash, read_table
 from kronos.market.rebuilding import rebuild_columns, unpack
+from kronos.market.vectors import array_of, values_of
 from kronos.ports import Blobs, DatasetIndex, DatasetRow
 from kronos.trading.bars import Bars, Split
 from kronos.trading.columns import Int64s
@@ -193,7 +194,7 @@ class Catalog:
         place = min(row // CHUNK_ROWS, len(manifest.keyframes) - 1)
         blob = manifest.keyframes[place]
         frame = unpack(self._blobs.get(blob), blob)
-        book = {name: frame[name].to_numpy() for name in LEVELS}
+        book = {name: values_of(frame[name]) for name in LEVELS}
         columns = {name: getattr(stream, name) for name in COLUMNS_OF["depth"]}
         return book_after(book, columns, place * CHUNK_ROWS, row) if row > place * CHUNK_ROWS else book
 
@@ -256,7 +257,7 @@ def _matches(columns: dict[str, Int64s], manifest: Manifest) -> bool:
 def _parquet(columns: dict[str, Int64s]) -> bytes:
     sink = io.BytesIO()
     pyarrow.parquet.write_table(
-        pa.table(columns),
+        pa.table({name: array_of(values) for name, values in columns.items()}),
         sink,
         compression="zstd",
         use_dictionary=False,

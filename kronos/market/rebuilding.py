@@ -17,6 +17,7 @@ import pyarrow.parquet
 from kronos.errors import CorruptHistory
 from kronos.market.cache import Laid, lay_columns
 from kronos.market.dataset import Chunk, Manifest, chunk_leaf, dataset_id
+from kronos.market.vectors import values_of
 from kronos.ports import Blobs
 from kronos.trading.streams import COLUMNS_OF
 
@@ -52,7 +53,7 @@ def _lay(laid: Laid, manifest: Manifest, chunk: Chunk, data: bytes, start: int) 
         or any(column.type != pa.int64() or column.null_count for column in table.columns)
     ):
         raise _damaged(manifest)
-    columns = {name: table[name].to_numpy() for name in names}
+    columns = {name: values_of(table[name]) for name in names}
     for name, values in columns.items():
         laid.put(name, start, values)
     return chunk_leaf(manifest.dataset.kind, columns, 0, chunk.rows)

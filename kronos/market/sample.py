@@ -15,12 +15,14 @@ from decimal import Decimal
 from importlib.resources import files
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from kronos.errors import NotFound, Unavailable
 from kronos.market.catalog import Catalog, Progress
 from kronos.market.dataset import Dividend, Manifest
 from kronos.market.importing import ImportOptions
+from kronos.market.vectors import array_of
 from kronos.trading.bars import Split
 
 __all__ = ["SYMBOLS", "find_actions", "import_sample"]
@@ -33,6 +35,7 @@ CHANGE_MIN: Final = 1e-6
 """A smaller change of the ratio is a rounding of the adjusted close."""
 
 _DAY_NS: Final = 86_400_000_000_000
+_PRICES: Final = ("Open", "High", "Low", "Close")
 _Row = dict[str, str]
 
 
@@ -48,12 +51,9 @@ def import_sample(catalog: Catalog, symbol: str, progress: Progress | None = Non
     )
     table = pa.table(
         {
-            "time": pa.array(times, pa.int64()),
-            "open": [float(row["Open"]) for row in rows],
-            "high": [float(row["High"]) for row in rows],
-            "low": [float(row["Low"]) for row in rows],
-            "close": [float(row["Close"]) for row in rows],
-            "volume": pa.array([int(row["Volume"]) for row in rows], pa.int64()),
+            "time": array_of(np.array(times, dtype=np.int64)),
+            **{name.lower(): array_of(np.array([float(row[name]) for row in rows])) for name in _PRICES},
+            "volume": array_of(np.array([int(row["Volume"]) for row in rows], dtype=np.int64)),
         }
     )
     options = ImportOptions(
