@@ -150,7 +150,7 @@ class Kronos(Starting, Waiting, Messages, Queries):
         """Return a worker over the workflows that are served here; `start()` it."""
         from kronos.app.working import WorkerProcess
 
-        return WorkerProcess(
+        worker = WorkerProcess(
             self.url,
             settings=self.settings,
             serving=self.definitions,
@@ -161,6 +161,8 @@ class Kronos(Starting, Waiting, Messages, Queries):
             name=name or node_name(),
             heard=self._news.tell,
         )
+        self._at_hand = worker.worker.start_run
+        return worker
 
     def candidate(self) -> Leading:
         """Return this process as one that may lead without working: a server; `start()` it."""

@@ -12,6 +12,7 @@ import msgspec
 
 from kronos.app.access import Kronos, Step, Workflow
 from kronos.app.jobs import JobHandle
+from kronos.core.events import Attribute
 from kronos.core.state import Phase
 from kronos.errors import KronosError
 from kronos.kernel import canonical
@@ -82,9 +83,21 @@ class Engine:
         self.app: Final = Kronos.open(settings, database_url=database_url, data_dir=data_dir, workflows=workflows)
         self._worker = self.app.worker().start()
 
-    def start(self, workflow: Workflow, run_input: object = msgspec.UNSET, *, timeout_s: float | None = None) -> Handle:
-        """Start a run; it is durable when this returns."""
-        return Handle(self.app, self.app.start(workflow, run_input, timeout_s=timeout_s), workflow)
+    def start(
+        self,
+        workflow: Workflow,
+        run_input: object = msgspec.UNSET,
+        *,
+        timeout_s: float | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
+        retention: str | None = None,
+        conn: object | None = None,
+    ) -> Handle:
+        """Start a run; it is durable when this returns; options are those of `Kronos.start`."""
+        run_id = self.app.start(
+            workflow, run_input, timeout_s=timeout_s, attributes=attributes, retention=retention, conn=conn
+        )
+        return Handle(self.app, run_id, workflow)
 
     def start_many(self, workflow: Workflow, inputs: Sequence[object]) -> list[Handle]:
         """Start one run for each of `inputs`, in one transaction."""

@@ -6,7 +6,7 @@ Rule: everything is checked before it is recorded; a run is durable when its id 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -16,12 +16,16 @@ from kronos.core.events import Attribute
 from kronos.core.options import duration_s
 from kronos.kernel import canonical
 from kronos.kernel.ids import RunId
+from kronos.ports.queue import RunRequest
 
 __all__ = ["Starting"]
 
 
 class Starting(Registering):
     """The part of `Kronos` that starts runs."""
+
+    _at_hand: Callable[[RunRequest], RunId | None] | None = None
+    """Of the worker in this process: starts a run and claims it at once, where it has a hand free."""
 
     def start(
         self,
@@ -72,9 +76,9 @@ class Starting(Registering):
             self.upkeep.retention.check(retention)
         named = None if attributes is None else checked_attributes(attributes, removing=False)
         given = msgspec.json.encode(named) if named else None
-        return self._submission.start(
-            definition.id, checked, timeout_s=timeout_s, attributes=given, retention=retention, conn=conn
-        )
+        request = RunRequest(definition.id, checked, _ms(timeout_s), given, retention)
+        run = None if conn is not None or self._at_hand is None else self._at_hand(request)
+        return run or self._submission.start(request, conn=conn)
 
     def start_many(self, workflow: Workflow | str, inputs: Sequence[object]) -> list[RunId]:
         """Start one run of `workflow` for each of `inputs`, in one transaction; return their ids in that order."""
@@ -82,4 +86,8 @@ class Starting(Registering):
             return []
         definition, check = self._meant(workflow, None)
         checked = [check(canonical.encode(each)) for each in inputs]
-        return self._submission.start_many(definition.id, checked, timeout_s=definition.graph.timeout_s)
+        return self._submission.start_many(definition.id, checked, timeout_ms=_ms(definition.graph.timeout_s))
+
+
+def _ms(timeout_s: float | None) -> int | None:
+    return None if timeout_s is None else max(1, int(timeout_s * 1000))

@@ -27,14 +27,15 @@ from kronos.engine.fetching import Fetching, Record
 from kronos.engine.inbox import Inbox
 from kronos.engine.owned import DEATHS_MAX, OwnedRun
 from kronos.engine.reports import Reports
+from kronos.engine.requests import Answer, Requests
 from kronos.engine.serving import Serving
 from kronos.engine.tasks import Task
-from kronos.errors import Unavailable
+from kronos.errors import LeaseLost, Unavailable
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import IncarnationId, RunId
 from kronos.kernel.unreadable import DAMAGE, OURS
 from kronos.ports.blobs import Blobs
-from kronos.ports.queue import ClaimedRun, Command, LoadedRun, Progress, Queue, Takeover
+from kronos.ports.queue import ClaimedRun, Command, LoadedRun, Progress, Queue, RunRequest, Takeover
 
 __all__ = ["COMMANDS_S", "Intake"]
 
@@ -81,6 +82,8 @@ class Intake:
         self._around: Any = {"worker": incarnation, "now_ns": clock.now_ns, "chance": chance, "room": room}
         self._fetching = Fetching(queue, blobs, serving, self._around)
         self._wanted = 0
+        self._requests = Requests()
+        self._rests = False
         self._reloads: deque[tuple[OwnedRun, str]] = deque()
         self.wake: Final = threading.Event()
         """Set when a turn is due at once."""
@@ -107,6 +110,12 @@ class Intake:
         if hungry:
             self.wake.set()
 
+    def ask(self, request: RunRequest) -> Answer:
+        """Return the answer to come: the run, started and claimed at once, or None where somebody else has to."""
+        answer = self._requests.put(request, taken=self._rests and self._wanted > 0)
+        self.wake.set()
+        return answer
+
     def hint(self) -> None:
         """Say that there may be something new."""
         self._commanded = self._hinted = True
@@ -128,24 +137,29 @@ class Intake:
                 wait_s = self.turn()
             except BaseException as error:
                 self._on_lost(error)
-                return
+                break
             self.wake.wait(wait_s)
             self.wake.clear()
+        self._requests.close()
 
     def turn(self) -> float:
         """Do what is due; return the seconds until the next turn is, unless `wake` is set before."""
         now = self._clock.monotonic_s()
+        self._rests = False
         try:
             self._do(now)
         except Unavailable:
             self._next_check = 0.0
             self.wake.clear()
             return COMMANDS_S
+        self._rests = True
         if self._wanted and not self._claimed_all:
             return 0.0
         return max(0.0, self._next_commands - self._clock.monotonic_s())
 
     def _do(self, now: float) -> None:
+        while (asked := self._requests.next()) is not None:
+            self._start(*asked)
         while self._reloads:
             self._reload(*self._reloads.popleft())
         if now >= self._next_check:
@@ -180,10 +194,35 @@ class Intake:
         kept = self._held() | {run.id for run, _ in self._reloads.copy()}
         self._queue.disown(self._incarnation, [uuid.UUID(run) for run in kept])
 
+    def _start(self, request: RunRequest, answer: Answer) -> None:
+        """Start a run that was asked for here, and claim what is wanted in the same transaction."""
+        wanted, self._wanted = self._wanted, 0
+        if not wanted:
+            answer.set_result(None)
+            return
+        try:
+            run, claimed = self._queue.start(self._incarnation, request, self._serving.ids, wanted)
+        except LeaseLost:
+            answer.set_result(None)  # nothing was written
+            raise
+        except Exception as error:
+            answer.set_exception(error)
+            if isinstance(error, Unavailable):
+                raise
+            self._wanted = self._wanted or wanted
+            return
+        try:
+            self._claimed_all = not self._take(claimed, wanted)
+        finally:
+            answer.set_result(run)
+
     def _claim(self) -> bool:
         """Claim what is wanted; return whether there may be more."""
         wanted, self._wanted = self._wanted, 0
-        claimed = self._queue.claim(self._incarnation, self._serving.ids, wanted)
+        return self._take(self._queue.claim(self._incarnation, self._serving.ids, wanted), wanted)
+
+    def _take(self, claimed: list[ClaimedRun], wanted: int) -> bool:
+        """Hand over what was claimed; return whether there may be more."""
         fresh = [run for run in claimed if run.claims == 1 and run.changes is None]
         late = [run for run in claimed if run.claims > 1 or run.changes is not None]
         if late:  # before the inboxes are read: what was spread out then comes no more

@@ -20,10 +20,10 @@ from kronos.engine.life import EVERYTHING, Life, Surroundings
 from kronos.engine.serving import Serving
 from kronos.engine.slots.slots import COROUTINES_MAX, Slots
 from kronos.errors import KronosError, LeaseLost, Unavailable
-from kronos.kernel.ids import IncarnationId
+from kronos.kernel.ids import IncarnationId, RunId
 from kronos.ports.blobs import Blobs
 from kronos.ports.jobs import JobStore
-from kronos.ports.queue import Queue
+from kronos.ports.queue import Queue, RunRequest
 
 __all__ = ["Worker", "WorkerOptions"]
 
@@ -106,6 +106,11 @@ class Worker:
         life = self._life
         if life is not None:
             life.hint(topics)
+
+    def start_run(self, request: RunRequest) -> RunId | None:
+        """Start a run and claim it at once, a COMMIT and a notice sooner; None where this worker has no hand free."""
+        life = self._life
+        return None if life is None else life.intake.ask(request).result()
 
     @property
     def incarnation(self) -> IncarnationId | None:

@@ -28,6 +28,7 @@ __all__ = [
     "PastOutcome",
     "Progress",
     "Queue",
+    "RunRequest",
     "RunStart",
     "StepJob",
     "Takeover",
@@ -134,6 +135,16 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     parent: uuid.UUID | None = None
     parent_body: bytes = b""
     has_children: bool = False
+
+
+class RunRequest(NamedTuple):
+    """A run that somebody asks for.  `attributes` are JSON; `retention` names a class, None: as the workflow says."""
+
+    definition: DefinitionId
+    input: bytes
+    timeout_ms: int | None = None
+    attributes: bytes | None = None
+    retention: str | None = None
 
 
 class RunStart(NamedTuple):
@@ -258,6 +269,12 @@ class Queue(Protocol):
 
     def claim(self, incarnation: IncarnationId, definitions: Sequence[DefinitionId], limit: int) -> list[ClaimedRun]:
         """Own up to `limit` runs of `definitions`."""
+        ...
+
+    def start(
+        self, incarnation: IncarnationId, request: RunRequest, definitions: Sequence[DefinitionId], limit: int
+    ) -> tuple[RunId, list[ClaimedRun]]:
+        """Start a run and `claim`, in one transaction; the run is among the claimed where its turn has come."""
         ...
 
     def load(self, runs: Sequence[ClaimedRun]) -> dict[RunId, LoadedRun]:

@@ -25,14 +25,27 @@ from kronos.core.options import STEPS_QUEUE
 from kronos.errors import LeaseLost, Unavailable
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import DefinitionId, IncarnationId, RunId
-from kronos.ports.queue import ClaimedRun, Command, Flush, Head, LoadedRun, PastOutcome, Progress, Takeover, Verdict
+from kronos.ports.queue import (
+    ClaimedRun,
+    Command,
+    Flush,
+    Head,
+    LoadedRun,
+    PastOutcome,
+    Progress,
+    RunRequest,
+    Takeover,
+    Verdict,
+)
 from kronos.storage.archives import EventPages
 from kronos.storage.committing import Committer
 from kronos.storage.database import LINK, Connection, Link, Session, committing, take_role
 from kronos.storage.fencing import ask_fence, check_fence, fenced
 from kronos.storage.flushing import noted
 from kronos.storage.low_water import LowWater
+from kronos.storage.notices import announce
 from kronos.storage.statements import statement
+from kronos.storage.submission import started, starting
 
 __all__ = ["PostgresQueue"]
 
@@ -121,6 +134,20 @@ class PostgresQueue:
 
     def claim(self, incarnation: IncarnationId, definitions: Sequence[DefinitionId], limit: int) -> list[ClaimedRun]:
         """Own up to `limit` runs of `definitions`, oldest rank first."""
+        return self._claim(incarnation, definitions, limit, None)[1]
+
+    def start(
+        self, incarnation: IncarnationId, request: RunRequest, definitions: Sequence[DefinitionId], limit: int
+    ) -> tuple[RunId, list[ClaimedRun]]:
+        """Start a run and `claim`, in one transaction; others hear of it where it is not among the claimed."""
+        run, claimed = self._claim(incarnation, definitions, limit, request)
+        assert run is not None, "it was asked for"
+        return run, claimed
+
+    def _claim(
+        self, incarnation: IncarnationId, definitions: Sequence[DefinitionId], limit: int, request: RunRequest | None
+    ) -> tuple[RunId | None, list[ClaimedRun]]:
+        run = None
         with self._low_water.claim(definitions) as low_water:
             at = {
                 "incarnation": incarnation,
@@ -131,12 +158,15 @@ class PostgresQueue:
             with self._intake.connection() as connection, committing(connection), connection.pipeline():
                 connection.execute("BEGIN")
                 asked = ask_fence(connection, incarnation)  # two round trips instead of five
+                begun = None if request is None else connection.execute(*starting(request))
                 claiming = connection.execute(statement("claim_runs"), at)
                 check_fence(asked, incarnation)
-                rows = claiming.fetchall()
-        claimed = [ClaimedRun(RunId(str(row[0])), *row[1:]) for row in rows]  # type: ignore[arg-type]
-        self._low_water.claimed(run.rank for run in claimed)
-        return sorted(claimed, key=lambda run: (run.rank, run.id))
+                run = None if begun is None else started(begun)
+                claimed = [ClaimedRun(RunId(str(row[0])), *row[1:]) for row in claiming.fetchall()]  # type: ignore[arg-type]
+                if run is not None and all(each.id != run for each in claimed):
+                    announce(connection, "runs")
+        self._low_water.claimed(each.rank for each in claimed)
+        return run, sorted(claimed, key=lambda each: (each.rank, each.id))
 
     def load(self, runs: Sequence[ClaimedRun]) -> dict[RunId, LoadedRun]:
         """Return the stored events of `runs` and each one's head."""

@@ -10,19 +10,20 @@ from collections.abc import Sequence
 from typing import cast
 
 import msgspec
+import psycopg
 from psycopg import errors as pg
 
 from kronos.core.graph import encode_graph
 from kronos.kernel.ids import DefinitionId, RunId
 from kronos.ports.history import Definition
-from kronos.ports.queue import BlobWrite
+from kronos.ports.queue import BlobWrite, RunRequest
 from kronos.storage.asking import asking
 from kronos.storage.database import Session
 from kronos.storage.flushing import write_blobs
 from kronos.storage.notices import announce
 from kronos.storage.statements import statement
 
-__all__ = ["Submission"]
+__all__ = ["Submission", "started", "starting"]
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -52,42 +53,21 @@ class Submission:
                 write_blobs(connection, blobs, "definition")
             connection.execute(statement("register_definition"), row)
 
-    def start(
-        self,
-        definition: DefinitionId,
-        run_input: bytes,
-        *,
-        timeout_s: float | None = None,
-        attributes: bytes | None = None,
-        retention: str | None = None,
-        conn: object | None = None,
-    ) -> RunId:
-        """Record a new run and wake the workers, in the caller's transaction where `conn` is given.
-
-        `attributes` are JSON.  `retention` names a class that exists; None: as the workflow says.
-        """
-        at: dict[str, object] = {
-            "definition": definition,
-            "input": run_input,
-            "timeout_ms": _ms(timeout_s),
-            "retention": retention,
-        }
-        start = statement("start_run")
-        if attributes is not None:
-            start, at["attributes"] = statement("start_run_with_attributes"), attributes.decode()
+    def start(self, request: RunRequest, *, conn: object | None = None) -> RunId:
+        """Record a new run and wake the workers, in the caller's transaction where `conn` is given."""
         if conn is not None:
             with asking(self._session, conn) as cursor:
-                return RunId(str(cast("tuple[uuid.UUID]", cursor.execute(start, at).fetchone())[0]))
+                return started(cursor.execute(*starting(request)))
         with self._session.connection() as connection, connection.pipeline():
-            row = connection.execute(start, at).fetchone()
+            run = started(connection.execute(*starting(request)))
             announce(connection, "runs")
-        return RunId(str(cast("tuple[uuid.UUID]", row)[0]))
+        return run
 
     def start_many(
-        self, definition: DefinitionId, inputs: list[bytes], *, timeout_s: float | None = None
+        self, definition: DefinitionId, inputs: list[bytes], *, timeout_ms: int | None = None
     ) -> list[RunId]:
         """Record many runs of one workflow in one transaction, in the order of `inputs`."""
-        at = {"definition": definition, "inputs": inputs, "timeout_ms": _ms(timeout_s), "retention": None}
+        at = {"definition": definition, "inputs": inputs, "timeout_ms": timeout_ms, "retention": None}
         with self._session.transaction() as connection:
             rows = connection.execute(statement("start_runs"), at).fetchall()
             announce(connection, "runs")
@@ -122,5 +102,19 @@ class Submission:
         return [RunId(str(row[0])) for row in rows]
 
 
-def _ms(timeout_s: float | None) -> int | None:
-    return None if timeout_s is None else max(1, int(timeout_s * 1000))
+def starting(request: RunRequest) -> tuple[str, dict[str, object]]:
+    """Return the statement that records `request`, and its parameters."""
+    at: dict[str, object] = {
+        "definition": request.definition,
+        "input": request.input,
+        "timeout_ms": request.timeout_ms,
+        "retention": request.retention,
+    }
+    if request.attributes is None:
+        return statement("start_run"), at
+    return statement("start_run_with_attributes"), at | {"attributes": request.attributes.decode()}
+
+
+def started(cursor: psycopg.Cursor[tuple[object, ...]]) -> RunId:
+    """Return the run that the statement of `starting` recorded."""
+    return RunId(str(cast("tuple[uuid.UUID]", cursor.fetchone())[0]))

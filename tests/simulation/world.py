@@ -32,6 +32,7 @@ from kronos.engine.tasks import Task
 from kronos.errors import Unavailable
 from kronos.kernel.ids import RunId
 from kronos.ports.leading import Presence
+from kronos.ports.queue import RunRequest
 from kronos.storage.blobs import PostgresBlobs
 from kronos.storage.database import Session
 from kronos.storage.jobs import PostgresJobs
@@ -244,13 +245,27 @@ class Client:
         inputs = [msgspec.json.encode({"number": number}) for number in numbers]
         try:
             if len(inputs) == 1:
-                started = [self._submission.start(definition, inputs[0])]
+                request = RunRequest(definition, inputs[0])
+                started = [self._start_at_hand(request) or self._submission.start(request)]
             else:
                 started = self._submission.start_many(definition, inputs)
         except Unavailable:
             return []  # it may have happened or not
         self._world.accepted.starts.update(zip(started, numbers, strict=True))
         return started
+
+    def _start_at_hand(self, request: RunRequest) -> RunId | None:
+        """Ask a node to start a run that it claims at once; None where it does not take requests."""
+        node = self._rng.choice(list(self._world.nodes.values()))
+        life, actor = node.life, current_actor()
+        if life is None or self._rng.random() < 0.5:
+            return None
+        assert actor is not None
+        answer = life.intake.ask(request)
+        actor.wait(None, lambda: answer.done() or node.is_dead or node.life is not life)
+        if not answer.done():
+            raise Unavailable("the node died with the request in hand")
+        return answer.result()
 
     def _cancel(self, run: str) -> None:
         command = uuid.UUID(int=self._rng.getrandbits(128), version=4)

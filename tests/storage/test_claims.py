@@ -11,7 +11,7 @@ import pytest
 
 from kronos.core.state import Phase
 from kronos.errors import LeaseLost, Unavailable
-from kronos.ports.queue import Head, Takeover
+from kronos.ports.queue import Head, RunRequest, Takeover
 from kronos.storage.database import Session
 from kronos.storage.queue import PostgresQueue
 from kronos.storage.submission import Submission
@@ -58,6 +58,31 @@ def test_the_oldest_wish_is_claimed_first(app, desk):
     ids = [app.start(doubled, {"number": n}) for n in range(5)]
     assert [run.id for run in desk.claim(3)] == ids[:3]
     assert [run.id for run in desk.claim(3)] == ids[3:]
+
+
+def test_a_run_that_is_started_at_hand_is_owned_at_once(app, desk, owner):
+    request = RunRequest(desk.definition(), b'{"number":7}')
+    run, claimed = desk.queue.start(desk.incarnation, request, [request.definition], 10)
+    assert [(each.id, each.input, each.claims) for each in claimed] == [(run, b'{"number":7}', 1)]
+    assert row_of(owner, claimed[0])["owner"] == desk.incarnation
+
+
+def test_what_was_started_before_is_claimed_before_and_others_hear_of_the_rest(app, desk, owner):
+    before = [app.start(doubled, {"number": n}) for n in range(3)]
+    owner.execute("LISTEN kronos_work")
+    request = RunRequest(desk.definition(), b'{"number":7}')
+    run, claimed = desk.queue.start(desk.incarnation, request, [request.definition], 2)
+    assert [each.id for each in claimed] == before[:2]
+    assert [notice.payload for notice in owner.notifies(timeout=5, stop_after=1)] == ["runs"]
+    assert [each.id for each in desk.claim()] == [before[2], run]
+
+
+def test_nothing_is_started_for_the_dead(app, desk, owner):
+    desk.queue.retire(desk.incarnation, "stopped")
+    request = RunRequest(desk.definition(), b'{"number":7}')
+    with pytest.raises(LeaseLost):
+        desk.queue.start(desk.incarnation, request, [request.definition], 10)
+    assert owner.execute("SELECT count(*) FROM kronos.runs").fetchone() == (0,)
 
 
 def test_only_runs_of_the_definitions_asked_for_are_claimed(app, desk):
