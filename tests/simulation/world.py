@@ -648,7 +648,8 @@ def _digest(connection: psycopg.Connection[Any]) -> str:
         "SELECT run_id, seq, count, kind::text, step, attempt, at_ns, body, hash FROM kronos.events ORDER BY 1, 2",
         "SELECT id, workflow, phase::text, input, output, failure, head_seq, created_at FROM kronos.runs ORDER BY 1",
         "SELECT id, name, dead_at, dead_why FROM kronos.incarnations ORDER BY 1",
-        "SELECT (to_jsonb(j) - 'n')::text FROM arena.job_journal j ORDER BY 1",  # one UPDATE's rows come as the plan has it
+        # without its order: the rows of one UPDATE come as its plan has them
+        "SELECT (to_jsonb(j) - 'n')::text FROM arena.job_journal j ORDER BY 1",
     ):
         for row in connection.execute(query):
             digest.update(repr(row).encode())
