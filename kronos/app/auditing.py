@@ -9,10 +9,10 @@ Rule 2: what the runtime, an import, the compiler or a warning (it shows a line 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from types import FrameType
 from typing import Any, Final
 
@@ -20,12 +20,17 @@ import msgspec
 
 from kronos.app.notebook import made_strategy, prepared_frame
 from kronos.errors import InvalidInput
-from kronos.trading.audit import Audit
+from kronos.market.catalog import Catalog
+from kronos.market.dataset import Dataset
+from kronos.market.plans import BacktestPlan
+from kronos.market.session_plans import Plan
+from kronos.market.strategies import load_strategy
+from kronos.trading.audit import Audit, audit_session
 from kronos.trading.audit import audit as audited
 from kronos.trading.bars import Bars
 from kronos.trading.strategy import Strategy
 
-__all__ = ["audit"]
+__all__ = ["audit", "audit_plan"]
 
 OPENED_MAX: Final = 100
 """Different things opened that are listed."""
@@ -70,6 +75,19 @@ def _maker(given: Any, params: Any) -> Callable[[Bars], Strategy]:
         )
     made: Callable[[Bars], Strategy] = given
     return made
+
+
+def audit_plan(catalog: Catalog, datasets: Sequence[Dataset], plan: Plan) -> Audit:
+    """Return what the strategies of a run's plan, as they can be imported here, read of the future of its datasets."""
+    with _watched() as opened:
+        if isinstance(plan, BacktestPlan):
+            alone = partial(load_strategy, plan.strategy, params=plan.params)
+            found = audited(catalog.open(datasets[0]), lambda _: alone(), plan.config)
+        else:
+            each = [partial(load_strategy, one.strategy, params=one.params) for one in plan.strategies]
+            streams = [catalog.stream(dataset) for dataset in datasets]
+            found = audit_session(streams, lambda _: [make() for make in each], plan.config)
+    return msgspec.structs.replace(found, opened=tuple(opened))
 
 
 @contextmanager

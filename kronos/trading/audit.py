@@ -11,86 +11,38 @@ Rule 4: at most `REPLAYED_MAX` times the rows of the run are made again, whateve
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable
-from math import gcd
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeAlias
 
 import msgspec
-import numpy as np
 
 from kronos.trading.backtest import Backtest
 from kronos.trading.bars import Bars
 from kronos.trading.config import BacktestConfig
 from kronos.trading.events import Record
 from kronos.trading.features import FeatureStore
+from kronos.trading.findings import Audit, Reading
+from kronos.trading.futures import Column, Future, Streams
 from kronos.trading.positions import Position
+from kronos.trading.session import Session
+from kronos.trading.session_config import SessionConfig
 from kronos.trading.strategy import Strategy
+from kronos.trading.streams import Stream, on_time
 
-__all__ = ["CUTS", "REPLAYED_MAX", "Audit", "Reading", "audit"]
+__all__ = ["CUTS", "REPLAYED_MAX", "Audit", "Reading", "audit", "audit_session"]
 
 CUTS: Final = 20
 REPLAYED_MAX: Final = 2
 """Rows that are made again, in rows of the run: with the run itself an audit costs three of them."""
 
-_COLUMNS: Final = ("open", "high", "low", "close", "volume")
 _NEAR: Final = 4_096
 """Rows after a cut that are replaced where the run begins at a checkpoint; from the start, all are."""
 
 _KEY: Final = b"an audit's checkpoints stay here"
 
-_UNREPEATED: Final = (
-    "made again with the same rows it is another (random numbers without a seed, a clock, what an earlier run left in "
-    "the process); whether it reads the future can be told once it repeats"
-)
-
-Maker = Callable[[Bars], Strategy]
-
-
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """The decision of row `decision` depends on `column` of the rows `first` to `last`, which come after `cut`."""
-
-    decision: int
-    cut: int
-    column: str
-    first: int
-    last: int
-    at_start: bool
-
-    def __str__(self) -> str:
-        """Return the finding as a sentence."""
-        rows = f"[{self.first}]" if self.first == self.last else f"[{self.first}..{self.last}]"
-        where = ", which was read before the first bar was over (on_start or __init__)" if self.at_start else ""
-        return f"the decision of row {self.decision} depends on {self.column}{rows}{where}"
-
-
-class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """What an audit found: nothing when it `is_clean`; `replayed` rows were made again for it.
-
-    `unrepeated` is a row whose decision is another when it is made again with the same rows: then nothing is said about
-    readings.
-    """
-
-    rows: int
-    cuts: int
-    replayed: int
-    readings: tuple[Reading, ...]
-    unrepeated: int | None = None
-    opened: tuple[str, ...] = ()
-    note: str = ""
-
-    @property
-    def is_clean(self) -> bool:
-        """Return whether decisions repeat, nothing of the future was read, and nothing beside the data opened."""
-        return not self.findings
-
-    @property
-    def findings(self) -> tuple[str, ...]:
-        """Return what was found, each as a sentence."""
-        lines = [str(each) for each in self.readings] + [f"opened: {each}" for each in self.opened]
-        if self.unrepeated is not None:
-            lines.insert(0, f"the decision of row {self.unrepeated} does not repeat: {_UNREPEATED}")
-        return tuple(lines)
+Maker: TypeAlias = Callable[[Bars], Strategy]
+_Runs: TypeAlias = Callable[[list[Stream], FeatureStore], Session]
+"""Makes the run of streams, with what is known of its features."""
 
 
 class _Cut(msgspec.Struct, frozen=True):
@@ -106,7 +58,7 @@ class _Suspect(msgspec.Struct, frozen=True):
     """A cut at which `decision` moved when the rows after it became `other`."""
 
     cut: _Cut
-    other: dict[str, Any]
+    other: Future
     decision: int
     at_start: bool
 
@@ -121,20 +73,45 @@ def audit(bars: Bars, make: Maker, config: BacktestConfig | None = None, *, cuts
     `make` is called with the bars of each re-execution: what it fits, it must fit on them.  Raises what the strategy
     raises on the data as they are.
     """
-    return _Audit(bars, make, BacktestConfig() if config is None else config).run(cuts)
+    settings = BacktestConfig() if config is None else config
+
+    def runs(streams: list[Stream], store: FeatureStore) -> Session:
+        (one,) = streams
+        assert isinstance(one, Bars), "bars were given"
+        return Backtest(one, make(one), settings, key=_KEY, features=store)
+
+    return _Audit(Streams([bars]), runs).run(cuts)
+
+
+def audit_session(
+    streams: Sequence[Stream],
+    make: Callable[[Sequence[Stream]], Sequence[Strategy]],
+    config: SessionConfig,
+    *,
+    cuts: int = CUTS,
+) -> Audit:
+    """Return what the strategies of `make(streams)` read of the future in a session over bars, trades and quotes.
+
+    `make` is called with the streams of each re-execution.  Raises `InvalidInput` for a book (see `futures.Streams`).
+    """
+    kept, _ = on_time(streams, config.late)
+
+    def runs(changed: list[Stream], store: FeatureStore) -> Session:
+        return Session(changed, make(changed), config, key=_KEY, features=store)
+
+    return _Audit(Streams(kept, feed_ns=config.latency.feed_ns), runs).run(cuts)
 
 
 class _Audit:
-    def __init__(self, bars: Bars, make: Maker, config: BacktestConfig) -> None:
-        ends = {"price_max": int(bars.high.max())} if bars.price_max is None else {}
-        self._bars = msgspec.structs.replace(bars, **ends)  # bounds, and with them lots, stay those of the data
-        self._make, self._config, self._store = make, config, FeatureStore()
+    def __init__(self, streams: Streams, runs: _Runs) -> None:
+        self._streams, self._runs, self._store = streams, runs, FeatureStore()
+        self._columns = streams.columns
         self._replayed = 0
         self._first: bytes | None = None
         self._unrepeated: int | None = None
 
     def run(self, cuts: int) -> Audit:
-        run = self._session(self._bars, self._store)
+        run = self._runs(self._streams.given, self._store)
         first, rows = run.row, run.stop_row - run.row
         self._budget, self._start = REPLAYED_MAX * rows, first
         window = max(2, min(rows // (4 * cuts), 20_000))
@@ -150,10 +127,10 @@ class _Audit:
         kept = sorted(distinct.values(), key=lambda each: (each.decision, each.column))
         return Audit(
             rows=rows, cuts=len(saved) + 1, replayed=self._replayed, readings=tuple(kept), note=note,
-            unrepeated=self._unrepeated,
+            unrepeated=self._unrepeated, core_chain=run.result().core_chain,
         )  # fmt: skip
 
-    def _original(self, run: Backtest, cuts: int, window: int) -> tuple[dict[int, bytes], str]:
+    def _original(self, run: Session, cuts: int, window: int) -> tuple[dict[int, bytes], str]:
         """Run on the data as they are; return checkpoints by row, each a window before its cut."""
         rows, saved, note = run.stop_row - run.row, {}, ""
         places = {run.row + 1 + (rows - window - 1) * number // cuts for number in range(cuts)} if rows > window else ()
@@ -187,21 +164,21 @@ class _Audit:
     def _look(self, cut: _Cut, *, mirrored: bool) -> _Suspect | None:
         if mirrored and cut.checkpoint is None and 4 * (cut.row - self._start) > self._budget // REPLAYED_MAX:
             return None  # a long re-execution is made once
-        other = self._other(cut, mirrored=mirrored)
-        decision = self._differs(cut, other, _COLUMNS, cut.row + 1, cut.reach, until=cut.row)
+        other = self._streams.after(cut.row, cut.reach, mirrored=mirrored)
+        decision = self._differs(cut, other, self._columns, cut.row + 1, cut.reach, until=cut.row)
         if decision is None:
             return None
         at_start = cut.checkpoint is None and self._first is not None and decision > self._start
         if at_start:
             later = _Cut(self._start + 1, cut.row, cut.reach, self._first)
-            at_start = self._differs(later, other, _COLUMNS, cut.row + 1, cut.reach, until=decision) is None
+            at_start = self._differs(later, other, self._columns, cut.row + 1, cut.reach, until=decision) is None
         return _Suspect(cut, other, decision, at_start)
 
     def _named(self, suspects: list[_Suspect]) -> list[Reading]:
         """Name the reads that there are rows left for, the cheapest first, and that one in any case."""
         readings: list[Reading] = []
         for each in suspects:
-            probes = len(_COLUMNS) + (each.cut.reach - each.cut.row).bit_length() + 3
+            probes = len(self._columns) + (each.cut.reach - each.cut.row).bit_length() + 3
             if readings and self._replayed + probes * each.cost() > self._budget:
                 continue
             self._unrepeated = self._repeat(each)
@@ -220,43 +197,43 @@ class _Audit:
         same = self._differs(cut, suspect.other, (), cut.row + 1, cut.reach, until=cut.row if affords else decision)
         if same is not None or self._replayed + suspect.cost() > self._budget:
             return same
-        again = self._differs(cut, suspect.other, _COLUMNS, cut.row + 1, cut.reach, until=decision)
+        again = self._differs(cut, suspect.other, self._columns, cut.row + 1, cut.reach, until=decision)
         return None if again == decision else min(again or decision, decision)
 
     def _name(self, suspect: _Suspect) -> Reading:
         """Halve over columns and rows until the read has a name, or the rows that may be made again are used up."""
         cut, other, decision = suspect.cut, suspect.other, suspect.decision
 
-        def moves(columns: tuple[str, ...], first: int, stop: int) -> bool:
+        def moves(columns: tuple[Column, ...], first: int, stop: int) -> bool:
             return self._differs(cut, other, columns, first, stop, until=decision) is not None
 
         after = cut.row + 1
-        columns = next(((each,) for each in _COLUMNS if moves((each,), after, cut.reach)), _COLUMNS)
+        columns = next(((each,) for each in self._columns if moves((each,), after, cut.reach)), self._columns)
         low, high = after, cut.reach
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if moves(columns, after, middle) else (middle, high)
-        first = low if low == after or moves(columns, low, high) else after
-        name = columns[0] if len(columns) == 1 else "several columns"
+        first, stop = low if low == after or moves(columns, low, high) else after, high
+        column, stream = "several columns", ""
+        if len(columns) == 1:
+            ((place, column),) = columns
+            first, stop = self._streams.own_rows(place, first, stop)
+            stream = self._streams.name(place)
         return Reading(
-            decision=decision, cut=cut.row, column=name, first=first, last=high - 1, at_start=suspect.at_start
-        )
+            decision=decision, cut=cut.row, column=column, first=first, last=max(first, stop - 1),
+            at_start=suspect.at_start, stream=stream,
+        )  # fmt: skip
 
     def _differs(
-        self, cut: _Cut, other: dict[str, Any], columns: tuple[str, ...], first: int, stop: int, *, until: int
+        self, cut: _Cut, other: Future, columns: tuple[Column, ...], first: int, stop: int, *, until: int
     ) -> int | None:
         """Return the first row up to `until` whose records differ when `columns` of first..stop-1 are others."""
         cost = until + 1 - cut.begin
         if self._replayed + cost > self._budget:
             return None
         self._replayed += cost
-        changed = {}
-        for name in columns:
-            values = getattr(self._bars, name).copy()
-            values[first:stop] = other[name][first - cut.row - 1 : stop - cut.row - 1]
-            changed[name] = values
-        bars = msgspec.structs.replace(self._bars, **changed)
-        run = self._session(bars, FeatureStore(like=self._store))
+        changed = self._streams.replaced(other, columns, first, stop)
+        run = self._runs(changed, FeatureStore(like=self._store))
         if cut.checkpoint is not None:
             run.restore(cut.checkpoint)
         expected = [each for each in self._records if cut.begin - (cut.checkpoint is None) <= each.row <= until]
@@ -274,21 +251,3 @@ class _Audit:
                 min(len(expected), len(found))
             ].row
         return None
-
-    def _other(self, cut: _Cut, *, mirrored: bool) -> dict[str, Any]:
-        """Return other rows for those after the cut: those of the data in another order, or these upside down."""
-        seed = hashlib.sha256(f"{self._bars.dataset} {cut.row} {mirrored}".encode()).digest()
-        step, begin = 1 + int.from_bytes(seed[:4], "big") % self._bars.rows, int.from_bytes(seed[4:8], "big")
-        while gcd(step, self._bars.rows) > 1:
-            step += 1
-        order = (np.arange(cut.reach - cut.row - 1) * step + begin) % self._bars.rows
-        found = {name: getattr(self._bars, name)[order] for name in _COLUMNS}
-        if mirrored:
-            ends = int(self._bars.low.min()) + int(self._bars.high.max())
-            upside = {"open": "open", "high": "low", "low": "high", "close": "close"}
-            found |= {name: ends - getattr(self._bars, source)[order] for name, source in upside.items()}
-            found["volume"] = int(self._bars.volume.max()) - found["volume"]
-        return found
-
-    def _session(self, bars: Bars, store: FeatureStore) -> Backtest:
-        return Backtest(bars, self._make(bars), self._config, key=_KEY, features=store)

@@ -79,8 +79,10 @@ def instruments_of(streams: Sequence[Stream], config: SessionConfig) -> dict[str
 
 
 def _price_max(stream: Stream) -> int:
+    if stream.price_max is not None:
+        return stream.price_max
     if isinstance(stream, Bars):
-        return int(stream.high.max()) if stream.price_max is None else stream.price_max
+        return int(stream.high.max())
     return int((stream.ask if isinstance(stream, Quotes) else stream.price).max())
 
 

@@ -50,7 +50,10 @@ COLUMNS_OF: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class _Rows(msgspec.Struct, frozen=True, kw_only=True):
-    """What every stream has: its dataset's handle, the grid of its numbers, both times and the source's sequence."""
+    """What every stream has: its dataset's handle, the grid of its numbers, both times and the source's sequence.
+
+    `price_max` is the highest price in ticks where it is known beforehand, which saves reading the column.
+    """
 
     dataset: str
     instrument: str
@@ -59,6 +62,7 @@ class _Rows(msgspec.Struct, frozen=True, kw_only=True):
     time: Int64s
     available: Int64s
     source: Int64s
+    price_max: int | None = None
 
     @property
     def rows(self) -> int:

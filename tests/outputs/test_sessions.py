@@ -112,6 +112,12 @@ def test_a_session_runs_from_the_command_line_and_its_state_is_shown_at_any_row(
     recovered = typed("recover", run_id, "--checkpoints", "1", "--strict")
     assert recovered.returncode == 0, recovered.stdout + recovered.stderr
     assert "1 of 1 came to the recorded end" in recovered.stderr
+    audited = typed("audit", run_id, "--json")
+    assert audited.returncode == 0, audited.stdout + audited.stderr
+    assert "decide otherwise" not in audited.stderr
+    assert (json.loads(audited.stdout)["clean"], json.loads(audited.stdout)["rows"]) == (True, 2 * ROWS)
+    refused = typed("audit", run_id, "--data", "one.csv")
+    assert (refused.returncode, "RUN has its own data" in refused.stderr) == (2, True)
 
 
 def test_a_session_up_to_a_date_tells_who_was_stopped_and_which_orders_were_refused_with_their_reasons(typed, capsys):

@@ -10,9 +10,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from kronos.trading import BacktestConfig, Strategy, feature
-from kronos.trading.audit import REPLAYED_MAX, audit
+from kronos.errors import InvalidInput
+from kronos.trading import BacktestConfig, Bars, Latency, SessionConfig, Strategy, feature
+from kronos.trading.audit import REPLAYED_MAX, audit, audit_session
 from kronos.trading.indicators import Sma
+from kronos.trading.streams import ASK, BID, Depth, Quotes, Trades
+from kronos.trading.views import quotes, trades
 
 CONFIG = BacktestConfig(cash=Decimal(10**9), long_only=False, check_cash=False)
 
@@ -197,3 +200,93 @@ def test_what_cannot_be_saved_is_audited_from_the_start_and_that_is_said(bars) -
     found = audit(bars, Unsaved, CONFIG)
     assert found.readings
     assert "re-executed from the start alone, as a checkpoint fails" in found.note
+
+
+ROWS = 900
+GRID = {"tick": Decimal(1), "volume_step": Decimal(1)}
+SECOND_NS = 10**9
+
+
+def market() -> tuple[Bars, Trades, Quotes]:
+    """Minutes of A, and a second apart: trades of B, and quotes of C that are known half a second later."""
+    rng = np.random.default_rng(8)
+    close = 5_000 + np.cumsum(rng.integers(-9, 10, ROWS // 60))
+    minutes = Bars(
+        dataset="A", instrument="A", **GRID, interval_ns=60 * SECOND_NS, volume=np.full(close.shape, 9), open=close,
+        open_time=(10**9 + 60 * np.arange(close.shape[0])) * SECOND_NS, high=close + 4, low=close - 4, close=close,
+    )  # fmt: skip
+    time, price = (10**9 + np.arange(ROWS)) * SECOND_NS, 7_000 + np.cumsum(rng.integers(-9, 10, ROWS))
+    rows = {"time": time, "source": np.arange(ROWS)}
+    ticks = Trades(
+        dataset="B", instrument="B", **GRID, **rows, available=time, price=price,
+        quantity=rng.integers(1, 9, ROWS), side=np.where(price % 2 == 0, BID, ASK),
+    )  # fmt: skip
+    tops = Quotes(
+        dataset="C", instrument="B", **GRID, **rows, available=time + SECOND_NS // 2, bid=price - 1, ask=price + 1,
+        bid_quantity=np.full(ROWS, 3), ask_quantity=rng.integers(1, 9, ROWS),
+    )  # fmt: skip
+    return minutes, ticks, tops
+
+
+class Follows(Strategy):
+    """Trades B by what it hears of trades and quotes, and rests an order that later trades fill."""
+
+    subscribes = (trades("B"), quotes("B"))
+
+    def on_trade(self, ctx, trade) -> None:
+        if trade.row % 20 == 3:
+            ctx.buy(1, type="limit", limit=trade.price - 2)
+
+    def on_quote(self, ctx, quote) -> None:
+        if quote.row % 30 == 7 and ctx.position > 0:
+            ctx.sell(ctx.position)
+
+
+class Tomorrow(Follows):
+    """Holds the streams, and reads a column of one of them `ahead` rows ahead of the trade."""
+
+    def __init__(self, streams, place: int, column: str, every: int) -> None:
+        super().__init__()
+        self.values, self.every = getattr(streams[place], column), every
+
+    def on_trade(self, ctx, trade) -> None:
+        row = trade.row // self.every + 1
+        if trade.row % 10 == 0 and row < len(self.values) and int(self.values[row]) % 2:
+            ctx.buy(1)
+
+
+CROWD = SessionConfig(long_only=False, check_cash=False, latency=Latency(feed_ns=3 * SECOND_NS, order_ns=SECOND_NS))
+
+
+@pytest.mark.parametrize(
+    "config", [SessionConfig(long_only=False, check_cash=False), CROWD], ids=["at once", "travels"]
+)
+def test_honest_strategies_in_a_session_of_several_streams_are_clean(config) -> None:
+    found = audit_session(market(), lambda _: [Follows(), Honest()], config)
+    assert found.is_clean, found.findings
+    assert found.rows == 2 * ROWS + ROWS // 60
+    assert found.cuts > 10
+    assert 0 < found.replayed <= REPLAYED_MAX * found.rows
+
+
+@pytest.mark.parametrize(
+    ("place", "column", "every", "stream"),
+    [(1, "price", 1, "the trades of B"), (2, "ask_quantity", 1, "the quotes of B"), (0, "low", 60, "the bars of A")],
+)
+def test_a_read_of_a_later_row_of_another_stream_is_named_by_stream_and_row(place, column, every, stream) -> None:
+    found = audit_session(market(), lambda given: [Honest(), Tomorrow(given, place, column, every)], CROWD)
+    assert found.readings, found
+    one = found.readings[0]
+    assert (one.column, one.stream) == (column, stream)
+    assert one.first <= one.last
+    assert str(one).endswith(f"depends on {column}[{one.first}] of {stream}") or one.last > one.first
+
+
+def test_a_book_is_refused_with_what_to_audit_on() -> None:
+    flat = np.arange(1, 5)
+    book = Depth(
+        dataset="D", instrument="D", **GRID, time=flat, available=flat, source=flat, kind=flat * 0, side=flat * 0 + 1,
+        price=flat, quantity=flat,
+    )  # fmt: skip
+    with pytest.raises(InvalidInput, match=r"the book of D cannot be given another future, .*: audit the strategy on"):
+        audit_session([book], lambda _: [Follows()], SessionConfig())
