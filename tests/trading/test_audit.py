@@ -255,12 +255,11 @@ class Tomorrow(Follows):
             ctx.buy(1)
 
 
-CROWD = SessionConfig(long_only=False, check_cash=False, latency=Latency(feed_ns=3 * SECOND_NS, order_ns=SECOND_NS))
+AT_ONCE = SessionConfig(long_only=False, check_cash=False)
+TRAVELS = SessionConfig(long_only=False, check_cash=False, latency=Latency(feed_ns=3 * SECOND_NS, order_ns=SECOND_NS))
 
 
-@pytest.mark.parametrize(
-    "config", [SessionConfig(long_only=False, check_cash=False), CROWD], ids=["at once", "travels"]
-)
+@pytest.mark.parametrize("config", [AT_ONCE, TRAVELS], ids=["at once", "travels"])
 def test_honest_strategies_in_a_session_of_several_streams_are_clean(config) -> None:
     found = audit_session(market(), lambda _: [Follows(), Honest()], config)
     assert found.is_clean, found.findings
@@ -274,7 +273,7 @@ def test_honest_strategies_in_a_session_of_several_streams_are_clean(config) -> 
     [(1, "price", 1, "the trades of B"), (2, "ask_quantity", 1, "the quotes of B"), (0, "low", 60, "the bars of A")],
 )
 def test_a_read_of_a_later_row_of_another_stream_is_named_by_stream_and_row(place, column, every, stream) -> None:
-    found = audit_session(market(), lambda given: [Honest(), Tomorrow(given, place, column, every)], CROWD)
+    found = audit_session(market(), lambda given: [Honest(), Tomorrow(given, place, column, every)], AT_ONCE)
     assert found.readings, found
     one = found.readings[0]
     assert (one.column, one.stream) == (column, stream)
