@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kronos.trading.book import Book
-from kronos.trading.events import LevelsTaken, OrderCancelled, OrderRejected
+from kronos.trading.events import LevelsTaken, OrderCancelled, OrderRejected, OrderTriggered
 from kronos.trading.fast.queues import draw, fold_book_queue, next_touch_depth
 from kronos.trading.positions import cause_id
 from kronos.trading.streams import ASK, BID, DELTA, SNAPSHOT, Depth, Trades
@@ -103,12 +103,54 @@ def test_a_stop_is_met_by_its_own_side_and_takes_from_the_next_book():
     assert floor.filled == [(1, 2, 102, "book_walk")]
 
 
-def test_what_a_book_cannot_serve_is_rejected_with_its_reason():
+def test_an_order_that_must_not_take_and_would_is_rejected_with_its_reason():
     floor = on(BOTH + NEXT)
-    floor.give(2, at=15, kind="trailing", trail=3)
     floor.give(2, at=15, kind="limit", limit=101, post_only=True)
     reasons = [record.reason for record in floor.tape.block if isinstance(record, OrderRejected)]
-    assert reasons == ["trailing_needs_trades_or_bars", "post_only_would_cross"]
+    assert reasons == ["post_only_would_cross"]
+
+
+def test_a_trailing_stop_follows_whole_updates_of_its_own_side_and_takes_from_the_next_book():
+    fallen = [(20, ASK, 101, 0), (20, ASK, 102, 0), (20, ASK, 99, 6)]  # never at 105, where the rows pass
+    floor = on([*BOTH, *fallen, (30, ASK, 99, 0), (30, ASK, 97, 1), (40, ASK, 96, 9), (50, BID, 90, 1)])
+    floor.give(-4, at=15, kind="trailing", trail=5)
+    floor.until(20)
+    assert [(r.row, r.by) for r in floor.tape.block if isinstance(r, OrderTriggered)] == [(10, "stop")]
+    assert floor.filled == [(1, -4, 99, "book_walk")]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_trailing_stops_on_a_book_equal_plain_python(seed):
+    rng = np.random.default_rng(seed)
+    stream = random_book(rng, 150, gone=0.6)
+    ats = np.sort(rng.integers(11, 1_200, 6))
+    given = [(int(rng.choice([-1, 1])), int(rng.integers(1, 5)), int(at)) for at in ats]
+    floors = []
+    for jumps in (True, False):
+        floor = Floor(lambda: BookVenue(stream, TRADED, VenueRules()), stream.time, jumps=jumps)
+        for quantity, trail, at in given:
+            floor.give(quantity, at, kind="trailing", trail=trail)
+        floor.until(150)
+        floors.append(floor)
+    assert floors[0].tape.block == floors[1].tape.block
+
+    book, whole, expected = Book(), [], {}
+    for index in range(150):
+        book.apply(*(int(getattr(stream, name)[index]) for name in ("kind", "side", "price", "quantity", "time")))
+        if index + 1 == 150 or stream.time[index + 1] > stream.time[index]:
+            best = {1: book.bids(1), -1: book.asks(1)}
+            whole.append((index, int(stream.time[index]), {side: at[0][0] for side, at in best.items() if at}))
+    for number, (side, trail, at) in enumerate(given, 1):
+        seen = [best[side] for _, time, best in whole if time <= at and side in best][-1:]
+        for index, time, best in whole:
+            if time > at and side in best:
+                seen.append(best[side])
+                if (best[side] - (min(seen) if side > 0 else max(seen))) * side >= trail:
+                    expected[number] = index
+                    break
+    found = {r.order_id: r.row for r in floors[0].tape.block if isinstance(r, OrderTriggered)}
+    assert found == expected
+    assert expected
 
 
 @pytest.mark.parametrize(("queue", "filled"), [("averse", 0), ("probable", 2)])
@@ -127,11 +169,13 @@ def test_a_maker_waits_for_the_queue_and_cancels_before_it_shorten_it_only_where
 # -- against plain Python
 
 
-def random_book(rng, rows):
+def random_book(rng, rows, *, gone=0.0):
+    """Of all levels set, about `gone` are taken away, beside those that are set to nothing."""
     time = np.cumsum(rng.integers(0, 3, rows)) * 10 + 10
     side = rng.choice([BID, ASK], rows)
     price = 100 - side * rng.integers(-1, 8, rows)
-    return depth(list(zip(time, side, price, rng.integers(0, 6, rows), strict=True)))
+    quantity = np.where(rng.random(rows) < gone, 0, rng.integers(0, 6, rows)) if gone else rng.integers(0, 6, rows)
+    return depth(list(zip(time, side, price, quantity, strict=True)))
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -5,7 +5,8 @@ Rule 1: an order takes from the book as it stood when it came; the fill is known
 Rule 2: what was taken is gone for the next order, until the feed sets the level again.
 Rule 3: who rests fills at its own price: when the other side comes to it, when a trade passes it, or when what stood
         before it has been traded or, as the queue's rule has it, cancelled.
-Rule 4: a stop is met by its own side of the book: a buy by a bid at its stop, a sell by an ask.
+Rule 4: a stop is met by its own side of the book: a buy by a bid at its stop, a sell by an ask; one that trails is
+        measured from the best of that side since it came (`trailing`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from kronos.trading.columns import Int64s
-from kronos.trading.events import LevelsTaken, OrderFilled, OrderRejected, OrderTriggered
+from kronos.trading.events import LevelsTaken, OrderFilled, OrderTriggered
 from kronos.trading.instruments import Instrument
 from kronos.trading.orders import Order
 from kronos.trading.streams import ASK, BID, Depth, Trades
@@ -28,6 +29,7 @@ from kronos.trading.venue.rules import VenueRules
 
 if TYPE_CHECKING:
     from kronos.trading.fast.ladder import Ladder
+    from kronos.trading.venue.trailing import Trails
 
 __all__ = ["BookTrades", "BookVenue"]
 
@@ -55,12 +57,15 @@ class BookVenue(Answers):
         self._ladder, self._aside, self._is_meeting = ladder.Ladder(depth), ladder.Ladder(depth), False
         self._trade_time = exchange_times(trades.time) if trades is not None else _NONE
         self._places: dict[int, tuple[int, Int64s]] = {}
+        self._trails: Trails | None = None
         self.on_trades = BookTrades(self)
 
     def _look(self) -> None:
         """Forget the orders that are gone."""
         for order_id in [each for each in self._places if each not in self._tape.state.orders]:
             del self._places[order_id]
+        if self._trails is not None:
+            self._trails.forget(self._tape.state.orders)
 
     # -- the book as orders find it
 
@@ -86,14 +91,6 @@ class BookVenue(Answers):
             return 0
         side = BID if order.quantity > 0 else ASK
         return self._book_at(at).quantity(side, terms.limit) + self._own_ahead(order, terms.limit)
-
-    def accept(self, order: Order, row: int, cause: int, last: int, at: int) -> None:
-        """Take a submitted order at time `at` (ns UTC), or reject one that a book cannot serve."""
-        if order.terms.kind == "trailing":
-            self._tape.write(OrderRejected, row, order.origin, (cause,), order.id, "trailing_needs_trades_or_bars")
-            self._ended(order, row, cause, at)
-        else:
-            super().accept(order, row, cause, last, at)
 
     def _offers(self, order: Order, limit: int | None) -> list[tuple[int, int]]:
         """Return (price, lots) that are there for an order, best first, down to `limit`: all that it can want."""
@@ -140,6 +137,8 @@ class BookVenue(Answers):
             first = self._first(order)
             if index <= first or not (rests(order) or waits(order)):
                 stop = min(stop, max(index, first))
+            elif waits(order) and order.terms.kind == "trailing":
+                stop = self._trailing().next_turn(order, first, index, stop)
             elif waits(order) == (order.quantity > 0):  # a sell at its limit and a buy at its stop wait for bids
                 high = min(high, order.terms.stop if waits(order) else order.terms.limit)
             else:
@@ -208,9 +207,21 @@ class BookVenue(Answers):
             if self._is_there(other)
         )
 
-    def _trigger(self, order: Order) -> None:
+    def _trailing(self) -> Trails:
+        if self._trails is None:
+            from kronos.trading.venue.trailing import Trails
+
+            self._trails = Trails(self._depth)
+        return self._trails
+
+    def _is_met(self, order: Order) -> bool:
+        if order.terms.kind == "trailing":
+            return self._trailing().is_met(order, self._first(order), self._index)
         best = self._ladder.bid if order.quantity > 0 else self._ladder.ask
-        if best is not None and (best[0] - order.terms.stop) * order.quantity >= 0:
+        return best is not None and (best[0] - order.terms.stop) * order.quantity >= 0
+
+    def _trigger(self, order: Order) -> None:
+        if self._is_met(order):
             ahead = self._ahead_at(order, order.terms, self._now)
             causes = (order.cause, self._market)
             self._tape.write(OrderTriggered, self._row, order.origin, causes, order.id, "stop", self._now, ahead)
