@@ -69,9 +69,9 @@ class Waiting:
         with self._news.watch(run_id) as watch:
             while True:
                 try:
-                    phase = self.history.phase(run_id)
-                    if phase.is_final:
-                        return self.history.run(run_id)
+                    run = self.history.run(run_id)
+                    if run.phase.is_final:
+                        return run
                     answered = time.monotonic()
                 except Unavailable:
                     if time.monotonic() > min(until, answered + PATIENCE_S):
@@ -79,7 +79,7 @@ class Waiting:
                     watch.wait(until)
                     continue
                 if time.monotonic() >= until:
-                    raise TimeoutError(f"run {run_id} is {phase} after {timeout_s:g} s")
+                    raise TimeoutError(f"run {run_id} is {run.phase} after {timeout_s:g} s")
                 watch.wait(until)
 
     def events_since(self, run_id: RunId, after: int, *, wait_s: float = 0.0) -> list[Event]:

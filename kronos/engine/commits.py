@@ -27,12 +27,14 @@ class Commits:
         store: Queue,
         incarnation: IncarnationId,
         inbox: Inbox,
+        heard: Callable[[frozenset[str]], None],
         tell: Callable[[Collection[str]], None],
         on_lost: Callable[[BaseException], None],
     ) -> None:
         self._store = store
         self._incarnation = incarnation
         self._inbox = inbox
+        self._heard = heard
         self._tell = tell
         self._on_lost = on_lost
         self._flushes: queue.SimpleQueue[tuple[Flush, list[tuple[OwnedRun, Buffer]]] | None] = queue.SimpleQueue()
@@ -72,7 +74,8 @@ class Commits:
         self._flushes.put((flush, members))
 
     def spread(self, changed: Collection[str]) -> None:
-        """Tell whoever waits for these."""
+        """Tell whoever waits for these: at once who waits in this process, the others through the store."""
+        self._heard(frozenset(changed))
         self._changed.update(changed)
         self._news.set()
 

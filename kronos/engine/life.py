@@ -59,6 +59,7 @@ class Surroundings:
     slots: Callable[[Services, Callable[[], None], Callable[[BaseException], None]], AnySlots]
     """Makes slots from (services, wake, on_lost)."""
     tell: Callable[[Collection[str]], None]
+    """Says through the store which runs and jobs have news; may take its time."""
     lease_s: float
     poll_s: float
     claim_max: int
@@ -67,6 +68,8 @@ class Surroundings:
     capacity: Mapping[Executor, int] = field(default_factory=dict)
     """How many slots there are of each kind."""
     clock: Callable[[Callable[[], int]], RunClock] = RunClock
+    heard: Callable[[frozenset[str]], None] = lambda _ids: None
+    """Says so in this process."""
     chance: Callable[[], float] = random.random
     stats: Stats = field(default_factory=Stats)
 
@@ -98,7 +101,12 @@ class Life:
             on_lost=self.lost,
         )
         self.commits: Final = Commits(
-            store=store, incarnation=self.incarnation, inbox=self.inbox, tell=around.tell, on_lost=self.lost
+            store=store,
+            incarnation=self.incarnation,
+            inbox=self.inbox,
+            heard=around.heard,
+            tell=around.tell,
+            on_lost=self.lost,
         )
         self.lease: Final = Lease(
             store=store,

@@ -59,6 +59,7 @@ class Worker:
         blobs: Blobs,
         serving: Serving,
         services: Callable[[IncarnationId, RunClock], Services],
+        heard: Callable[[frozenset[str]], None],
         tell: Callable[[Collection[str]], None],
         options: WorkerOptions,
     ) -> None:
@@ -73,6 +74,7 @@ class Worker:
             jobs=jobs,
             capacity={"thread": options.threads, "process": options.processes, "async": COROUTINES_MAX},
             slots=lambda services, wake, on_lost: _slots(options, serving, services, wake, on_lost),
+            heard=heard,
             tell=tell,
             lease_s=options.lease_s,
             poll_s=options.poll_s,

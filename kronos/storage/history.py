@@ -14,13 +14,13 @@ from kronos.core.chaining import head_after_body
 from kronos.core.events import Event, encode_facts, truncate
 from kronos.core.forking import decode_fork
 from kronos.core.graph import decode_graph
-from kronos.core.state import Phase, Run, apply
+from kronos.core.state import Run, apply
 from kronos.errors import InvalidInput, NotFound
 from kronos.kernel.hashing import GENESIS
 from kronos.kernel.ids import BlobHash, DefinitionId, RunId, parse_run_id
 from kronos.kernel.unreadable import DAMAGE
 from kronos.ports.blobs import Blobs
-from kronos.ports.history import DamagedDefinition, Definition, unknown_run
+from kronos.ports.history import DamagedDefinition, Definition
 from kronos.ports.lineage import Scope
 from kronos.storage.archives import EventPages
 from kronos.storage.database import Connections
@@ -45,15 +45,6 @@ class PostgresHistory(Listing):
         self._folds = Folds()
         self._pages = EventPages(session)
         self._definitions: dict[DefinitionId, Definition] = {}
-
-    def phase(self, run_id: RunId) -> Phase:
-        """Return where a run stands; raise `NotFound`.  A tenth of the price of `run`."""
-        run_id = parse_run_id(run_id)
-        with self._session.connection() as connection:
-            row = connection.execute(statement("read_phase"), {"run": run_id}).fetchone()
-        if row is None:
-            raise unknown_run(run_id)
-        return Phase(cast("str", row[0]))
 
     def events(self, run_id: RunId, *, after: int = 0, limit: int = PAGE_MAX) -> list[Event]:
         """Return stored events with `seq` > `after`, in order, at most `limit`; raise `NotFound`."""

@@ -84,7 +84,7 @@ _REASONS: Final = {
         count_jobs count_runs find_archives find_datasets find_definitions list_dead list_definitions_in_use
         list_firings list_job_failures list_jobs list_nodes list_quarantine list_queue_keys list_queues list_schedules
         list_targets name_definitions read_checkpoints read_events read_family read_head read_segments group_dead
-        read_phase read_progress read_scopes find_target""",
+        read_progress read_scopes find_target""",
     "recordings of trading steps and market data: no simulated step makes any": """
         add_checkpoint add_dataset add_segment delete_checkpoints hold_back settle_quarantine""",
     "what is said of queues and dead jobs by hand, by an operator": """
