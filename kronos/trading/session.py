@@ -28,14 +28,6 @@ from kronos.trading.building import (
     splits_of,
     venues_of,
 )
-from kronos.trading.checkpoint import (
-    Payload,
-    check_made_by,
-    open_checkpoint,
-    pickle_memory,
-    seal_checkpoint,
-    unpickle_memory,
-)
 from kronos.trading.codeprint import code_print
 from kronos.trading.context import Pen
 from kronos.trading.coordinator import Coordinator
@@ -44,21 +36,21 @@ from kronos.trading.desk import Desk
 from kronos.trading.dispatch import Dispatch
 from kronos.trading.events import Record
 from kronos.trading.features import FeatureStore
-from kronos.trading.journal import Recorder, decode_records, encode_records
+from kronos.trading.journal import Recorder
 from kronos.trading.keeper import Keeper
 from kronos.trading.making import blank_strategy
 from kronos.trading.money import to_money
 from kronos.trading.positions import BLOCK_ROWS, Position, block_end, cause_id
+from kronos.trading.restoring import Restorable
 from kronos.trading.results import Result
 from kronos.trading.risk import marks_of
 from kronos.trading.routes import Routes
 from kronos.trading.seats import Seat, strategy_ids, subscribed
 from kronos.trading.session_config import Latency, SessionConfig
-from kronos.trading.showing import Shown
 from kronos.trading.stages import Stage, watched
-from kronos.trading.state import TradingState, decode_state, encode_state
-from kronos.trading.strategy import Strategy, set_user_state
-from kronos.trading.streams import Stream, check_streams, kind_of_stream, on_time
+from kronos.trading.state import TradingState
+from kronos.trading.strategy import Strategy
+from kronos.trading.streams import Stream, check_streams, on_time
 from kronos.trading.tape import Tape
 from kronos.trading.timeline import Timeline
 from kronos.trading.userstate import encode_user_state
@@ -67,7 +59,7 @@ from kronos.trading.venue.exchange import MAKERS, Exchange, Makers
 __all__ = ["Session", "session_identity"]
 
 
-class Session(Shown):
+class Session(Restorable):
     """One run of strategies over streams, which can be stopped before any row, shown, saved and restored."""
 
     _makers: ClassVar[Makers] = MAKERS
@@ -169,11 +161,6 @@ class Session(Shown):
         )
         self._coordinator.stand(self.row)
         self._show_features()
-
-    def _show_features(self) -> None:
-        for seat in self._seats:
-            if seat.features is not None:
-                seat.features.attach(seat.context)
 
     # -- running
 
@@ -282,63 +269,7 @@ class Session(Shown):
             self._desk.call(seat, name, row, cause_id(row, 0))
         self._desk.decide(row, cause_id(row, 0), session=session)
 
-    # -- time travel
-
-    def world(self) -> dict[str, object]:
-        """Return what belongs to the run and therefore appears in a checkpoint by name."""
-        world: dict[str, object] = {}
-        for place, seat in enumerate(self._seats):
-            mark = str(place or "")
-            world |= {
-                f"strategy{mark}": seat.strategy,
-                f"params{mark}": seat.strategy.params,
-                f"context{mark}": seat.context,
-            }
-        for place, (stream, view) in enumerate(zip(self.streams, self._coordinator.views, strict=True)):
-            name = f"{kind_of_stream(stream)}{place or ''}"
-            world |= {name: stream, f"{name}.view": view}
-            world |= {f"{name}.{column}": getattr(stream, column) for column in view.columns}
-            world |= {f"context.{name}.{column}": shown for column, shown in view.columns.items()}
-        return world | {f"instrument.{name}": each for name, each in self.instruments.items()}
-
-    def checkpoint(self) -> bytes:
-        """Return the present position as authenticated bytes; raise what pickle raises for a memory it cannot save."""
-        if self._key is None:
-            raise InvalidInput("a checkpoint needs a key", field="key")
-        payload = Payload(
-            identity=self._identity,
-            row=self.row,
-            state=encode_state(self._tape.state),
-            block=encode_records(self._tape.block),
-            core=self._tape.core,
-            user=self._tape.user,
-            memory=pickle_memory(self.memory(), self.world()),
-            started=self._started,
-            code=self._code,
-        )
-        return seal_checkpoint(payload, self._key)
-
-    def restore(self, data: bytes) -> None:
-        """Go to the position of a checkpoint of the same datasets, strategies, parameters and configuration.
-
-        Raises `CorruptHistory` for bytes that were not sealed with this run's key, `Conflict` for another run's.
-        """
-        if self._key is None:
-            raise InvalidInput("a checkpoint needs the key that sealed it", field="key")
-        saved = open_checkpoint(data, self._key)
-        check_made_by(saved, identity=self._identity, code=self._code)
-        self.row, self._started = saved.row, saved.started
-        state = decode_state(saved.state)
-        self._tape.restore(state, decode_records(saved.block), core=saved.core, user=saved.user, row=saved.row)
-        self._coordinator.stand(saved.row)
-        self._desk.adopt()
-        self._show_features()
-        memory = unpickle_memory(saved.memory, self.world())
-        if len(self.strategies) == 1:
-            set_user_state(self.strategies[0], memory)
-        else:
-            for name, strategy in zip(self.strategy_ids, self.strategies, strict=True):
-                set_user_state(strategy, memory[name])
+    # -- again
 
     def twin(self) -> Self:
         """Return another run of the same streams, parameters and settings, whose strategies remember nothing."""
@@ -348,8 +279,6 @@ class Session(Shown):
         return type(self)(
             self._given, strategies, self.session_config, key=self._key, features=self._store, identity=self._identity
         )
-
-    # -- showing
 
     def take(self) -> list[Record]:
         """Return the records that are in no sealed segment, and begin the next segment without sealing them: for a run
