@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -25,6 +25,8 @@ from kronos.storage.database import LINK, Connection, Link
 from kronos.storage.statements import statement
 
 __all__ = ["TRANSACTIONS_MAX", "PostgresDatabaseSteps", "TransactionPool"]
+
+T = TypeVar("T")
 
 TRANSACTIONS_MAX: Final = 4
 """Database steps that one worker runs at a time: each holds a connection."""
@@ -48,9 +50,9 @@ class TransactionPool:
         with self._slots:
             if self._closing.is_set():
                 raise Cancelled("the worker leaves: the step is its next owner's to run")
-            held = self._free.pop() if self._free else self._open()
+            held = self._free.pop() if self._free else _reached(self._open)
             try:
-                held.register(incarnation)
+                _reached(lambda: held.register(incarnation))
                 yield held
             finally:
                 held.give_back()
@@ -81,6 +83,14 @@ class TransactionPool:
             connection.execute(f"SET {limit} = {self._limit_ms}")
         backend = cast("tuple[int, datetime]", connection.execute(statement("find_own_backend")).fetchone())
         return _Held(connection, backend)
+
+
+def _reached(ask: Callable[[], T]) -> T:
+    """Return what `ask` returns; before anything of the step was run, a connection that broke says nothing about it."""
+    try:
+        return ask()
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise Unavailable(f"the connection for a step's transaction was lost ({type(error).__name__})") from error
 
 
 class _Held:
@@ -115,7 +125,7 @@ class PostgresDatabaseSteps:
 
     @contextmanager
     def begin(self, run: RunId, step: str, attempt: int, *, command: uuid.UUID) -> Iterator[_Open]:
-        """Begin a transaction; it is rolled back where it is left without a commit."""
+        """Begin a transaction; it is rolled back where it is left without a commit.  Raise `Unavailable`."""
         with self._pool.held(self.incarnation) as held:
             of = {
                 "incarnation": self.incarnation,
@@ -124,7 +134,7 @@ class PostgresDatabaseSteps:
                 "attempt": attempt,
                 "command": command,
             }
-            yield _Open(self._pool, held, of)
+            yield _reached(lambda: _Open(self._pool, held, of))
 
 
 class _Open:

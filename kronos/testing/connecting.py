@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Final, Protocol, cast
 
@@ -110,6 +110,7 @@ class SimulatedCursor(psycopg.Cursor[tuple[object, ...]]):
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
         connection = cast("SimulatedConnection", self.connection)
+        connection.begin_unless_begun()
         text = str(query)
         if text == "BEGIN":
             connection.begin()
@@ -118,6 +119,7 @@ class SimulatedCursor(psycopg.Cursor[tuple[object, ...]]):
             connection.limit(limit["name"], int(limit["ms"]) / 1000, only_now=bool(limit["local"]))
             return self
         if text.startswith(_QUIET):
+            connection.say_begin()
             with connection.sending():
                 return super().execute(query, params, **options)
         name = _names().get(text, " ".join(text.split()[:2]))
@@ -127,9 +129,15 @@ class SimulatedCursor(psycopg.Cursor[tuple[object, ...]]):
         connection.leave(name, params)
         return self
 
+    def executemany(self, query: Any, params_seq: Any, **_: Any) -> None:
+        """Execute for each: each is a boundary."""
+        for params in params_seq:
+            self.execute(query, params)
+
     @contextmanager
     def copy(self, statement: Any, params: Any = None, *, writer: Any = None) -> Iterator[psycopg.Copy]:
         connection = cast("SimulatedConnection", self.connection)
+        connection.begin_unless_begun()
         name = _names().get(str(statement), "copy")
         connection.arrive(name, params)
         with connection.sending(), super().copy(statement, params, writer=writer) as copy:
@@ -158,6 +166,16 @@ class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
     """Of this transaction, and of those that come."""
     fate: str | None
     """The fault that strikes once the server has answered."""
+    begins_itself: bool = False
+    """Whether its first statement begins a transaction: what psycopg calls `autocommit = False`."""
+
+    @property
+    def autocommit(self) -> bool:
+        return not self.begins_itself
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        self.begins_itself = not value
 
     @property
     def closed(self) -> bool:
@@ -178,16 +196,29 @@ class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
         """Send statement by statement: each is a boundary."""
         yield None
 
+    def cursor(self, *args: Any, name: str = "", **options: Any) -> Any:
+        """Return a cursor; one with a name lives in the server, and its statements are no boundary."""
+        if not name:
+            return super().cursor(*args, **options)
+        self.begin_unless_begun()
+        self.say_begin()
+        return super().cursor(name, *args, **options)
+
     @contextmanager
-    def transaction(self, *_: Any, **__: Any) -> Iterator[Any]:
+    def transaction(self, *asked: Any, **named: Any) -> Iterator[Any]:
+        if asked or named:
+            raise TypeError(f"a simulated transaction takes no options: {asked} {named}")
         if self.in_transaction:
-            with self._savepoint():
+            with suppress(psycopg.Rollback), self._savepoint():
                 yield None
             return
         self.begin()
         try:
             yield None
             self.send_commit()
+        except psycopg.Rollback:
+            self.rollback()
+            return
         except BaseException:
             self.rollback()
             raise
@@ -196,13 +227,14 @@ class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
     @contextmanager
     def _savepoint(self) -> Iterator[None]:
         """Be a transaction inside another: no boundary, as nothing of it is known to others before COMMIT."""
+        limits = self.lock_timeout_s
         self.network.tell_time(self)
         self.network.raw(self, "SAVEPOINT nested")
         try:
             yield
         except BaseException:
             if not self.severed:
-                self.said_now = None
+                self.said_now, self.lock_timeout_s = None, limits
                 self.network.raw(self, "ROLLBACK TO SAVEPOINT nested; RELEASE SAVEPOINT nested")
             raise
         if not self.severed:
@@ -221,6 +253,16 @@ class SimulatedConnection(psycopg.Connection[tuple[object, ...]]):
             pause(SLOW_S)
         else:
             self.must_begin = True
+
+    def begin_unless_begun(self) -> None:
+        """Begin the transaction that a connection which begins them itself is to be in."""
+        if self.begins_itself and not self.in_transaction:
+            self.begin()
+
+    def say_begin(self) -> None:
+        """Send a BEGIN that is due, ahead of what is no boundary."""
+        if self.must_begin:
+            self.network.tell_time(self)
 
     def send_commit(self) -> None:
         """Stand at the boundary before COMMIT, and send it."""

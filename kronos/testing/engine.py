@@ -43,6 +43,7 @@ from kronos.storage.leading import PostgresLeadership
 from kronos.storage.migrate import migrate
 from kronos.storage.queue import PostgresQueue
 from kronos.storage.schedules import PostgresSchedules
+from kronos.storage.transactions import PostgresDatabaseSteps, TransactionPool
 from kronos.testing.clock import START, FakeClock
 from kronos.testing.connecting import Observer, SimulatedConnection, Watched
 from kronos.testing.network import Network
@@ -127,8 +128,13 @@ class Cast:
             store=PostgresQueue(self._url, link=link),
             blobs=PostgresBlobs(Session(self._url, purpose="blobs", link=link), kind="dataset", owner="catalog"),
             serving=self._app.definitions,
-            services=lambda _incarnation, run_clock: Services(
-                now_ns=run_clock.now_ns, entropy=self._chance.randbytes, blobs=self._app.blobs
+            services=lambda incarnation, run_clock: Services(
+                now_ns=run_clock.now_ns,
+                entropy=self._chance.randbytes,
+                blobs=self._app.blobs,
+                database_steps=PostgresDatabaseSteps(
+                    TransactionPool(self._url, lease_s=self._lease_s, link=link), incarnation, node.hint
+                ),
             ),
             slots=node.slots,
             tell=lambda _ids: None,

@@ -107,13 +107,19 @@ def simulate(
     run = simulated.run
     if (run.phase, run.output) != (calm.phase, calm.output):
         raise DivergedError(
-            f"seed {seed}: {run.phase} with {run.output!r}, in calm {calm.phase} with {calm.output!r}; "
-            f"faults: {', '.join(simulated.faults) or 'none'}",
+            f"seed {seed}: {_end_of(run)}, in calm {_end_of(calm)}; faults: {', '.join(simulated.faults) or 'none'}",
             seed=seed,
         )
     if ledger is not None and (now := _anonymous(ledger, run.id)) != told:
         raise DivergedError(f"seed {seed}: the ledger was told {now}, in calm {told}", seed=seed)
     return simulated
+
+
+def _end_of(run: RunSummary) -> str:
+    failure = run.failure
+    return (
+        f"{run.phase} with {run.output!r}" if failure is None else f"{run.phase} by {failure.type}: {failure.message}"
+    )
 
 
 def _in_calm(

@@ -105,6 +105,9 @@ class InlineSlots:
         if began is None:
             return
         now = self._services.now_ns()
+        if outcome.is_sent:  # a database step's is on record with its rows, however late it is told here
+            self._put(task, outcome)
+            return
         if task.timeout_s is not None and now - began > task.timeout_s * 1e9:
             outcome = Outcome(None, timed_out(task), (), began, now)
         self._put(task, Outcome(outcome.output, outcome.failure, outcome.effects, began, now))

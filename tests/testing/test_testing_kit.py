@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import Rollback
+from psycopg.errors import UniqueViolation
 
-from kronos import RunFailedError, StepContext, sleep, step, wait_for_signal, workflow
+from kronos import RunFailedError, StepContext, Transaction, sleep, step, wait_for_signal, workflow
 from kronos.errors import InvalidInput
 from kronos.testing import DivergedError, FakeClock, Ledger, StuckError, TestEngine, simulate
 
@@ -86,7 +90,41 @@ def paying_twice(amount: int) -> str:
     return receipt(pay_anew(amount))
 
 
-WORKFLOWS = [reminder, stamped, stumbling, limited, answered, paying, paying_twice]
+@step(effect="tx")
+def book(tx: Transaction, ctx: StepContext, count: int) -> int:
+    tx.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+    tx.execute("CREATE TABLE IF NOT EXISTS public.bookings (run text, n int, PRIMARY KEY (run, n))")
+    tx.executemany("INSERT INTO public.bookings VALUES (%s, %s)", [(ctx.run_id, n) for n in range(count)])
+    with suppress(UniqueViolation), tx.savepoint():
+        tx.execute("INSERT INTO public.bookings VALUES (%s, -1)", (ctx.run_id,))
+        tx.execute("INSERT INTO public.bookings VALUES (%s, 0)", (ctx.run_id,))
+    with suppress(LookupError), tx.savepoint():
+        with tx.savepoint():
+            tx.execute("INSERT INTO public.bookings VALUES (%s, -2)", (ctx.run_id,))
+            raise Rollback
+        raise LookupError
+    with tx.cursor(name="held") as cursor:
+        cursor.execute("SELECT n FROM public.bookings WHERE run = %s", (ctx.run_id,))
+        return len(cursor.fetchall())
+
+
+@step(effect="tx")
+def spoil(tx: Transaction, ctx: StepContext, count: int) -> int:
+    tx.execute("DELETE FROM public.bookings WHERE run = %s", (ctx.run_id,))
+    raise LookupError("nothing of this is to stay")
+
+
+@workflow(version="1")
+def booking(count: int) -> int:
+    return book(count)  # type: ignore[no-any-return]
+
+
+@workflow(version="1")
+def spoiling(count: int) -> int:
+    return spoil(book(count))  # type: ignore[no-any-return]
+
+
+WORKFLOWS = [reminder, stamped, stumbling, limited, answered, paying, paying_twice, booking, spoiling]
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +192,31 @@ def test_an_effect_without_a_key_of_its_own_is_found(engine):
 
     with pytest.raises(DivergedError, match="the ledger was told"):
         many()
+
+
+def bookings(engine, run):
+    with psycopg.connect(engine.app.url) as connection:
+        return connection.execute("SELECT n FROM public.bookings WHERE run = %s ORDER BY n", (run,)).fetchall()
+
+
+def test_the_rows_of_a_database_step_are_there_with_its_outcome_and_gone_with_its_failure(engine):
+    booked, spoiled = engine.start(booking, {"count": 3}), engine.start(spoiling, {"count": 2})
+    assert booked.result() == 3
+    assert bookings(engine, booked.run_id) == [(0,), (1,), (2,)]
+    with pytest.raises(RunFailedError, match="nothing of this is to stay"):
+        spoiled.result()
+    assert bookings(engine, spoiled.run_id) == [(0,), (1,)]
+
+
+def test_the_rows_of_a_database_step_are_there_once_when_its_workers_die(engine):
+    faults = []
+    for seed in range(3):
+        done = simulate(seed, booking, {"count": 2}, engine=engine)
+        faults += done.faults
+    assert faults, "these seeds let nothing go wrong"
+    with psycopg.connect(engine.app.url) as connection:
+        rows = "SELECT array_agg(n ORDER BY n) FROM public.bookings GROUP BY run"
+        assert {tuple(found) for (found,) in connection.execute(rows)} <= {(0, 1), (0, 1, 2)}
 
 
 def test_a_ledger_takes_one_value_under_one_key():

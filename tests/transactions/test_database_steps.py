@@ -259,6 +259,13 @@ def test_a_connection_that_breaks_within_the_step_is_no_failure_of_the_step(engi
     assert ledger(database) == [("book", 1, "")]
 
 
+def test_connections_that_broke_while_no_step_used_them_are_no_failure_of_the_next_step(engine, database):
+    assert engine.start(booking, {"amount": 4}).result(20) == 50
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kronos step'"
+    assert database.execute(ended).fetchall()
+    assert engine.start(booking, {"amount": 4}).result(20) == 50
+
+
 def test_many_at_once_wait_for_one_of_a_few_transactions(engine, database):
     handles = [engine.start(booking, {"amount": n}) for n in range(30)]
     seen = []
