@@ -30,7 +30,7 @@ from kronos.trading.money import MONEY_SCALE, from_money
 from kronos.trading.pricing import Pricing
 from kronos.trading.state import decode_state
 
-__all__ = ["FillRow", "Ledger", "OrderRow", "Trade", "ledger_of", "read_ledger"]
+__all__ = ["FillRow", "Ledger", "OrderRow", "Trade", "ledger_of", "read_ledger", "rounded"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,15 +76,8 @@ class Ledger:
             raise InvalidInput(
                 f"strategy {strategy!r}: one of {', '.join(self.strategies)}", field="strategy", value=strategy
             )
-        return self._again(self.records, strategy)
-
-    def with_records(self, records: Sequence[Record]) -> Self:
-        """Return the same ledger of other records."""
-        return self._again(records, self.strategy)
-
-    def _again(self, records: Sequence[Record], strategy: str | None) -> Self:
         return type(self)(
-            records, self.pricing, origins=self.origins, owners=self.owners, cash=self.initial_cash,
+            self.records, self.pricing, origins=self.origins, owners=self.owners, cash=self.initial_cash,
             currency=self.currency, first_row=self.first_row, stop_row=self.stop_row, strategy=strategy,
         )  # fmt: skip
 
@@ -133,7 +126,7 @@ class Ledger:
         for traded, (rows, lots), prices in parts:
             worth = self._stepped(rows, [each * traded.unit for each in lots], kind)
             closes = prices.astype(kind)
-            total = total - _rounded(worth, np.maximum(closes, 1)) if traded.inverse else total + worth * closes
+            total = total - rounded(worth, np.maximum(closes, 1)) if traded.inverse else total + worth * closes
         return np.asarray(total)
 
     def _held(self, number: int) -> tuple[list[int], list[int]]:
@@ -217,7 +210,7 @@ class Ledger:
         return [trade for trade in found if self.strategy in {None, trade.strategy}]
 
 
-def _rounded(numerators: npt.NDArray[Any], denominators: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def rounded(numerators: npt.NDArray[Any], denominators: npt.NDArray[Any] | int) -> npt.NDArray[Any]:
     """Return the quotients as `money.round_half_up` has them, halves away from zero (shape (rows,))."""
     size = np.abs(numerators)
     quotients = size // denominators

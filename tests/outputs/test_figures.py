@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import empyrical
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 from kronos.trading import Backtest, BacktestConfig, MemoryRecorder, NoParams, Split, Strategy, read_ledger, stats
 from kronos.trading import stats_risk as risk
 from kronos.trading.analysis import analyse, held_benchmark
-from kronos.trading.money import from_money
+from kronos.trading.events import OrderFilled
+from kronos.trading.ledger import Ledger
+from kronos.trading.money import from_money, round_half_up
 from kronos.trading.payments import Payment
-from kronos.trading.recosting import break_even_bps, cost_levels, recosted
+from kronos.trading.recosting import break_even_bps, cost_levels
 from kronos.trading.reference import InstrumentConfig
 from kronos.trading.shortfall import PARTS, shortfall
 from kronos.trading.stats_trades import gross_exposure, turnover
@@ -208,6 +211,41 @@ def test_costs_are_those_of_a_run_with_that_fee_and_slippage_never_helps(walk):
     cost = Decimal(repr(break_even_bps(free)))
     if cost > 0:
         assert float(recosted(free, cost, Decimal(0)).equity()[-1]) == pytest.approx(free.initial_cash / 1e8)
+
+
+def recosted(ledger: Ledger, fee_bps: Decimal, slippage_bps: Decimal) -> Ledger:
+    """Return the ledger with every fill at another cost, folded anew from its records."""
+    fee, slip = Fraction(fee_bps) / 10_000, Fraction(slippage_bps) / 10_000
+    records = []
+    for record in ledger.records:
+        if isinstance(record, OrderFilled):
+            value = abs(ledger.instruments[record.instrument].value(record.price, record.quantity))
+            cost = round_half_up(value * fee.numerator, fee.denominator)
+            if "limit" not in record.assumption:
+                cost += round_half_up(value * slip.numerator, slip.denominator)
+            records.append(msgspec.structs.replace(record, fee=cost))
+        else:
+            records.append(record)
+    return Ledger(
+        records, ledger.pricing, origins=ledger.origins, owners=ledger.owners, cash=ledger.initial_cash,
+        currency=ledger.currency, first_row=ledger.first_row, stop_row=ledger.stop_row, strategy=ledger.strategy,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("cash", [Decimal(10**5), Decimal(10**9), Decimal(4 * 10**10)])
+def test_each_level_of_costs_is_the_run_folded_anew_at_those_costs(walk, cash):
+    splits = (Split(row=90, numerator=2),)
+    ledger = run(walk(200, seed=5, splits=splits), seed=3, cash=cash, fee_rate=Decimal("0.0007"))
+    assert {"limit" in fill.assumption for fill in ledger.fills()} == {True, False}
+    for level in cost_levels(ledger, 365.25):
+        anew = recosted(ledger, Decimal(level.fee_bps), Decimal(level.slippage_bps))
+        curve = np.concatenate(([ledger.initial_cash / 1e8], anew.equity()))
+        assert level.equity == from_money(int(anew.equity_units()[-1]))
+        assert level.total_return == float(curve[-1] / curve[0] - 1.0)
+        assert level.sharpe == stats.sharpe(stats.returns(curve), 365.25)
+    free = recosted(ledger, Decimal(0), Decimal(0)).equity_units()[-1]
+    traded = sum(abs(fill.value) for fill in ledger.fills()) * 10**8
+    assert break_even_bps(ledger) == 10_000 * (int(free) - ledger.initial_cash) / int(traded)
 
 
 def test_exposure_turnover_and_benchmark_equal_a_computation_by_hand(walk):
