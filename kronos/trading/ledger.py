@@ -206,6 +206,10 @@ class Ledger:
 
     def trades(self) -> list[Trade]:
         """Return closed trades in the order of their exits, then open ones in the order of their entries."""
+        return list(self._trades)
+
+    @cached_property
+    def _trades(self) -> list[Trade]:
         found = trades_of(self.records, self.pricing, self.origins, self.owners, self.stop_row - 1)
         return [trade for trade in found if self.strategy in {None, trade.strategy}]
 

@@ -14,6 +14,7 @@ Rule 2: parts are money, > 0 is lost and < 0 gained:
         rounding what fractions of a lot at a split and the rounding of inverse values left: 0 without either.
 Rule 3: an order that answers a price or another order (a stop, a child of a bracket, one of a group) is measured by
         the price that it names, and what of it is never filled counts nothing: it was no decision to hold.
+Rule 4: what is a whole number stays an int: a Fraction, as after a split, costs ten times as much.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from kronos.trading.terms import MARKET, Terms
 
 __all__ = ["PARTS", "Shortfall", "shortfall"]
 
+Exact = int | Fraction
+
 PARTS: Final = ("delay", "spread", "slippage", "fees", "risk_blocked", "unfilled", "carry", "rounding")
 
 
@@ -59,11 +62,11 @@ class Shortfall(msgspec.Struct, frozen=True, kw_only=True):
 class _Asked(msgspec.Struct):
     """An order as it was decided: `lots` still wanted, in lots of the end, and what it is measured against."""
 
-    lots: Fraction
+    lots: Exact
     row: int
     number: int
     terms: Terms
-    filled: Fraction = Fraction(0)
+    filled: Exact = 0
     denied: bool = False
 
     @property
@@ -75,9 +78,9 @@ class _Asked(msgspec.Struct):
 def shortfall(ledger: Ledger) -> Shortfall:
     """Return the shortfall of a run and its parts, over the instruments that settle in the ledger's currency."""
     asked: dict[int, _Asked] = {}
-    parts = dict.fromkeys(PARTS, Fraction(0))
+    parts: dict[str, Exact] = dict.fromkeys(PARTS, 0)
     prices = _Prices(ledger)
-    held = Fraction(0)
+    held: Exact = 0
     for record in ledger.records:
         match record:
             case IntentRaised(action="submit") if record.instrument in ledger.numbers and ledger.owns(record.origin):
@@ -94,20 +97,20 @@ def shortfall(ledger: Ledger) -> Shortfall:
             case _:
                 pass
     carried = sum(each.cash for each in ledger.changes if each.carry and each.number in ledger.numbers)
-    parts["carry"] = -Fraction(carried)
+    parts["carry"] = -carried
     for order in asked.values():
         decided = prices.decided(order) if order.own else None
         if decided is not None:
             left = order.lots * prices.gain(order.number, decided, prices.end[order.number])
             parts["risk_blocked" if order.denied else "unfilled"] += left
-    real = Fraction(int(ledger.equity_units()[-1]) - ledger.initial_cash)
+    real = int(ledger.equity_units()[-1]) - ledger.initial_cash
     parts["rounding"] = held - parts["fees"] - parts["carry"] - real
-    total = sum(parts.values(), Fraction(0))
+    total = sum(parts.values())
     told = {name: _money(value) for name, value in parts.items()}
     return Shortfall(paper=_money(real + total), real=_money(real), total=_money(total), **told)
 
 
-def _filled(order: _Asked, fill: OrderFilled, prices: _Prices, parts: dict[str, Fraction]) -> Fraction:
+def _filled(order: _Asked, fill: OrderFilled, prices: _Prices, parts: dict[str, Exact]) -> Exact:
     """Add what a fill cost to `parts`; return what it made up to the end."""
     number = order.number
     lots, paid = prices.lots(number, fill.quantity, fill.row), prices.scaled(number, fill.price, fill.row)
@@ -126,41 +129,42 @@ class _Prices:
 
     def __init__(self, ledger: Ledger) -> None:
         self._pricing, self._first = ledger.pricing, ledger.first_row
-        self.end = {number: Fraction(ledger.last_price(number)) for number in ledger.numbers}
+        self.end = {number: ledger.last_price(number) for number in ledger.numbers}
         splits = (r for r in ledger.records if isinstance(r, SplitApplied))
         self._splits = {(r.row, r.instrument): Fraction(r.numerator, r.denominator) for r in splits}
 
-    def gain(self, number: int, start: Fraction, stop: Fraction) -> Fraction:
+    def gain(self, number: int, start: Exact, stop: Exact) -> Exact:
         """Return the money that one lot makes while its price goes from `start` to `stop`."""
         traded = self._pricing.traded[number]
-        return traded.unit * (1 / start - 1 / stop if traded.inverse else stop - start)
+        return traded.unit * (Fraction(1) / start - Fraction(1) / stop if traded.inverse else stop - start)
 
-    def _factor(self, number: int, row: int) -> Fraction:
+    def _factor(self, number: int, row: int) -> Exact:
         """Return how many lots of the end one lot at `row` becomes."""
-        found = Fraction(1)
+        found: Exact = 1
         for (at, instrument), factor in self._splits.items():
             if instrument == number and at > row:
                 found *= factor
         return found
 
-    def lots(self, number: int, count: int, row: int) -> Fraction:
+    def lots(self, number: int, count: int, row: int) -> Exact:
         return count * self._factor(number, row)
 
-    def scaled(self, number: int, ticks: int, row: int) -> Fraction:
-        return Fraction(ticks) / self._factor(number, row)
+    def scaled(self, number: int, ticks: int, row: int) -> Exact:
+        factor = self._factor(number, row)
+        return ticks if factor == 1 else Fraction(ticks) / factor
 
-    def decided(self, order: _Asked) -> Fraction | None:
+    def decided(self, order: _Asked) -> Exact | None:
         """Return the price of a decision: the last one known, or the first that follows; None without either."""
         ticks = 0 if order.row < self._first else self._pricing.price(order.number, order.row)
         if ticks:
             return self.scaled(order.number, ticks, order.row)
         return self._arrival(order)
 
-    def _arrival(self, order: _Asked) -> Fraction | None:
+    def _arrival(self, order: _Asked) -> Exact | None:
         met = self._pricing.opening(order.number, order.row)
         return None if met is None else self.scaled(order.number, met[1], met[0])
 
-    def references(self, order: _Asked, paid: Fraction) -> tuple[Fraction, Fraction]:
+    def references(self, order: _Asked, paid: Exact) -> tuple[Exact, Exact]:
         """Return the prices of decision and of arrival; an order that answers another is measured by its own price."""
         if order.own:
             return self.decided(order) or paid, self._arrival(order) or paid
@@ -168,17 +172,17 @@ class _Prices:
         meant = self.scaled(order.number, ticks, order.row) if ticks else paid
         return meant, meant
 
-    def spread(self, fill: OrderFilled, paid: Fraction) -> Fraction:
+    def spread(self, fill: OrderFilled, paid: Exact) -> Exact:
         """Return what a lot lost to the spread: what a taker paid beyond the middle, up to the side that it took."""
         quoted = self._pricing.quoted(fill.instrument, fill.row) if fill.liquidity == "taker" else None
         if quoted is None:
-            return Fraction(0)
+            return 0
         bid, ask = (self.scaled(fill.instrument, ticks, fill.row) for ticks in quoted)
-        middle = (bid + ask) / 2
+        middle = Fraction(bid + ask) / 2
         reached = min(max(paid, middle), ask) if fill.quantity > 0 else max(min(paid, middle), bid)
         return self.gain(fill.instrument, middle, reached)
 
 
-def _money(value: Fraction) -> Decimal:
+def _money(value: Exact) -> Decimal:
     """Return money units as a Decimal; a fraction of a unit (after a split alone) is rounded half even."""
     return from_money(round(value))
