@@ -3,7 +3,8 @@
 Rule 1: each comes before the first row at or after its time is dispatched, as records, in the order of that time.
 Rule 2: what it does to orders is told to the strategies before they see the row.
 Rule 3: a split changes the quantity of orders that have no price, also of those that travel; what has one, with what
-        hangs together with it, and what still waits in the outbox, ends.
+        hangs together with it, and what still waits in the outbox, ends.  Of orders behind an adapter the venue alone
+        says what became: it is sent cancels.
 """
 
 from __future__ import annotations
@@ -51,9 +52,11 @@ class Corporate:
         for order in list(state.orders.values()):
             told = applied[state.owners[order.origin]]
             head, lots = (row, order.origin, (cause_id(row, told.sub),), order.id), _lots(order, split)
-            if order.id in ends:
+            if order.id in ends and self._desk.sending.is_away:
+                self._desk.sending.withdraw(order, row, last)
+            elif order.id in ends:
                 tape.write(OrderCancelled, *head, "split" if lots else "split_fraction")
-            elif order.instrument == number:
+            elif order.instrument == number and not self._desk.sending.is_away:
                 tape.write(OrderAdjusted, *head, lots)
         for seat in self._desk.seats:
             if number in seat.context.numbers:
@@ -100,7 +103,11 @@ class Corporate:
         gone = cause_id(row, tape.write(InstrumentDelisted, row, 0, (cause,), number, at).sub)
         self._desk.sending.drop("instrument", number, row, gone, "delisted")
         for order in list(tape.state.orders.values()):
-            if order.instrument == number and order.id in tape.state.orders:
+            if order.instrument != number or order.id not in tape.state.orders:
+                continue
+            if self._desk.sending.is_away:
+                self._desk.sending.withdraw(order, row, gone)
+            else:
                 self._venue.cancel(order, row, gone, "delisted", at=at)
         self._desk.tell(row, heard)
         self._venue.rearm()

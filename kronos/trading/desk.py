@@ -156,7 +156,11 @@ class Desk:
         self.sending.drop("strategy", seat.place, row, why, "strategy_stopped")
         for order in list(self._tape.state.orders.values()):
             mine = self._routes.strategy(order.origin) == seat.place
-            if mine and order.id in self._tape.state.orders:
+            if not mine or order.id not in self._tape.state.orders:
+                continue
+            if self.sending.is_away:
+                self.sending.withdraw(order, row, why)
+            else:
                 self.intents.send(order.id, order.origin, row, why, "cancel", reason="strategy_stopped")
         self._venue.rearm()
 

@@ -27,6 +27,7 @@ from kronos.trading.events import (
     Switched,
     TradingSwitched,
 )
+from kronos.trading.orders import Order
 from kronos.trading.outbox import CANCEL, NEW, REPLACE, Command, next_wake
 from kronos.trading.positions import cause_id
 from kronos.trading.tape import Tape
@@ -70,6 +71,20 @@ class Sending:
             terms=order.terms if kept else intent.terms or (order.terms if intent.action == "modify" else MARKET),
         )  # fmt: skip
         self._broker.take(command, intent.row)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether orders are at venues behind adapters: what is to become of them can only be asked for there."""
+        return bool(self._venues)
+
+    def withdraw(self, order: Order, row: int, cause: int) -> None:
+        """Let a cancel of an order that is away go to its venue because of `cause`, whatever its strategy asked for."""
+        command = Command(
+            order_id=order.id, instrument=order.instrument, kind=CANCEL, route=order.origin % self._routes,
+            cause=cause, place=cause, origin=order.origin, quantity=order.quantity, terms=order.terms,
+        )  # fmt: skip
+        self._broker.take(command, row)
+        self.pump(row)
 
     def pump(self, row: int) -> None:
         """Send what may be sent now."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import numpy as np
 import pytest
 
 from kronos.errors import InvalidInput
-from kronos.trading import Bars, MemoryRecorder, RouteConfig, Session, SessionConfig, SmaCross, Strategy, verify
+from kronos.trading import Bars, MemoryRecorder, RouteConfig, Session, SessionConfig, SmaCross, Split, Strategy, verify
 from kronos.trading.adapters import RecordedVenue, read_reports, write_reports
 from kronos.trading.adapters.reports import (
     Accepted,
+    Cancelled,
     Disconnected,
     Filled,
     Reconnected,
@@ -22,6 +24,7 @@ from kronos.trading.events import (
     FeedDegraded,
     FeedRestored,
     OrderAccepted,
+    OrderCancelled,
     OrderDenied,
     OrderFilled,
     OrderRejected,
@@ -30,6 +33,7 @@ from kronos.trading.events import (
 )
 from kronos.trading.journal import decode_segment
 from kronos.trading.orders import Phase
+from kronos.trading.reference import InstrumentConfig
 
 MINUTE_NS = 60_000_000_000
 START_NS = 1_600_000_000_000_000_000
@@ -159,6 +163,40 @@ def test_a_silent_stream_pauses_its_instrument_until_it_speaks_again() -> None:
     assert denied == {START_NS + minute * MINUTE_NS for minute in range(9, 15)}
     assert {record.reason for record in of(records, OrderDenied)} == {"trading_disabled"}
     assert len(of(records, OrderDenied)) == 6  # of A alone
+
+
+class Resting(EveryBar):
+    """Rests an order at each of the first bars; raises at row 5 where `falters`."""
+
+    falters = False
+
+    def on_bar(self, ctx, bar):
+        if bar.row < 3:
+            ctx.buy(1, type="limit", limit=Decimal(1))
+        assert not (self.falters and bar.row == 5)
+
+
+class Faltering(Resting):
+    falters = True
+
+
+@pytest.mark.parametrize(
+    ("kind", "split", "gone"),
+    [(Faltering, None, None), (Resting, None, after(6) - 1), (Resting, Split(row=6, numerator=2), None)],
+    ids=["its strategy is stopped", "it is delisted", "it is split"],
+)
+def test_what_must_end_at_a_venue_is_sent_a_cancel_and_stands_until_the_venue_answers(kind, split, gone) -> None:
+    accepted = [Accepted(number=n, at=after(n), known=after(n), order_id=n) for n in (1, 2, 3)]
+    answered = Cancelled(number=4, at=after(8), known=after(8), order_id=2, reason="asked")
+    data = msgspec.structs.replace(made("A", 12), splits=(split,) if split else ())
+    listed = InstrumentConfig(id="A", venue="V", tick=Decimal("0.01"), delisted_ns=gone)
+    venue = RecordedVenue([*accepted, answered])
+    session = Session([data], [kind()], SessionConfig(instruments=(listed,)), venues={"backtest": venue})
+    assert session.run().finished
+    sent = [(command.order_id, command.kind) for _, command in venue.sent]
+    assert sent == [(n, "new") for n in (1, 2, 3)] + [(n, "cancel") for n in (1, 2, 3)]
+    assert sorted(session.core.orders) == [1, 3]
+    assert [(record.order_id, record.reason) for record in of(session.take(), OrderCancelled)] == [(2, "asked")]
 
 
 @pytest.mark.parametrize(
