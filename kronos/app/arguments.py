@@ -1,10 +1,11 @@
-"""What a job is called with, and when it may begin.
+"""What a run, a job or a message is given, and when a job may begin.
 
-Rule: a refusal names the step, the value and the remedy; its `facts["field"]` stays the path of the mismatch.
+Rule: a refusal names what it is about, the value and the remedy; its `facts["field"]` stays the path of the mismatch.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
@@ -12,7 +13,7 @@ from typing import Final
 from kronos.core.options import Duration, duration_s
 from kronos.errors import InvalidInput
 
-__all__ = ["check_start", "fitting", "named_arguments"]
+__all__ = ["check_start", "fitting", "fitting_input", "named_arguments", "said_of"]
 
 SHOWN: Final = 120
 
@@ -30,15 +31,34 @@ def named_arguments(arguments: object) -> dict[object, object]:
 
 def fitting(target: str, data: bytes, check: Callable[[bytes], bytes]) -> bytes:
     """Return the canonical bytes that `check` makes of the arguments; say of a refusal which call it is about."""
+    what, remedy = f"step {target!r} cannot be called with", "Give a JSON object of its arguments by name"
+    return said_of(what, data, check, remedy=remedy, field="arguments", step=target)
+
+
+def fitting_input(name: str, schema: bytes, check: Callable[[bytes], bytes], data: bytes) -> bytes:
+    """Return the canonical bytes that `check` makes of a run's input; say of a refusal which workflow it is about."""
+    what = f"workflow {name!r} cannot be started with"
+    return said_of(what, data, check, remedy=_told_of(schema), field="input", workflow=name)
+
+
+def said_of(
+    what: str, data: bytes, check: Callable[[bytes], bytes], *, remedy: str, field: str, **facts: object
+) -> bytes:
+    """Return what `check` makes of `data`; say of a refusal `what` it is about and the `remedy`."""
     try:
         return check(data)
     except InvalidInput as error:
         given = _shown(data.decode(errors="replace"))
-        raise InvalidInput(
-            f"step {target!r} cannot be called with {given}: {error.message}. "
-            "Give a JSON object of its arguments by name",
-            **{"field": "arguments", **error.facts, "step": target, "value": given},
-        ) from error
+        found = {"field": field, **error.facts, **facts, "value": given}
+        raise InvalidInput(f"{what} {given}: {error.message}. {remedy}", **found) from error
+
+
+def _told_of(schema: bytes) -> str:
+    """Return what an input has, by name."""
+    document = json.loads(schema)
+    whole = document.get("$defs", {}).get(str(document.get("$ref", "")).rpartition("/")[2], document)
+    names = ", ".join(whole.get("properties", {}))
+    return f"Its input is a JSON object with {names}" if names else "Its input is described by its parameters' types"
 
 
 def check_start(delay: Duration | None, at: datetime | None, deadline: Duration | datetime | None) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from kronos.app.arguments import check_start, fitting, named_arguments
-from kronos.app.waiting import WAIT_FOREVER_S
+from kronos.app.waiting import moment_after
 from kronos.core.definition import StepDefinition
 from kronos.core.fields import closest
 from kronos.core.jobs import PRIORITY_DEFAULT, JobState
@@ -192,7 +192,7 @@ class Jobs:
 
     def wait(self, job_id: str, timeout_s: float | None = None) -> JobRecord:
         """Return the job once it has ended; raise `TimeoutError` after `timeout_s`."""
-        until = time.monotonic() + (WAIT_FOREVER_S if timeout_s is None else timeout_s)
+        until = moment_after(timeout_s)
         with self._watch(parse_job_id(job_id)) as watch:
             while True:
                 job = self.get(job_id)

@@ -12,9 +12,10 @@ import msgspec
 
 from kronos.app.access import Kronos, Step, Workflow
 from kronos.app.jobs import JobHandle
+from kronos.app.waiting import moment_after
 from kronos.core.events import Attribute
 from kronos.core.state import Phase
-from kronos.errors import KronosError
+from kronos.errors import KronosError, Unavailable
 from kronos.kernel import canonical
 from kronos.kernel.ids import RunId
 from kronos.ports.history import RunSummary
@@ -36,10 +37,10 @@ class Handle:
 
         Of a run that continued as a new one it is the last one's.
         """
-        until = None if timeout is None else time.monotonic() + timeout
+        until = moment_after(timeout)
         run = self._app.wait(self.run_id, timeout)
         while run.continued_by is not None:
-            run = self._app.wait(run.continued_by, None if until is None else max(0.0, until - time.monotonic()))
+            run = self._app.wait(run.continued_by, None if timeout is None else max(0.0, until - time.monotonic()))
         if run.phase is not Phase.COMPLETED:
             raise RunFailedError(run)
         assert run.output is not None, "a completed run has an output"
@@ -82,6 +83,7 @@ class Engine:
     ) -> None:
         self.app: Final = Kronos.open(settings, database_url=database_url, data_dir=data_dir, workflows=workflows)
         self._worker = self.app.worker().start()
+        self._is_closed = False
 
     def start(
         self,
@@ -94,21 +96,29 @@ class Engine:
         conn: object | None = None,
     ) -> Handle:
         """Start a run; it is durable when this returns; options are those of `Kronos.start`."""
-        run_id = self.app.start(
+        run_id = self._open.start(
             workflow, run_input, timeout_s=timeout_s, attributes=attributes, retention=retention, conn=conn
         )
         return Handle(self.app, run_id, workflow)
 
     def start_many(self, workflow: Workflow, inputs: Sequence[object]) -> list[Handle]:
         """Start one run for each of `inputs`, in one transaction."""
-        return [Handle(self.app, run_id, workflow) for run_id in self.app.start_many(workflow, inputs)]
+        return [Handle(self.app, run_id, workflow) for run_id in self._open.start_many(workflow, inputs)]
 
     def submit(self, step: Step, arguments: Mapping[str, object] | None = None, **options: Any) -> JobHandle:
         """Ask for one call of `step`; `options` are those of `Jobs.submit`."""
-        return JobHandle(self.app.jobs, self.app.jobs.submit(step, arguments, **options), step)
+        return JobHandle(self.app.jobs, self._open.jobs.submit(step, arguments, **options), step)
+
+    @property
+    def _open(self) -> Kronos:
+        """Raise `Unavailable` once it is closed: nobody here would execute what is asked for."""
+        if self._is_closed:
+            raise Unavailable("this engine is closed: start runs and jobs inside its `with` block")
+        return self.app
 
     def close(self, drain_s: float = 30.0) -> None:
         """Finish what runs within `drain_s` and leave."""
+        self._is_closed = True
         self._worker.stop(drain_s)
         self.app.close()
 

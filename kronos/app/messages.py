@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
 
+from kronos.app.arguments import said_of
 from kronos.core.asking import AskApproval, asked_of, is_waiting
 from kronos.core.attributes import checked_attributes
 from kronos.core.events import Attribute, RunFacts
@@ -79,7 +81,9 @@ class Messages:
         """`signal` with a value that is JSON text already."""
         run_id = parse_run_id(run_id)
         graph = self.history.definition(self.history.run(run_id).definition).graph
-        checked = check_against(_schema_of(graph, check_text(name, "name")), value)
+        check = partial(check_against, _schema_of(graph, check_text(name, "name")))
+        remedy = "Send a value of the type that its step waits for"
+        checked = said_of(f"message {name!r} cannot be", value, check, remedy=remedy, field="value", signal=name)
         if len(checked) > SIGNAL_BYTES_MAX:
             raise InvalidInput(
                 f"value: {len(checked):,} bytes are more than {SIGNAL_BYTES_MAX:,}: send the name of a dataset or file",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from kronos.app.arguments import fitting_input
 from kronos.app.upkeep import Upkeep
 from kronos.core.definition import StepDefinition, WorkflowDefinition
 from kronos.engine.listing import listed
@@ -43,6 +44,12 @@ class Registering:
             for found in served_in(each) if isinstance(each, str) else [each]:
                 if isinstance(found, StepDefinition):
                     self._serve_steps([found])
+                elif not isinstance(found, WorkflowDefinition):
+                    raise InvalidInput(
+                        f"workflows: {found!r} is no workflow and no step: give what @workflow or @step made",
+                        field="workflows",
+                        value=repr(found),
+                    )
                 elif self.definitions.holds(found) is None:
                     self.serve(*found.children.values())
                     definition, sources = define(found)
@@ -93,6 +100,8 @@ class Registering:
         version = None if version is None else check_text(version, "version")
         served = self.definitions.named(name) if isinstance(workflow, str) else self.definitions.holds(workflow)
         if served is not None and version in (None, served.definition.version):
-            return served.definition, served.workflow.check_input
-        definition = self.registered(name, version)
-        return definition, partial(check_against, definition.input_schema)
+            definition, check = served.definition, served.workflow.check_input
+        else:
+            definition = self.registered(name, version)
+            check = partial(check_against, definition.input_schema)
+        return definition, partial(fitting_input, name, definition.input_schema, check)

@@ -14,6 +14,7 @@ from kronos.app.registering import Registering, Workflow
 from kronos.core.attributes import checked_attributes
 from kronos.core.events import Attribute
 from kronos.core.options import duration_s
+from kronos.errors import InvalidInput
 from kronos.kernel import canonical
 from kronos.kernel.ids import RunId
 from kronos.ports.queue import RunRequest
@@ -82,6 +83,8 @@ class Starting(Registering):
 
     def start_many(self, workflow: Workflow | str, inputs: Sequence[object]) -> list[RunId]:
         """Start one run of `workflow` for each of `inputs`, in one transaction; return their ids in that order."""
+        if isinstance(inputs, str | bytes) or not isinstance(inputs, Sequence):
+            raise InvalidInput(f"inputs is a {type(inputs).__name__}: give a list of inputs", field="inputs")
         if not inputs:
             return []
         definition, check = self._meant(workflow, None)

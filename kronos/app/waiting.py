@@ -5,19 +5,20 @@ Rule: a notice is a hint; what is answered was read from the database.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import Final
 
 from kronos.core.events import Event
 from kronos.engine.news import RunNews, Watch
-from kronos.errors import Unavailable
+from kronos.errors import InvalidInput, Unavailable
 from kronos.kernel.ids import RunId, parse_run_id
 from kronos.ports.history import RunSummary
 from kronos.storage.history import PostgresHistory
 from kronos.storage.notices import Listener
 
-__all__ = ["WAIT_FOREVER_S", "News", "Waiting"]
+__all__ = ["WAIT_FOREVER_S", "News", "Waiting", "moment_after"]
 
 WAIT_FOREVER_S: Final = 365 * 86_400.0
 PATIENCE_S: Final = 60.0
@@ -52,6 +53,23 @@ class News:
                 self._listener.stop()
 
 
+def moment_after(timeout_s: float | None) -> float:
+    """Return when (monotonic s) a wait is over; raise `InvalidInput` for what is no number of seconds."""
+    if timeout_s is None:
+        return time.monotonic() + WAIT_FOREVER_S
+    if not _is_span(timeout_s):
+        raise InvalidInput(
+            f"timeout {timeout_s!r}: give seconds as a number, or None to wait for the end",
+            field="timeout",
+            value=timeout_s,
+        )
+    return time.monotonic() + max(0.0, min(timeout_s, WAIT_FOREVER_S))
+
+
+def _is_span(value: object) -> bool:
+    return isinstance(value, int | float) and not math.isnan(min(value, WAIT_FOREVER_S))
+
+
 class Waiting:
     """The part of `Kronos` that waits."""
 
@@ -64,7 +82,7 @@ class Waiting:
         A database that restarts meanwhile is waited for, PATIENCE_S at most; then `Unavailable`.
         """
         run_id = parse_run_id(run_id)
-        until = time.monotonic() + (WAIT_FOREVER_S if timeout_s is None else timeout_s)
+        until = moment_after(timeout_s)
         answered = time.monotonic()
         with self._news.watch(run_id) as watch:
             while True:

@@ -38,6 +38,8 @@ def encode(value: object) -> bytes:
         return _encoder.encode(plain)
     except UnicodeEncodeError as error:
         raise InvalidInput(f"a text holds half a surrogate pair, which JSON cannot carry: {error.reason}") from None
+    except ValueError as error:
+        raise InvalidInput(f"a number has too many digits to be recorded: {error}") from None
 
 
 def to_plain(value: object) -> Any:

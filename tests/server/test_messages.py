@@ -113,7 +113,8 @@ def test_from_the_command_line(client, run, app, tmp_path, monkeypatch, capsys):
     shown: Any = json.loads(kronos("runs", "query", run, "approvals"))
     assert shown[0]["who"] == "risk desk"
     kronos("runs", "signal", run, "number", "9")
-    assert "is not of type 'integer'" in kronos("runs", "signal", run, "number", '"nine"', code=2)
+    said = kronos("runs", "signal", run, "number", '"nine"', code=2)
+    assert "message 'number' cannot be \"nine\": $: 'nine' is not of type 'integer'" in said
     kronos("runs", "approve", run, "--by", "ada", "--reason", "fine")
     assert client.result(run, 10).output == "ok 9"
     said = next(event for event in client.events(run) if event.kind == "run_signalled" and event.facts.get("step"))

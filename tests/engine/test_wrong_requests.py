@@ -1,0 +1,71 @@
+"""What is asked for wrongly in library mode is refused in words, and nothing is recorded of it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from kronos import step, workflow
+from kronos.app import Engine
+from kronos.errors import InvalidInput, Unavailable
+from kronos.settings import Settings
+
+
+@step
+def same(number: int) -> int:
+    return number
+
+
+@workflow(version="1")
+def plain(number: int, other: int = 2) -> int:
+    return same(number)
+
+
+@pytest.fixture(scope="module")
+def engine(module_database_url, tmp_path_factory):
+    settings = Settings(data_dir=tmp_path_factory.mktemp("wrong"))
+    with Engine(workflows=[plain], database_url=module_database_url, settings=settings) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            3,
+            "workflow 'plain' cannot be started with 3: $: Expected `object`, got `int`. Its input is a JSON object wi",
+        ),
+        ({"number": "x"}, '{"number":"x"}: $.number: Expected `int`, got `str`'),
+        ({"numbr": 1}, "a JSON object with number, other"),
+        ({"number": 10**5000}, "a number has too many digits to be recorded"),
+    ],
+)
+def test_an_input_that_does_not_fit_is_told_with_the_workflow_and_what_it_takes(engine, given, said):
+    with pytest.raises(InvalidInput) as refused:
+        engine.start(plain, given)
+    assert said in refused.value.message
+
+
+def test_inputs_that_are_no_list_and_workflows_that_are_none_are_refused(engine):
+    with pytest.raises(InvalidInput, match="inputs is a int: give a list"):
+        engine.start_many(plain, 3)
+    with pytest.raises(InvalidInput, match="3 is no workflow and no step"):
+        engine.app.serve(3)
+
+
+@pytest.mark.parametrize("timeout", ["x", math.nan])
+def test_a_wait_of_no_number_of_seconds_is_refused(engine, timeout):
+    run, job = engine.start(plain, {"number": 1}), engine.submit(same, {"number": 1})
+    for handle in (run, job):
+        with pytest.raises(InvalidInput, match="give seconds as a number"):
+            handle.result(timeout)
+        assert handle.result(10**400) == 1
+
+
+def test_a_closed_engine_takes_nothing_that_nobody_would_execute(database_url, tmp_path):
+    engine = Engine(workflows=[plain], database_url=database_url, settings=Settings(data_dir=tmp_path))
+    engine.close(1)
+    for ask in (lambda: engine.start(plain, {"number": 1}), lambda: engine.submit(same, {"number": 1})):
+        with pytest.raises(Unavailable, match="this engine is closed"):
+            ask()
