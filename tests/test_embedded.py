@@ -90,6 +90,7 @@ def test_a_commit_survives_a_power_cut_and_it_listens_on_no_network_and_asks_for
     assert ask(url, "SELECT setting FROM pg_settings WHERE name = 'unix_socket_permissions'") == "0700"
     password = find_home(data_folder).path / "password"
     assert stat.S_IMODE(password.stat().st_mode) == 0o600
+    assert str(ask(url, "SELECT rolpassword FROM pg_authid WHERE rolname = 'kronos'")).startswith("SCRAM-SHA-256$1:")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(url.replace(password.read_text(), "wrong"))
 
