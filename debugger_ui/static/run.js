@@ -8,9 +8,11 @@ import { Events } from "./events.js";
 import { Forking } from "./forking.js";
 import { Gantt } from "./gantt.js";
 import { Inspector } from "./inspector.js";
-import { jsonView } from "./json.js";
 import { Live } from "./live.js";
+import { drawPill } from "./pill.js";
+import { Player } from "./player.js";
 import { Scrubber } from "./scrubber.js";
+import { drawState } from "./whole.js";
 import { clock, glyph, thousands } from "./words.js";
 
 const FINAL = ["completed", "failed", "cancelled", "dead"];
@@ -21,13 +23,14 @@ const SAY_EVERY_MS = 600;
 
 const page = byId("run");
 const api = new Api(page.dataset.run);
-const model = { head: Number(page.dataset.head), phase: page.dataset.phase, seq: 0, step: null, tab: "timeline", following: true, playing: null, connection: "", detail: null, timeline: null, state: null, seen: 0 };
+const model = { head: Number(page.dataset.head), phase: page.dataset.phase, seq: 0, step: null, tab: "timeline", following: true, connection: "", detail: null, timeline: null, state: null, seen: 0 };
 
 const scrubber = new Scrubber({ onseek: (seq, how) => goTo(seq, how) });
 const gantt = new Gantt({ onselect: (step) => select(step, {}), onseek: (seq, how) => goTo(seq, how) });
 const events = new Events(api, { onseek: (seq, how) => goTo(seq, how) });
 const forking = new Forking(api, { onseek: (seq) => goTo(seq, { jump: true }) });
 const inspector = new Inspector({ onselect: (step) => select(step, { reveal: true }), forking });
+const player = new Player(model, { goTo, markAt });
 const asks = new Asks(api, { onerror: showError });
 const states = new Latest((seq, step) => api.state(seq, step), { keep: STATES_KEPT, onanswer: showState, onerror: showError });
 
@@ -58,7 +61,7 @@ function showState(state) {
   gantt.setState(state);
   inspector.show(state, model.detail, model.step);
   byId("run").dataset.seq = state.seq;
-  if (model.tab === "json") drawJson();
+  if (model.tab === "json") drawState(model.state);
   draw();
 }
 
@@ -106,30 +109,7 @@ function say(text) {
   saying = setTimeout(() => (byId("announce").textContent = text), SAY_EVERY_MS);
 }
 
-// ── playing ──────────────────────────────────────────────────────────────────────────────────────
-
-function play() {
-  if (model.playing) return stop();
-  if (model.seq >= model.head) goTo(1, { jump: true });
-  byId("play").setAttribute("aria-pressed", "true");
-  byId("play").setAttribute("aria-label", "Pause");
-  const step = () => {
-    if (model.seq >= model.head) return stop();
-    const before = markAt(model.seq);
-    goTo(model.seq + 1);
-    const speed = byId("speed").value;
-    const wait = speed === "real" ? Math.max(0, Number(BigInt(markAt(model.seq + 1) ?? before) - BigInt(markAt(model.seq) ?? before)) / 1e6) : 1000 / Number(speed);
-    model.playing = setTimeout(step, Math.min(Math.max(wait, 10), 3000));
-  };
-  model.playing = setTimeout(step, 0);
-}
-
-function stop() {
-  clearTimeout(model.playing);
-  model.playing = null;
-  byId("play").setAttribute("aria-pressed", "false");
-  byId("play").setAttribute("aria-label", "Play");
-}
+// ── errors ───────────────────────────────────────────────────────────────────────────────────────
 
 function nextError(by) {
   const bad = (model.timeline?.marks ?? []).filter((mark) => mark.tone === "failed");
@@ -146,17 +126,7 @@ function nextError(by) {
 // ── live ─────────────────────────────────────────────────────────────────────────────────────────
 
 function pill() {
-  const live = byId("live");
-  const final = FINAL.includes(model.phase);
-  const fresh = model.head - model.seen;
-  const [state, text] = model.connection === "closed" && !final ? ["lost", "NOT CONNECTED: RELOAD"]
-    : model.connection === "lost" && !final ? ["lost", "RECONNECTING"]
-      : model.following ? [final ? "" : "live", final ? "END" : "LIVE"]
-        : ["away", fresh > 0 ? `+${thousands(fresh)} new` : final ? "To the end" : "Back to live"];
-  live.className = `pill ${state}`;
-  live.disabled = state !== "away";
-  live.textContent = text;
-  live.title = state === "away" ? "End" : "";
+  drawPill(model, FINAL.includes(model.phase));
 }
 
 function phase() {
@@ -175,7 +145,7 @@ function onUpdate(update) {
   phase();
   redraw();
   asks.refresh();
-  if (following && !model.playing) goTo(model.head, { quiet: true });
+  if (following && !player.playing) goTo(model.head, { quiet: true });
   else draw();
   pill();
 }
@@ -255,21 +225,8 @@ function tab(name, quiet = false) {
   byId("events").hidden = name !== "events";
   byId("json").hidden = name !== "json";
   if (name === "events") events.setPosition(model.seq);
-  if (name === "json") drawJson();
+  if (name === "json") drawState(model.state);
   if (!quiet) remember(false);
-}
-
-function drawJson() {
-  const { state } = model;
-  if (!state) return;
-  const facts = state.event?.facts;
-  byId("json").replaceChildren(
-    h("h3", {}, state.event ? `Event ${thousands(state.seq)}: ${state.event.kind}` : "No event yet"),
-    facts ? jsonView(facts.json) : "",
-    facts?.truncated ? h("p", { class: "cut" }, h("a", { href: facts.href, target: "_blank", rel: "noopener" }, "Open all of it")) : "",
-    h("h3", {}, `State as of event ${thousands(state.seq)}`),
-    jsonView(JSON.stringify({ phase: state.phase, steps: Object.fromEntries(state.steps.map(({ step, attempts, effects, ...rest }) =>
-      [step, Object.fromEntries(Object.entries(rest).filter(([key, value]) => value !== null && !["input", "output"].includes(key)))])) })));
 }
 
 // ── keys and buttons ─────────────────────────────────────────────────────────────────────────────
@@ -281,7 +238,7 @@ const MOVES = {
   PageUp: () => goTo(model.seq - 100),
   Home: () => goTo(1, { jump: true }),
   End: () => goTo(model.head, { jump: true }),
-  " ": play,
+  " ": () => player.toggle(),
 };
 const LETTERS = {
   j: () => select(gantt.neighbour(model.step, 1), { reveal: true }),
@@ -308,12 +265,12 @@ addEventListener("keydown", (event) => {
   }
   if (!act) return;
   event.preventDefault();
-  if (event.key !== " ") stop();
+  if (event.key !== " ") player.stop();
   act(event);
 });
 
 const BUTTONS = {
-  first: MOVES.Home, last: MOVES.End, live: MOVES.End, play,
+  first: MOVES.Home, last: MOVES.End, live: MOVES.End, play: MOVES[" "],
   back: () => goTo(model.seq - 1), forward: () => goTo(model.seq + 1),
   back100: () => goTo(model.seq - 100), forward100: () => goTo(model.seq + 100),
   error: () => nextError(1), help: LETTERS["?"],
@@ -321,7 +278,7 @@ const BUTTONS = {
 };
 for (const [id, act] of Object.entries(BUTTONS)) {
   byId(id).addEventListener("click", (event) => {
-    if (id !== "play") stop();
+    if (id !== "play") player.stop();
     act(event);
   });
 }
