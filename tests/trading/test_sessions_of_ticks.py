@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import numpy as np
 import pytest
 
 from kronos.errors import InvalidInput
 from kronos.trading import MemoryRecorder, Position, Session, SessionConfig, Strategy, verify
-from kronos.trading.events import LevelsTaken, OrderFilled
+from kronos.trading.events import LevelsTaken, OrderFilled, OrderTriggered
 from kronos.trading.fast.ladder import tops
 from kronos.trading.journal import decode_segment
 from kronos.trading.streams import ASK, BID, DELTA, SNAPSHOT, Depth, Quotes, Trades
@@ -53,7 +54,22 @@ class Taker(Strategy):
             (ctx.buy if self.looks % 60 else ctx.sell)("0.03")
 
 
-def market(rows: int, seed: int = 3) -> tuple[Depth, Trades, Quotes]:
+class Trails(Strategy):
+    """Sends a stop after the book at every fortieth look, up and down in turn, and holds at most five."""
+
+    subscribes = (quotes("X"),)
+
+    def on_start(self, ctx):
+        self.looks = 0
+
+    def on_quote(self, ctx, quote):
+        self.looks += 1
+        if self.looks % 40 == 0 and len(ctx.open_orders) < 5:
+            (ctx.buy if self.looks % 80 else ctx.sell)("0.03", type="trailing", trail=Decimal("0.7"))
+
+
+def market(rows: int, seed: int = 3, *, gone: float = 0.0) -> tuple[Depth, Trades, Quotes]:
+    """A book of which about `gone` of the levels set are taken away, trades beside it, and looks at it."""
     rng = np.random.default_rng(seed)
     time = 10**18 + np.cumsum(rng.integers(1, 9, rows)) * 1_000
     traded = time + 1
@@ -66,6 +82,9 @@ def market(rows: int, seed: int = 3) -> tuple[Depth, Trades, Quotes]:
         dataset="book", **GRID, time=time, available=time, kind=kind, side=side, source=source,
         price=1_000 - side * rng.integers(1, 30, rows), quantity=rng.integers(1, 40, rows),
     )  # fmt: skip
+    if gone:
+        left = np.where((rng.random(rows) < gone) & (kind == DELTA), 0, depth.quantity)
+        depth = msgspec.structs.replace(depth, quantity=left)
     price = 1_000 + np.cumsum(rng.integers(-1, 2, rows))
     happened = Trades(
         dataset="trades", **GRID, time=traded, available=traded, source=np.arange(rows), price=price,
@@ -110,6 +129,13 @@ def test_takers_on_a_book_fill_alike_in_a_run_that_was_restored_and_what_they_to
     fills = [record for record in records if isinstance(record, OrderFilled)]
     assert {(fill.assumption, fill.liquidity) for fill in fills} == {("book_walk", "taker")}
     assert sum(isinstance(record, LevelsTaken) for record in records) >= len({fill.order_id for fill in fills})
+
+
+def test_trailing_stops_on_a_book_are_met_alike_in_a_run_that_was_restored():
+    records = play(market(9_000, gone=0.7), Trails)
+    met = {record.order_id for record in records if isinstance(record, OrderTriggered)}
+    assert len(met) > 10
+    assert met == {record.order_id for record in records if isinstance(record, OrderFilled)}
 
 
 @pytest.mark.parametrize("settings", [{"queue": "best"}, {"slippage_ticks": -1}, {"seed": 2**40}])
