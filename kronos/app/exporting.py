@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from kronos.core.events import Event, Kind, StepFacts, encode_facts, expand
 from kronos.errors import InvalidInput, NotFound
+from kronos.kernel.references import blob_of
 from kronos.ports.history import RunSummary
 
 __all__ = ["PAYLOAD_BYTES_MAX", "Exported", "Exporter", "History"]
@@ -138,7 +139,7 @@ class Exporter:
     def _value(self, data: bytes | None) -> str | None:
         if data is None:
             return None
-        if data.startswith(b'{"$blob":') and msgspec.json.decode(data).get("size", 0) <= PAYLOAD_BYTES_MAX:
+        if blob_of(data) is not None and msgspec.json.decode(data).get("size", 0) <= PAYLOAD_BYTES_MAX:
             try:
                 return self._payload(data).decode()
             except NotFound:

@@ -21,7 +21,8 @@ from kronos.engine.forking import Ground
 from kronos.engine.owned import OwnedRun
 from kronos.engine.serving import Served, Serving
 from kronos.errors import CorruptHistory, NotFound
-from kronos.kernel.ids import BlobHash, RunId
+from kronos.kernel.ids import RunId
+from kronos.kernel.references import blob_of
 from kronos.kernel.unreadable import DAMAGE, OURS
 from kronos.ports.blobs import Blobs
 from kronos.ports.queue import ClaimedRun, Command, LoadedRun, Queue
@@ -119,9 +120,8 @@ class Fetching:
         return command._replace(body=encode_child_ended(msgspec.structs.replace(ended, output=output)))
 
     def _payload(self, value: bytes) -> bytes:
-        if not value.startswith(b'{"$blob":"'):
-            return value
-        return self._blobs.get(BlobHash(value[10:74].decode()))
+        blob = blob_of(value)
+        return value if blob is None else self._blobs.get(blob)
 
 
 def _is_outcome(event: Event) -> bool:

@@ -19,6 +19,7 @@ from kronos.core.families import ChildEnded, encode_child_ended
 from kronos.core.state import FINAL, Run, StepStatus, apply, fold, new_run
 from kronos.engine.tasks import Task
 from kronos.kernel.hashing import GENESIS, content_hash
+from kronos.kernel.references import reference
 from kronos.ports.queue import BlobWrite, ClaimedRun, DeadLetter, EventRow, Head, LoadedRun, RunStart, StepJob
 
 __all__ = ["BLOB_MIN", "HEAD_EVERY", "Buffer", "RunLog"]
@@ -228,7 +229,7 @@ class RunLog:
             return msgspec.Raw(value)
         name = content_hash(value)
         self.buffer.beside.blobs.append(BlobWrite(name, value, self.id))
-        return msgspec.Raw(b'{"$blob":"%s","size":%d}' % (name.encode(), len(value)))
+        return msgspec.Raw(reference(name, len(value)))
 
     def end(
         self, kind: Kind, facts: RunFacts, *, dead: DeadLetter | None = None, successor: RunStart | None = None

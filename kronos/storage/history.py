@@ -17,7 +17,8 @@ from kronos.core.graph import decode_graph
 from kronos.core.state import Run, apply
 from kronos.errors import InvalidInput, NotFound
 from kronos.kernel.hashing import GENESIS
-from kronos.kernel.ids import BlobHash, DefinitionId, RunId, parse_run_id
+from kronos.kernel.ids import DefinitionId, RunId, parse_run_id
+from kronos.kernel.references import blob_of
 from kronos.kernel.unreadable import DAMAGE
 from kronos.ports.blobs import Blobs
 from kronos.ports.history import DamagedDefinition, Definition
@@ -124,9 +125,8 @@ class PostgresHistory(Listing):
     def payload(self, value: msgspec.Raw | bytes) -> bytes:
         """Return a recorded value's canonical bytes, fetched from its blob where it is a reference."""
         data = bytes(value)
-        if not data.startswith(b'{"$blob":'):
-            return data
-        return self._blobs.get(BlobHash(msgspec.json.decode(data)["$blob"]))
+        blob = blob_of(data)
+        return data if blob is None else self._blobs.get(blob)
 
     def definition(self, definition_id: DefinitionId) -> Definition:
         """Return a registered definition; raise `NotFound`, and `CorruptHistory` where it cannot be read."""

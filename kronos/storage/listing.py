@@ -16,6 +16,7 @@ from kronos.core.events import Failure
 from kronos.core.state import Phase
 from kronos.errors import InvalidInput
 from kronos.kernel.ids import DefinitionId, RunId, parse_run_id
+from kronos.kernel.texts import check_text
 from kronos.kernel.unreadable import DAMAGE
 from kronos.ports.history import RunFilter, RunPage, RunSummary, unknown_run
 from kronos.storage.database import Connections
@@ -70,6 +71,7 @@ class Listing:
         """Return a page of runs, newest first."""
         if not 1 <= chosen.limit <= PAGE_MAX:
             raise InvalidInput(f"limit {chosen.limit} is outside 1..{PAGE_MAX}", field="limit", value=chosen.limit)
+        _check_texts(chosen)
         from kronos.storage.listing_queries import page
 
         found = [_summary(row) for row in self._rows(page(_COLUMNS, chosen))]
@@ -79,6 +81,7 @@ class Listing:
 
     def count(self, chosen: RunFilter) -> int:
         """Return how many runs there are, whatever `before` and `limit` say."""
+        _check_texts(chosen)
         from kronos.storage.listing_queries import count
 
         (row,) = self._rows(count(chosen))
@@ -87,6 +90,15 @@ class Listing:
     def _rows(self, asked: tuple[str, dict[str, Any]]) -> list[tuple[Any, ...]]:
         with self._session.connection() as connection:
             return cast("list[tuple[Any, ...]]", connection.execute(*asked).fetchall())
+
+
+def _check_texts(chosen: RunFilter) -> None:
+    """Raise `InvalidInput` for a text that no row can have: the database takes none of these as a question."""
+    if chosen.workflow is not None:
+        check_text(chosen.workflow, "workflow")
+    for name, value in chosen.where.items():
+        check_text(name, "where")
+        check_text(value, "where")
 
 
 def _run_id(value: uuid.UUID | None) -> RunId | None:

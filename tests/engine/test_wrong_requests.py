@@ -9,6 +9,7 @@ import pytest
 from kronos import step, workflow
 from kronos.app import Engine
 from kronos.errors import InvalidInput, Unavailable
+from kronos.ports.history import RunFilter
 from kronos.settings import Settings
 
 
@@ -45,6 +46,13 @@ def test_an_input_that_does_not_fit_is_told_with_the_workflow_and_what_it_takes(
     with pytest.raises(InvalidInput) as refused:
         engine.start(plain, given)
     assert said in refused.value.message
+
+
+@pytest.mark.parametrize("chosen", [{"workflow": "\0"}, {"where": {"a": "\0"}}, {"where": {"\0": "a"}}])
+def test_a_listing_of_what_no_row_can_have_is_refused(engine, chosen):
+    for ask in (engine.app.history.runs, engine.app.history.count):
+        with pytest.raises(InvalidInput, match="has a NUL"):
+            ask(RunFilter(**chosen))
 
 
 def test_inputs_that_are_no_list_and_workflows_that_are_none_are_refused(engine):
