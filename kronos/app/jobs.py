@@ -22,7 +22,7 @@ from kronos.core.jobs import PRIORITY_DEFAULT, JobState
 from kronos.core.options import QUEUE_NAME, Duration, duration_s
 from kronos.engine.execution import invocation_of
 from kronos.engine.listing import EFFECT_KEYWORD, QUEUE_KEYWORD
-from kronos.engine.news import Watch
+from kronos.engine.news import RunWatch
 from kronos.engine.serving import Serving
 from kronos.errors import Conflict, InvalidInput, KronosError, NotFound
 from kronos.kernel import canonical
@@ -51,7 +51,7 @@ class Jobs:
         serving: Serving,
         *,
         serve: Callable[[Step], None],
-        watch: Callable[[str], Watch],
+        watch: Callable[[str], RunWatch],
     ) -> None:
         self._book = book
         self._serving = serving

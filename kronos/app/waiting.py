@@ -11,7 +11,7 @@ import time
 from typing import Final
 
 from kronos.core.events import Event
-from kronos.engine.news import RunNews, Watch
+from kronos.engine.news import RunNews, RunWatch
 from kronos.errors import InvalidInput, Unavailable
 from kronos.kernel.ids import RunId, parse_run_id
 from kronos.ports.history import RunSummary
@@ -38,7 +38,7 @@ class News:
         """Wake those who wait for `ids`: what this process did itself need not come back from the database."""
         self._told.tell(ids)
 
-    def watch(self, run_or_job: str) -> Watch:
+    def watch(self, run_or_job: str) -> RunWatch:
         """Return a watch; enter it before looking, so that nothing between look and wait is missed."""
         with self._guard:
             if self._listener is None:

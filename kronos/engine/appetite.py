@@ -14,7 +14,7 @@ from typing import Final
 from kronos.core.options import Executor
 from kronos.engine.offers import offer_target
 from kronos.engine.serving import Serving
-from kronos.ports.jobs import Wish
+from kronos.ports.jobs import Room
 
 __all__ = ["Appetite"]
 
@@ -37,7 +37,7 @@ class Appetite:
         self._capacity = capacity
         self._is_idle = is_idle
         self.again_at = math.inf
-        """When there is room that `wishes` did not use."""
+        """When there is room that `rooms` did not use."""
         self._busy: Counter[Executor] = Counter()
         self._ended = 0
         self._pace = 0.0
@@ -66,21 +66,21 @@ class Appetite:
         self._paced_at, self._ended = now, 0
         self._pace = max(pace, 0.8 * self._pace)
 
-    def wishes(self, now: float) -> list[Wish]:
+    def rooms(self, now: float) -> list[Room]:
         """Return what there is room for.  Whoever looks for few among many scans many: so not at each turn."""
         if len(self._serving.targets) + len(self._serving.ids) != self._sought_of:
             self._seek()
-        may_seek_rare, wishes = now >= self._next_rare, list[Wish]()
+        may_seek_rare, rooms = now >= self._next_rare, list[Room]()
         self.again_at = math.inf
         for executor, targets in self._sought.items():
             room = self._room(executor)
             if room and targets and (executor == "thread" or may_seek_rare):
-                wishes.append(Wish(targets, room, spread=self._is_idle()))
+                rooms.append(Room(targets, room, spread=self._is_idle()))
             elif room and targets:
                 self.again_at = self._next_rare
         if may_seek_rare:
             self._next_rare = now + RARE_S
-        return wishes
+        return rooms
 
     def _seek(self) -> None:
         """Note which targets are served, by the slots they need."""

@@ -27,7 +27,7 @@ from kronos.engine.slots.processes import PROCESS_DIED
 from kronos.engine.tasks import Outcome, Task
 from kronos.errors import Unavailable
 from kronos.kernel.ids import DefinitionId, IncarnationId, JobId, RunId, StepName
-from kronos.ports.jobs import ClaimedJob, Claims, Ended, FailedJob, FinishedJob, JobStore, Wish
+from kronos.ports.jobs import ClaimedJob, Claims, Ended, FailedJob, FinishedJob, JobStore, Room
 
 __all__ = ["JobDesk"]
 
@@ -145,23 +145,23 @@ class JobDesk:
         hinted, self._hinted = self._hinted, False
         self._take_ended()
         may_claim = not self._holding and (hinted or now >= self._next_claim)
-        wishes = self._appetite.wishes(now) if may_claim else []
-        claims = self._record(wishes)
-        if wishes:
-            self._plan(now, wishes, claims)
+        rooms = self._appetite.rooms(now) if may_claim else []
+        claims = self._record(rooms)
+        if rooms:
+            self._plan(now, rooms, claims)
         if self._ended:
             return 0.0
-        is_sated = self._holding or (may_claim and not wishes)  # an end makes room, and wakes this thread
+        is_sated = self._holding or (may_claim and not rooms)  # an end makes room, and wakes this thread
         due = self._next_chores if is_sated else min(self._next_claim, self._next_chores)
         return max(0.0, due - now)
 
-    def _record(self, wishes: Collection[Wish] = ()) -> Claims:
-        """Send what has ended, and claim what is wished for."""
+    def _record(self, rooms: Collection[Room] = ()) -> Claims:
+        """Send what has ended, and claim what there is room for."""
         ended = self._unsent
-        if not wishes and not ended:
+        if not rooms and not ended:
             return Claims()
         began = self._clock.monotonic_s()
-        claims = self._store.turn(self._incarnation, ended, list(wishes))
+        claims = self._store.turn(self._incarnation, ended, list(rooms))
         self._appetite.note_turn(self._clock.monotonic_s() - began)
         self._unsent = Ended()
         self._forget(ended.ids)
@@ -175,9 +175,9 @@ class JobDesk:
                 self._next_claim = 0.0
         return claims
 
-    def _plan(self, now: float, wishes: Collection[Wish], claims: Claims) -> None:
+    def _plan(self, now: float, rooms: Collection[Room], claims: Claims) -> None:
         """Say when to claim again."""
-        if len(claims.jobs) >= min(wish.limit for wish in wishes):
+        if len(claims.jobs) >= min(room.limit for room in rooms):
             self._next_claim = 0.0
         elif claims.held_back:
             self._next_claim = now + HELD_BACK_S

@@ -31,12 +31,12 @@ class RunNews:
                 self._everyone += 1
             self._condition.notify_all()
 
-    def watch(self, run_id: str) -> Watch:
+    def watch(self, run_id: str) -> RunWatch:
         """Return a watch on a run; enter it before looking, so that nothing between look and wait is missed."""
-        return Watch(self, run_id)
+        return RunWatch(self, run_id)
 
 
-class Watch:
+class RunWatch:
     """Notices since the last `wait`, for one waiter of one run."""
 
     def __init__(self, news: RunNews, run_id: str) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from kronos.core.options import STEPS_QUEUE
 from kronos.kernel.ids import DefinitionId, IncarnationId, JobId, RunId
 
-__all__ = ["ClaimedJob", "Claims", "Ended", "FailedJob", "FinishedJob", "JobStore", "Lane", "SentSteps", "Wish"]
+__all__ = ["ClaimedJob", "Claims", "Ended", "FailedJob", "FinishedJob", "JobStore", "Lane", "Room", "SentSteps"]
 
 
 class ClaimedJob(NamedTuple):
@@ -93,8 +93,8 @@ class Lane(NamedTuple):
         return self.keys == [""] and not self.is_limited
 
 
-class Wish(NamedTuple):
-    """Up to `limit` jobs of `targets`; without `spread`, none of the steps that a wide run offers to all."""
+class Room(NamedTuple):
+    """Room for up to `limit` jobs of `targets`; without `spread`, none of the steps that a wide run offers to all."""
 
     targets: list[str]
     limit: int
@@ -119,7 +119,7 @@ class Claims:
 class JobStore(Protocol):
     """The store of jobs, as one incarnation sees it.  Raises `LeaseLost` and `Unavailable` like `Queue`."""
 
-    def turn(self, incarnation: IncarnationId, ended: Ended, wishes: Sequence[Wish]) -> Claims:
+    def turn(self, incarnation: IncarnationId, ended: Ended, rooms: Sequence[Room]) -> Claims:
         """In one transaction: record what has ended, and claim more.  May be sent again after a lost answer."""
         ...
 

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from kronos.core.jobs import CHUNK
 from kronos.core.options import STEPS_QUEUE
 from kronos.kernel.ids import DefinitionId, IncarnationId, JobId
-from kronos.ports.jobs import ClaimedJob, Claims, Ended, FailedJob, FinishedJob, Lane, SentSteps, Wish
+from kronos.ports.jobs import ClaimedJob, Claims, Ended, FailedJob, FinishedJob, Lane, Room, SentSteps
 from kronos.storage.database import LINK, Connection, Link, Session, committing
 from kronos.storage.fencing import ask_fence, check_fence, fenced
 from kronos.storage.notices import announce
@@ -37,53 +37,53 @@ class PostgresJobs:
         self._low_water: dict[str, int] = {}
         self._rescan_at = 0.0
 
-    def turn(self, incarnation: IncarnationId, ended: Ended, wishes: Sequence[Wish]) -> Claims:
+    def turn(self, incarnation: IncarnationId, ended: Ended, rooms: Sequence[Room]) -> Claims:
         """In one transaction: record what has ended, and claim more."""
         self._forget_marks()
         with self._session.connection() as connection, committing(connection):
-            return self._turn(connection, incarnation, ended, wishes)
+            return self._turn(connection, incarnation, ended, rooms)
 
-    def _turn(self, connection: Connection, incarnation: IncarnationId, ended: Ended, wishes: Sequence[Wish]) -> Claims:
+    def _turn(self, connection: Connection, incarnation: IncarnationId, ended: Ended, rooms: Sequence[Room]) -> Claims:
         """Ask for everything in one round trip; queues that were not plain the last time take another."""
         plain = self._plain
         with connection.pipeline():
             connection.execute("BEGIN")
             asked = ask_fence(connection, incarnation)
             _end(connection, incarnation, ended)
-            looked = connection.execute(statement("find_lanes"), {"queues": self._queues}) if wishes else None
+            looked = connection.execute(statement("find_lanes"), {"queues": self._queues}) if rooms else None
             sent = [
-                (wish, at, connection.execute(statement("claim_jobs"), at))
-                for wish in wishes
+                (room, at, connection.execute(statement("claim_jobs"), at))
+                for room in rooms
                 for place, queue in enumerate(plain)
-                if wish.wants(queue)
-                for at in (self._at(incarnation, queue, wish, share=len(plain) - place),)
+                if room.wants(queue)
+                for at in (self._at(incarnation, queue, room, share=len(plain) - place),)
             ]
             check_fence(asked, incarnation)
         claims = Claims()
-        left = {id(wish): wish.limit for wish in wishes}
-        for wish, at, cursor in sent:
-            left[id(wish)] -= _weight(at["queue"]) * self._took(at, cursor.fetchall(), claims)
+        left = {id(room): room.limit for room in rooms}
+        for room, at, cursor in sent:
+            left[id(room)] -= _weight(at["queue"]) * self._took(at, cursor.fetchall(), claims)
         lanes = [] if looked is None else [Lane(*row) for row in looked.fetchall()]  # type: ignore[arg-type]
         self._plain = [lane.queue for lane in lanes if lane.is_plain]
         rest = [lane for lane in lanes if not (lane.is_plain and lane.queue in plain)]
-        claims.held_back = any(not wish.wants(lane.queue) for lane in lanes for wish in wishes)
-        for wish in wishes:
+        claims.held_back = any(not room.wants(lane.queue) for lane in lanes for room in rooms)
+        for room in rooms:
             for place, lane in enumerate(rest):
-                wanted = wish._replace(limit=left[id(wish)])
+                wanted = room._replace(limit=left[id(room)])
                 if wanted.limit > 0 and wanted.wants(lane.queue):
                     at = self._at(incarnation, lane.queue, wanted, share=len(rest) - place)
-                    left[id(wish)] -= _weight(lane.queue) * self._claim(connection, at, lane, claims)
-        if wishes and not claims.jobs:
+                    left[id(room)] -= _weight(lane.queue) * self._claim(connection, at, lane, claims)
+        if rooms and not claims.jobs:
             claims.next_due_s = cast("tuple[float]", connection.execute(statement("find_next_due")).fetchone())[0]
         return claims
 
-    def _at(self, incarnation: IncarnationId, queue: str, wish: Wish, *, share: int) -> dict[str, Any]:
-        """Return the parameters of a claim of one `share`-th of a wish."""
+    def _at(self, incarnation: IncarnationId, queue: str, room: Room, *, share: int) -> dict[str, Any]:
+        """Return the parameters of a claim of one `share`-th of the room."""
         return {
             "incarnation": incarnation,
             "queue": queue,
-            "targets": wish.targets,
-            "limit": -(-wish.limit // (share * _weight(queue))),
+            "targets": room.targets,
+            "limit": -(-room.limit // (share * _weight(queue))),
             "low_water": self._low_water.get(queue, 0),
         }
 

@@ -13,7 +13,7 @@ import pytest
 
 from kronos.app import Engine, Kronos
 from kronos.kernel.ids import IncarnationId
-from kronos.ports.jobs import ClaimedJob, Claims, Ended, FailedJob, FinishedJob, Wish
+from kronos.ports.jobs import ClaimedJob, Claims, Ended, FailedJob, FinishedJob, Room
 from kronos.settings import Settings
 from kronos.storage.jobs import PostgresJobs
 from kronos.storage.queue import PostgresQueue
@@ -57,7 +57,7 @@ class Desk:
 
     def turn(self, limit: int = 1_000, targets: list[str] | None = None) -> Claims:
         targets = targets or [work.echo.target, work.other.target]
-        return self.store.turn(self.incarnation, Ended(), [Wish(targets, limit)])
+        return self.store.turn(self.incarnation, Ended(), [Room(targets, limit)])
 
     def finish(self, *jobs: ClaimedJob) -> None:
         now = time.time_ns()
