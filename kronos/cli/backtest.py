@@ -191,9 +191,10 @@ def _print_analysis(analysis: dict[str, Any]) -> None:
         note(part)
         print_fields(analysis[part])
         print()
-    titles = list(analysis["costs"][0])
     note(f"the run at other costs; {break_even(analysis['break_even_bps'])}")
-    print_rows(titles, [[level[title] for title in titles] for level in analysis["costs"]])
+    if not isnan(analysis["break_even_bps"]):
+        titles = list(analysis["costs"][0])
+        print_rows(titles, [[level[title] for title in titles] for level in analysis["costs"]])
     print()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from kronos.errors import InvalidInput
 from kronos.trading.making import new_strategy
-from kronos.trading.strategy import Strategy, params_from_text
+from kronos.trading.strategy import Strategy, check_handlers, params_from_text
 
 __all__ = ["find_strategy", "load_strategy"]
 
@@ -52,9 +52,12 @@ def find_strategy(spec: str) -> type[Strategy]:
 def load_strategy(spec: str, settings: Mapping[str, str] | None = None, params: Any = None) -> Strategy:
     """Return an instance of `module:Class` with `settings` (`name=value` texts) or `params` (typed).
 
-    Raises `InvalidInput` naming the parameter that is unknown or cannot be converted, and those that there are.
+    Raises `InvalidInput` naming the parameter that is unknown or cannot be converted, and those that there are, and for
+    handlers that there are not or that would never run.
     """
     kind = find_strategy(spec)
     if params is None:
         params = params_from_text(kind, dict(settings or {}))
-    return new_strategy(kind, params)
+    strategy = new_strategy(kind, params)
+    check_handlers(strategy)
+    return strategy

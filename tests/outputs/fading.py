@@ -32,3 +32,8 @@ class Faltering(Strategy):
             ctx.buy(1)
         if bar.row == 300:
             raise LookupError(f"no price of {bar.instrument} yesterday")
+
+
+class Misspelt(Strategy):
+    def on_bars(self, ctx, bars):
+        ctx.buy(1)

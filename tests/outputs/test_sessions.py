@@ -163,6 +163,10 @@ def test_what_fees_make_of_a_run_is_said_as_it_is():
     ("words", "message"),
     [
         (("--set", "speed=3"), "--set speed: no strategy has it"),
+        (
+            ("--strategy", "tests.outputs.fading:Misspelt"),
+            "Misspelt has no handler, so it would never act: nobody calls",
+        ),
         (("--latency", "up=3ms"), "--latency up: one of feed, order, report"),
         (("--latency", "order=soon"), "--latency order=soon: write it as"),
         (("--from", "2999-01-01"), "--from 2999-01-01: no bar of one, two lies there"),
