@@ -7,8 +7,9 @@ Rule 3: work is announced by what it is, so that only those look who can take it
 
 from __future__ import annotations
 
+import selectors
+import socket
 import threading
-import time
 from collections.abc import Callable, Collection
 from typing import Final, Literal
 
@@ -26,8 +27,8 @@ Topic = Literal["runs", "inbox", "jobs"]
 
 EVERYONE: Final = "*"
 _IDS_MAX: Final = 200
-_POLL_S: Final = 0.1
-"""How soon a listener notices that it should stop."""
+_LOOK_S: Final = 1.0
+"""How long a listener waits before it looks whether something came with the answer to another question."""
 _RECONNECT_S: Final = 0.5
 
 
@@ -69,29 +70,39 @@ class Listener:
         self._channel = channel
         self._heard = heard
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"listen {channel}", daemon=True)
+        self._bell: socket.socket | None = None
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to listen."""
+        ears, self._bell = socket.socketpair()
+        self._thread = threading.Thread(target=self._run, args=(ears,), name=f"listen {self._channel}", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Stop at once."""
         self._stopping.set()
-        self._thread.join(timeout=5)
+        if self._bell is not None and self._thread is not None:
+            self._bell.close()
+            self._thread.join(timeout=5)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                with connect(self._url, purpose=f"listen {self._channel}") as connection:
-                    connection.execute(f"LISTEN {self._channel}")
-                    self._heard(frozenset())
-                    self._hear(connection)
-            except (Unavailable, psycopg.Error):
-                time.sleep(_RECONNECT_S)
+    def _run(self, ears: socket.socket) -> None:
+        with ears:
+            while not self._stopping.is_set():
+                try:
+                    with connect(self._url, purpose=f"listen {self._channel}") as connection:
+                        connection.execute(f"LISTEN {self._channel}")
+                        self._heard(frozenset())
+                        self._hear(connection, ears)
+                except (Unavailable, psycopg.Error):
+                    self._stopping.wait(_RECONNECT_S)
 
-    def _hear(self, connection: Connection) -> None:
-        while not self._stopping.is_set():
-            for notice in connection.notifies(timeout=_POLL_S, stop_after=1):
-                ids = frozenset() if notice.payload in ("", EVERYONE) else frozenset(notice.payload.split(","))
-                self._heard(ids)
+    def _hear(self, connection: Connection, ears: socket.socket) -> None:
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(connection.fileno(), selectors.EVENT_READ)
+            waiting.register(ears, selectors.EVENT_READ)
+            while not self._stopping.is_set():
+                for notice in connection.notifies(timeout=0):
+                    ids = frozenset() if notice.payload in ("", EVERYONE) else frozenset(notice.payload.split(","))
+                    self._heard(ids)
+                waiting.select(_LOOK_S)
