@@ -213,11 +213,12 @@ class Forks:
     def _seq(self, parent: RunSummary, at: str | None, at_seq: int | None, changes: Changes) -> int:
         last = parent.head_seq - parent.phase.is_final
         touched = [*changes.inputs, *changes.outputs]
-        first = self._lineage.first_seq(parent.id, [*touched, *([at] if at else [])])
         if at is not None and at_seq is not None:
             raise InvalidInput("give a step or a seq, not both", field="at_seq", value=at_seq)
         if at is not None:
             check_steps(self._app.history.definition(parent.definition).graph, [at], "at")
+        first = self._lineage.first_seq(parent.id, [*touched, *([at] if at else [])])
+        if at is not None:
             if at not in first:
                 raise Conflict(
                     f"step {at!r} of run {parent.id} has not begun: there is nothing of it to run again", field="at"

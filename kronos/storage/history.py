@@ -33,6 +33,7 @@ from kronos.storage.stored import StoredEvent, corrupt
 __all__ = ["PostgresHistory"]
 
 CHUNK: Final = 5_000
+SEQ_MAX: Final = 2**63 - 1
 FACTS_MAX: Final = 6
 """More seqs than one row takes: the row before that of any seq begins at most so far below it."""
 
@@ -60,6 +61,8 @@ class PostgresHistory(Listing):
         run_id = parse_run_id(run_id)
         if seq is not None and seq < 0:
             raise InvalidInput(f"seq {seq} is negative", field="seq", value=seq)
+        if seq is not None and seq > SEQ_MAX:
+            raise InvalidInput(f"seq {seq} is beyond any event", field="seq", value=seq)
         run = self._fold(run_id, seq)
         if run.seq == 0 and self.run(run_id).expired_at is not None:
             raise NotFound(f"the history of run {run_id} has expired: its result is all that is left", run_id=run_id)

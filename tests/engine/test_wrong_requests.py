@@ -55,6 +55,15 @@ def test_a_listing_of_what_no_row_can_have_is_refused(engine, chosen):
             ask(RunFilter(**chosen))
 
 
+def test_a_moment_that_no_history_has_is_refused(engine):
+    run = engine.start(plain, {"number": 1})
+    assert run.result(20) == 1
+    with pytest.raises(InvalidInput, match=f"seq {10**30} is beyond any event"):
+        engine.app.history.state_at(run.run_id, 10**30)
+    with pytest.raises(InvalidInput, match=r"no step .* it has same"):
+        engine.app.fork(run.run_id, at="\0")
+
+
 def test_inputs_that_are_no_list_and_workflows_that_are_none_are_refused(engine):
     with pytest.raises(InvalidInput, match="inputs is a int: give a list"):
         engine.start_many(plain, 3)
