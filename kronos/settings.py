@@ -17,11 +17,12 @@ from kronos.errors import InvalidInput
 from kronos.kernel.durations import seconds_of
 from kronos.resources import checkout
 
-__all__ = ["Address", "Settings", "parse_address", "parse_duration", "read_settings"]
+__all__ = ["Address", "Settings", "parse_address", "read_duration", "read_settings"]
 
 T = TypeVar("T")
 
 WORKER_CONCURRENCY_MAX: Final = 256
+DURATION_S_MAX: Final = 36_500 * 86_400.0
 
 
 class Address(NamedTuple):
@@ -42,12 +43,24 @@ def parse_address(text: str) -> Address:
     return Address(host.strip("[]") or "127.0.0.1", int(port))
 
 
-def parse_duration(text: str) -> float:
+def read_duration(text: str) -> float:
     """Return `10`, `1.5s`, `200ms`, `10m`, `2h` or `1d` in seconds; raise ValueError for anything else."""
     seconds = seconds_of(text)
     if not seconds:
         raise ValueError("write it as a positive number of seconds or with a unit: 200ms, 10s, 5m, 2h, 1d")
+    if seconds > DURATION_S_MAX:
+        raise ValueError(f"it is longer than {DURATION_S_MAX / 86_400:.0f}d")
     return seconds
+
+
+def _span(*, low: str, high: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        seconds = read_duration(text)
+        if not read_duration(low) <= seconds <= read_duration(high):
+            raise ValueError(f"give a duration from {low} to {high}")
+        return seconds
+
+    return parse
 
 
 def _whole(*, low: int, high: int) -> Callable[[str], int]:
@@ -97,11 +110,11 @@ class Settings:
     metrics_addr: Address = _variable("METRICS_ADDR", parse_address, Address("127.0.0.1", 2112))
     worker_concurrency: int = _variable("WORKER_CONCURRENCY", _whole(low=1, high=WORKER_CONCURRENCY_MAX), 8)
     """Steps that one worker runs at once."""
-    scheduler_poll_interval: float = _variable("SCHEDULER_POLL_INTERVAL", parse_duration, 1.0)
+    scheduler_poll_interval: float = _variable("SCHEDULER_POLL_INTERVAL", _span(low="1ms", high="1h"), 1.0)
     """How long an idle worker waits for a notification before it looks again."""
     scheduler_batch_size: int = _variable("SCHEDULER_BATCH_SIZE", _whole(low=1, high=10_000), 1_000)
     """Runs claimed at once, at most."""
-    lease: float = _variable("KRONOS_LEASE", parse_duration, 10.0)
+    lease: float = _variable("KRONOS_LEASE", _span(low="100ms", high="1d"), 10.0)
     """How long a silent worker keeps its runs."""
     given: frozenset[str] = frozenset()
     """Names of the variables that the environment set: `kronos demo` takes a free port where none is."""

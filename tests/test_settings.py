@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kronos.errors import InvalidInput
-from kronos.settings import Address, parse_address, parse_duration, read_settings
+from kronos.settings import Address, parse_address, read_duration, read_settings
 
 
 def test_an_empty_environment_binds_loopback_and_needs_no_database():
@@ -34,6 +34,10 @@ def test_what_was_set_is_known_to_be_set():
         ("WORKER_CONCURRENCY", "0", "1 to 256"),
         ("WORKER_CONCURRENCY", "many", "1 to 256"),
         ("KRONOS_LEASE", "-1", "positive"),
+        ("KRONOS_LEASE", "0.001ms", "from 100ms to 1d"),
+        ("KRONOS_LEASE", "9" * 400 + "d", "longer than 36500d"),
+        ("KRONOS_LEASE", "٣s", "positive"),
+        ("SCHEDULER_POLL_INTERVAL", "2h", "from 1ms to 1h"),
         ("SCHEDULER_POLL_INTERVAL", "1 fortnight", "10s"),
     ],
 )
@@ -56,7 +60,7 @@ def test_a_password_is_never_shown():
 
 @pytest.mark.parametrize(("text", "seconds"), [("10", 10), ("200ms", 0.2), ("1.5s", 1.5), ("10m", 600), ("2h", 7200)])
 def test_durations_are_read_with_their_unit(text, seconds):
-    assert parse_duration(text) == pytest.approx(seconds)
+    assert read_duration(text) == pytest.approx(seconds)
 
 
 def test_an_address_without_a_host_is_loopback():

@@ -180,10 +180,10 @@ def show(
 
 
 def _interval(text: str) -> int:
-    from kronos.settings import parse_duration
+    from kronos.settings import read_duration
 
     try:
-        return round(parse_duration(text) * 1e9)
+        return round(read_duration(text) * 1e9)
     except ValueError as error:
         raise InvalidInput(f"--interval {text}: {error}", field="interval", value=text) from None
 

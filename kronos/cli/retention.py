@@ -51,10 +51,10 @@ def set_class(
     """Make a class, or change how long it keeps."""
     from kronos.app import Kronos
     from kronos.errors import InvalidInput
-    from kronos.settings import parse_duration
+    from kronos.settings import read_duration
 
     try:
-        keep_s = None if keep == "forever" else parse_duration(keep)
+        keep_s = None if keep == "forever" else read_duration(keep)
     except ValueError as error:
         raise InvalidInput(f"--keep {keep!r}: {error}, or forever", field="keep", value=keep) from None
     with Kronos.open() as opened:

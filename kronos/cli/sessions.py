@@ -55,14 +55,14 @@ def session_request(
 
 def latencies(given: dict[str, str]) -> dict[str, int]:
     """Return `feed=1ms order=5ms report=5ms` as the fields of `Latency`, in ns."""
-    from kronos.settings import parse_duration
+    from kronos.settings import read_duration
 
     found = {}
     for name, text in given.items():
         if name not in {"feed", "order", "report"}:
             raise InvalidInput(f"--latency {name}: one of feed, order, report", field="latency", value=name)
         try:
-            found[f"{name}_ns"] = int(Decimal(str(parse_duration(text))) * 10**9)
+            found[f"{name}_ns"] = int(Decimal(str(read_duration(text))) * 10**9)
         except ValueError as error:
             raise InvalidInput(f"--latency {name}={text}: {error}", field="latency", value=text) from None
     return found
