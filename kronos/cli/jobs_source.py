@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,7 +12,7 @@ from kronos.cli.opening import opened
 from kronos.cli.output import show_time
 from kronos.errors import InvalidInput
 from kronos.kernel import canonical
-from kronos.kernel.unreadable import readable
+from kronos.kernel.unreadable import readable_text
 
 __all__ = ["job_fields", "jobs_source"]
 
@@ -80,7 +79,7 @@ def job_fields(record: Any) -> dict[str, Any]:
         if name in ("at", "last") or name.endswith("_at"):
             fields[name] = None if value is None else show_time(value)
         elif name in ("input", "output") and isinstance(value, bytes):
-            fields[name] = canonical.decode(readable(partial(bytes, value)))
+            fields[name] = canonical.decode(readable_text(value).encode())
         elif isinstance(value, msgspec.Struct):
             fields[name] = msgspec.to_builtins(value)
     return fields

@@ -198,8 +198,10 @@ class _OfDatabase:
 
 def _kept(schedule: Schedule) -> dict[str, Any]:
     from kronos.kernel import canonical
+    from kronos.kernel.unreadable import readable_text
 
-    return _fields(schedule, canonical.decode(schedule.input), _iso(schedule.next_at), _iso(schedule.paused_at))
+    given = canonical.decode(readable_text(schedule.input).encode())
+    return _fields(schedule, given, _iso(schedule.next_at), _iso(schedule.paused_at))
 
 
 def _told(schedule: ScheduleRecord) -> dict[str, Any]:

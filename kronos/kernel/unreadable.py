@@ -13,7 +13,7 @@ import msgspec
 from kronos.errors import KronosError, LeaseLost, Unavailable
 from kronos.kernel import canonical
 
-__all__ = ["DAMAGE", "OURS", "readable"]
+__all__ = ["DAMAGE", "OURS", "readable", "readable_text"]
 
 OURS: Final = (Unavailable, LeaseLost)
 """What says nothing about a record: the link is broken, or this incarnation is over."""
@@ -34,3 +34,8 @@ def readable(fetch: Callable[[], bytes]) -> bytes:
     except DAMAGE as error:
         return msgspec.json.encode({"unreadable": str(error)})
     return data
+
+
+def readable_text(data: bytes) -> str:
+    """Return stored JSON as text, as `readable` does."""
+    return readable(lambda: data).decode()

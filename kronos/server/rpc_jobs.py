@@ -12,7 +12,7 @@ from kronos.app import Kronos
 from kronos.core.jobs import PRIORITY_DEFAULT, JobState
 from kronos.errors import InvalidInput
 from kronos.kernel.ids import JobId
-from kronos.kernel.unreadable import readable
+from kronos.kernel.unreadable import readable_text
 from kronos.ports.jobbook import DeadGroup, DeadItem, JobFilter, JobRecord, KeyState, QueueState
 from kronos.server.rpc_answers import answer, failure_message
 
@@ -161,8 +161,8 @@ def _job(job: JobRecord) -> pb.Job:
         attempt=job.attempt,
         failures=job.failures,
         losses=job.losses,
-        input=_json(job.input),
-        output="" if job.output is None else _json(job.output),
+        input=readable_text(job.input),
+        output="" if job.output is None else readable_text(job.output),
         failure=failure_message(job.failure),
         idempotency_key=job.idempotency_key or "",
         reason=job.reason or "",
@@ -172,10 +172,6 @@ def _job(job: JobRecord) -> pb.Job:
         started_at_ns=job.started_at or 0,
         finished_at_ns=job.finished_at or 0,
     )
-
-
-def _json(data: bytes) -> str:
-    return readable(lambda: data).decode()
 
 
 def _queue(queue: QueueState, keys: Sequence[KeyState] = ()) -> pb.Queue:

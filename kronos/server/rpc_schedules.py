@@ -12,6 +12,7 @@ from kronos._proto.v1 import service_pb2 as pb
 from kronos.app import Kronos
 from kronos.core.schedules import Schedule
 from kronos.errors import InvalidInput
+from kronos.kernel.unreadable import readable_text
 from kronos.server.rpc_answers import answer
 from kronos.storage.schedules import Firing
 
@@ -110,7 +111,7 @@ def _message(
         zone=schedule.zone,
         workflow_name=schedule.workflow,
         version=schedule.version or "",
-        input=schedule.input.decode(),
+        input=readable_text(schedule.input),
         catch_up=schedule.catch_up,
         overlap=schedule.overlap,
         jitter_seconds=schedule.jitter_s,

@@ -109,6 +109,17 @@ def test_a_damaged_run_is_listed_as_what_it_is_among_the_others(known, owner, kr
         assert found[runs[2]]["input"] == {"number": 2}
 
 
+def test_a_damaged_schedule_is_listed_as_what_it_is_among_the_others(known, owner, kronos, client):
+    for name in ("damaged", "sound"):
+        known.schedules.add(name, "0 0 1 1 *", first, {"number": 1})
+    owner.execute("UPDATE kronos.schedules SET input = '{' WHERE name = 'damaged'")
+    typed = {each["name"]: each["input"] for each in kronos("schedules", "list")}
+    asked = {each.name: each.input for each in client.schedules.list()}
+    for found in (typed, asked):
+        assert "malformed JSON" in found["damaged"]["unreadable"]
+        assert found["sound"] == {"number": 1}
+
+
 def as_fields(record):
     if isinstance(record, dict):
         return record
