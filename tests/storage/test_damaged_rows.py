@@ -62,7 +62,7 @@ def client(known, tmp_path):
     running.stop()
 
 
-@pytest.mark.parametrize("column", ["graph", "codes", "sources", "environment"])
+@pytest.mark.parametrize("column", ["graph", "sources"])
 def test_a_damaged_definition_costs_the_workflow_that_it_is_of(known, owner, column, tmp_path):
     runs = [known.start(each, {"number": 1}) for each in (first, second)]
     owner.execute(f"UPDATE kronos.definitions SET {column} = '{{' WHERE workflow = 'first'")
