@@ -2,12 +2,14 @@
 
 Rule 1: work connections SET ROLE kronos_runtime, which cannot change history; where the role is not to be had the
         triggers alone hold.
-Rule 2: a connection that fails is thrown away, never reused; a `Session` opens the next one.
+Rule 2: a connection that fails is thrown away, never reused; a `Session` opens the next one, and sees before it asks
+        whether the server left meanwhile: a request that was never sent fails nobody.
 Rule 3: no message shows a password.
 """
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from typing import Final, Protocol
 import psycopg
 from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import PipelineStatus, TransactionStatus
 
 from kronos.errors import InvalidInput, Unavailable
 
@@ -116,6 +119,23 @@ def committing(connection: Connection) -> Iterator[None]:
         raise
 
 
+def is_left(connection: Connection) -> bool:
+    """Whether the server closed a connection while nobody used it, as one that restarts does: it has said so by now."""
+    if connection.closed:
+        return True
+    pgconn = connection.pgconn
+    if pgconn.transaction_status != TransactionStatus.IDLE or pgconn.pipeline_status != PipelineStatus.OFF:
+        return False
+    said = select.poll()
+    said.register(pgconn.socket, select.POLLIN)
+    try:
+        while said.poll(0):
+            pgconn.consume_input()
+    except psycopg.OperationalError:
+        return True
+    return False
+
+
 class Connect(Protocol):
     """How connections are opened: `connect`, or what a simulation puts in its place."""
 
@@ -126,11 +146,12 @@ class Connect(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """How a store reaches Postgres, pauses, measures time (seconds) and keeps its threads apart: a simulation gives its
-    own.
+    """How a store reaches Postgres, sees that it was left, pauses, measures time (seconds), keeps its threads apart.  A
+    simulation gives its own.
     """
 
     connect: Connect = connect
+    is_left: Callable[[Connection], bool] = is_left
     pause: Callable[[float], None] = time.sleep
     lock: Callable[[], AbstractContextManager[object]] = threading.RLock
     monotonic: Callable[[], float] = time.monotonic
@@ -171,6 +192,8 @@ class Session:
     def connection(self) -> Iterator[Connection]:
         """Yield the connection in autocommit mode; raise `Unavailable` when it breaks or a lock is not to be had."""
         with self._lock:
+            if self._connection is not None and self._link.is_left(self._connection):
+                self.close()
             if self._connection is None or self._connection.closed:
                 self._connection = self._link.connect(self._url, purpose=self._purpose)
             try:

@@ -55,7 +55,13 @@ class Network:
         def connect(url: str, *, purpose: str, role: bool = True, autocommit: bool = True) -> Connection:
             return self.connect(process, purpose=purpose, role=role)
 
-        return Link(connect=connect, pause=pause, lock=TurnLock, monotonic=lambda: self._clock.now_ns() / 1e9)
+        return Link(
+            connect=connect,
+            is_left=lambda _connection: False,
+            pause=pause,
+            lock=TurnLock,
+            monotonic=lambda: self._clock.now_ns() / 1e9,
+        )
 
     def connect(self, process: object, *, purpose: str, role: bool = True) -> SimulatedConnection:
         """Open a connection for `process`."""

@@ -83,14 +83,25 @@ def test_connections_say_what_they_are_for_and_count_time_in_utc(database_url):
 
 def test_a_session_opens_another_connection_after_its_own_died(database_url, owner):
     session = Session(database_url, purpose="fragile")
-    with session.connection() as connection:
-        pid = connection.info.backend_pid
-    owner.execute("SELECT pg_terminate_backend(%s)", (pid,))
     with pytest.raises(Unavailable, match="was lost"), session.connection() as connection:
+        pid = connection.info.backend_pid
+        owner.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
         connection.execute("SELECT 1")
     with session.connection() as connection:
         assert connection.info.backend_pid != pid
         assert connection.execute("SELECT 1").fetchone() == (1,)
+    session.close()
+
+
+def test_a_connection_that_the_server_closed_while_nobody_used_it_fails_no_request(database_url, owner):
+    session = Session(database_url, purpose="session")
+    for _ in range(3):
+        with session.connection() as connection:
+            (pid,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+        owner.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+    with session.transaction() as connection, connection.pipeline(), session.connection() as same:
+        same.execute("SELECT 1")
+        assert same is connection, "in use it is not looked at"
     session.close()
 
 
